@@ -1,0 +1,41 @@
+// Package chassis is what every service stands on: starting and stopping, reading the environment,
+// answering HTTP. It has no opinion about videos. Messages are in chassis/messaging, facts that wait to
+// be sent in chassis/outbox.
+package chassis
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Run is what a service's main hands over: it works until ctx is done and then stops cleanly.
+type Run func(ctx context.Context, getenv func(string) string, stdout io.Writer) error
+
+// Main runs a service until SIGINT or SIGTERM and exits with status 1 if it fails.
+//
+// When STOP_WITH_PARENT is set the service also stops when its standard input ends: a parent that holds
+// the other end of that pipe takes its children with it, even if it is killed.
+func Main(run Run) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if os.Getenv("STOP_WITH_PARENT") != "" {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin) // any end, clean or not, means the parent is gone
+			stop()
+		}()
+	}
+	if err := run(ctx, os.Getenv, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// NewLogger returns the log of a service: one line per event, key=value.
+func NewLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, nil))
+}

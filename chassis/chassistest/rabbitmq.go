@@ -1,0 +1,136 @@
+//go:build unix
+
+package chassistest
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// RabbitMQServer is a private RabbitMQ, on ports and in folders of its own.
+type RabbitMQServer struct {
+	URL string // amqp://…
+
+	tb       testing.TB
+	program  string
+	dir      string
+	env      []string
+	cmd      *exec.Cmd
+	ended    chan struct{}
+	epmdPort string
+}
+
+// RabbitMQ starts a private RabbitMQ and stops it at the end of the test.
+func RabbitMQ(tb testing.TB) *RabbitMQServer {
+	tb.Helper()
+	program := findRabbitMQ()
+	if program == "" {
+		Missing(tb, "RabbitMQ (apt install rabbitmq-server)")
+	}
+	dir, port := tb.TempDir(), FreePort(tb)
+	s := &RabbitMQServer{
+		URL: "amqp://guest:guest@127.0.0.1:" + port, tb: tb, program: program, dir: dir, epmdPort: FreePort(tb),
+	}
+	for name, text := range map[string]string{
+		"rabbitmq.conf":   "listeners.tcp.1 = 127.0.0.1:" + port + "\ndisk_free_limit.absolute = 50MB\n",
+		"enabled_plugins": "[].\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	s.env = append(os.Environ(),
+		"HOME="+dir,
+		"RABBITMQ_NODENAME=flixtube"+port+"@localhost",
+		"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
+		"RABBITMQ_NODE_PORT="+port,
+		"RABBITMQ_DIST_PORT="+FreePort(tb),
+		"ERL_EPMD_PORT="+s.epmdPort,
+		"ERL_EPMD_ADDRESS=127.0.0.1",
+		"RABBITMQ_MNESIA_BASE="+filepath.Join(dir, "mnesia"),
+		"RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
+		"RABBITMQ_CONF_ENV_FILE=/dev/null",
+		"RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq"),
+		"RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "enabled_plugins"),
+	)
+	tb.Cleanup(func() {
+		s.Kill()
+		_ = exec.Command("epmd", "-port", s.epmdPort, "-kill").Run() // it outlives its node, and may be gone already
+	})
+	s.Start()
+	return s
+}
+
+// findRabbitMQ prefers the program itself to Debian's wrapper, which changes the user.
+func findRabbitMQ() string {
+	for _, name := range []string{"/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// Start starts the server, with the data it had before, and waits until it answers.
+func (s *RabbitMQServer) Start() {
+	s.tb.Helper()
+	s.cmd = exec.Command(s.program)
+	s.cmd.Env, s.cmd.Dir = s.env, s.dir
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var output bytes.Buffer
+	s.cmd.Stdout, s.cmd.Stderr = &output, &output
+	s.cmd.WaitDelay = time.Second // epmd may hold the output open
+	if err := s.cmd.Start(); err != nil {
+		s.tb.Fatal(err)
+	}
+	s.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		_ = cmd.Wait() // how it ended is in output
+		close(ended)
+	}(s.cmd, s.ended)
+	err := Poll(90*time.Second, func() error {
+		select {
+		case <-s.ended:
+			s.tb.Fatalf("RabbitMQ ended: %s", output.String())
+		default:
+		}
+		conn, err := amqp.Dial(s.URL)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+	if err != nil {
+		s.tb.Fatalf("RabbitMQ does not answer: %v", err)
+	}
+}
+
+// Kill ends the server at once, as a crash would (kill -9 of all its processes).
+func (s *RabbitMQServer) Kill() { s.signal(syscall.SIGKILL) }
+
+// Stop lets the server end cleanly.
+func (s *RabbitMQServer) Stop() { s.signal(syscall.SIGTERM) }
+
+func (s *RabbitMQServer) signal(sig syscall.Signal) {
+	s.tb.Helper()
+	select {
+	case <-s.ended:
+		return
+	default:
+	}
+	if err := syscall.Kill(-s.cmd.Process.Pid, sig); err != nil {
+		s.tb.Errorf("signal RabbitMQ: %v", err)
+	}
+	select {
+	case <-s.ended:
+	case <-time.After(30 * time.Second):
+		s.tb.Errorf("RabbitMQ does not end")
+	}
+}

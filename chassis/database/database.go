@@ -1,0 +1,81 @@
+// Package database connects a service to its own MongoDB database.
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"flixtube/chassis"
+)
+
+// Database is a service's own database.
+type Database struct{ *mongo.Database }
+
+// Connect returns the database called name at a mongodb:// address, without waiting for the server: one that
+// is not there yet is an error of the operations, within five seconds each. The caller closes it.
+func Connect(address, name string) (Database, error) {
+	client, err := mongo.Connect(options.Client().ApplyURI(address).
+		SetServerSelectionTimeout(5 * time.Second).
+		SetTimeout(15 * time.Second))
+	if err != nil {
+		return Database{}, fmt.Errorf("DBHOST: %w", err)
+	}
+	return Database{client.Database(name)}, nil
+}
+
+// Ping is nil when the server answers.
+func (d Database) Ping(ctx context.Context) error {
+	return d.Client().Ping(ctx, nil)
+}
+
+// Check is the database in a service's /readyz.
+func Check(d Database) chassis.Check {
+	return chassis.Check{Name: "db", Required: true, Probe: d.Ping}
+}
+
+// Close ends the connections; work in progress may take up to five seconds.
+func (d Database) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return d.Client().Disconnect(ctx)
+}
+
+// IgnoreDuplicates is what makes inserting a fact idempotent: it returns nil if the only thing wrong with an
+// insert is that documents with the same unique key were there already.
+func IgnoreDuplicates(err error) error {
+	var bulk mongo.BulkWriteException
+	if errors.As(err, &bulk) {
+		if bulk.WriteConcernError != nil {
+			return err
+		}
+		for _, e := range bulk.WriteErrors {
+			if e.Code != duplicateKey {
+				return err
+			}
+		}
+		return nil
+	}
+	if mongo.IsDuplicateKeyError(err) {
+		return nil
+	}
+	return err
+}
+
+const duplicateKey = 11000
+
+// Indexes makes those that c lacks, one at a time: FerretDB 1.24.2 panics over a list of which several are
+// there already.
+func Indexes(ctx context.Context, c *mongo.Collection, keys ...bson.D) error {
+	for _, k := range keys {
+		if _, err := c.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: k}); err != nil {
+			return fmt.Errorf("make the indexes of %s: %w", c.Name(), err)
+		}
+	}
+	return nil
+}

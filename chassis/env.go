@@ -1,0 +1,76 @@
+package chassis
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Env reads the configuration of a service once, at its start, and gathers everything that is wrong with
+// it, so that one message names it all.
+type Env struct {
+	getenv  func(string) string
+	missing []string
+	invalid []error
+}
+
+// NewEnv reads from getenv, which is os.Getenv outside tests.
+func NewEnv(getenv func(string) string) *Env { return &Env{getenv: getenv} }
+
+// Required returns a variable that must not be empty.
+func (e *Env) Required(name string) string {
+	v := e.getenv(name)
+	if v == "" {
+		e.missing = append(e.missing, name)
+	}
+	return v
+}
+
+// Optional returns a variable, or fallback when it is empty.
+func (e *Env) Optional(name, fallback string) string {
+	if v := e.getenv(name); v != "" {
+		return v
+	}
+	return fallback
+}
+
+// URL returns a variable that holds the http address of another service.
+func (e *Env) URL(name, fallback string) *url.URL {
+	u, err := url.Parse(e.Optional(name, fallback))
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		e.Invalid(name, "must be an http or https URL")
+		return &url.URL{}
+	}
+	return u
+}
+
+// Int returns a variable that holds a positive whole number.
+func (e *Env) Int(name string, fallback int64) int64 {
+	n, err := strconv.ParseInt(e.Optional(name, strconv.FormatInt(fallback, 10)), 10, 64)
+	if err != nil || n <= 0 {
+		e.Invalid(name, "must be a whole number above 0")
+	}
+	return n
+}
+
+// Invalid records that a variable is set to something that cannot be used.
+func (e *Env) Invalid(name, why string) {
+	e.invalid = append(e.invalid, fmt.Errorf("%s %s", name, why))
+}
+
+// Err is nil if nothing is missing or invalid; otherwise it names every such variable.
+func (e *Env) Err() error {
+	errs := e.invalid
+	if len(e.missing) > 0 {
+		errs = append([]error{fmt.Errorf("missing environment variables: %s", strings.Join(e.missing, ", "))}, errs...)
+	}
+	return errors.Join(errs...)
+}
+
+// Addr is where the service listens: PORT, which is required, on HOST, which by default is every interface.
+func (e *Env) Addr() string {
+	return net.JoinHostPort(e.Optional("HOST", ""), e.Required("PORT"))
+}

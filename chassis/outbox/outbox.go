@@ -1,0 +1,277 @@
+// Package outbox keeps facts on disk from the moment they are accepted until the broker has them (the
+// transactional outbox pattern, for services without a database of their own).
+package outbox
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"flixtube/chassis/messaging"
+)
+
+var (
+	// ErrFull is why a fact is refused when the outbox holds as many as it may.
+	ErrFull = errors.New("the outbox is full")
+	// ErrClosed is why a fact is refused once the outbox is being closed.
+	ErrClosed = errors.New("the outbox is closed")
+)
+
+const (
+	window   = 500             // facts that are written, or sent, together
+	queued   = 4096            // facts that wait for the disk
+	maxPause = 5 * time.Second // between attempts to send
+)
+
+var facts = []byte("facts")
+
+// Outbox is a bounded queue of facts on disk. It is safe for concurrent use.
+type Outbox struct {
+	db    *bbolt.DB
+	limit int
+	log   *slog.Logger
+
+	mu       sync.RWMutex // guards closed, and with it sending on incoming
+	closed   bool
+	incoming chan fact
+	written  chan struct{} // closed when the writer has ended
+	more     chan struct{} // wakes the relay
+
+	count atomic.Int64 // facts on disk
+}
+
+type fact struct {
+	messaging.Message
+	settled func(error)
+}
+
+// Open opens the outbox in dir, which is made if need be, for at most limit facts. The caller closes it.
+//
+// Replicas may share dir: each process takes the first outbox file that no other one holds.
+func Open(dir string, limit int, log *slog.Logger) (*Outbox, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	db, err := openFree(dir)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	o := &Outbox{
+		db: db, limit: limit, log: log,
+		incoming: make(chan fact, queued), written: make(chan struct{}), more: make(chan struct{}, 1),
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(facts)
+		if err == nil {
+			o.count.Store(int64(b.Stats().KeyN))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("outbox: %w", err), db.Close())
+	}
+	if o.count.Load() > 0 {
+		log.Info("facts from before wait to be sent", "count", o.count.Load())
+	}
+	go o.write()
+	return o, nil
+}
+
+func openFree(dir string) (*bbolt.DB, error) {
+	for i := range 100 {
+		db, err := bbolt.Open(filepath.Join(dir, fmt.Sprintf("outbox-%d.db", i)), 0o600,
+			&bbolt.Options{Timeout: 100 * time.Millisecond})
+		if !errors.Is(err, bolterrors.ErrTimeout) {
+			return db, err
+		}
+	}
+	return nil, errors.New("a hundred processes hold the files in " + dir)
+}
+
+// Offer hands m over without waiting. settled is called once, from another goroutine or this one: with nil once m is
+// on disk, or with the reason why it was refused.
+func (o *Outbox) Offer(m messaging.Message, settled func(error)) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if o.closed {
+		settled(ErrClosed)
+		return
+	}
+	select {
+	case o.incoming <- fact{m, settled}:
+	default:
+		settled(ErrFull)
+	}
+}
+
+// Add returns nil once m is on disk, or the reason why it was refused. If ctx ends first, m may have been
+// accepted or not.
+func (o *Outbox) Add(ctx context.Context, m messaging.Message) error {
+	done := make(chan error, 1)
+	o.Offer(m, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close writes what was handed over and closes the file. Relay must have returned.
+func (o *Outbox) Close() error {
+	o.mu.Lock()
+	if !o.closed {
+		o.closed = true
+		close(o.incoming)
+	}
+	o.mu.Unlock()
+	<-o.written
+	return o.db.Close()
+}
+
+// write puts the facts that came in together on disk with one sync.
+func (o *Outbox) write() {
+	defer close(o.written)
+	for first := range o.incoming {
+		batch := []fact{first}
+	gather:
+		for len(batch) < window {
+			select {
+			case f, ok := <-o.incoming:
+				if !ok {
+					break gather
+				}
+				batch = append(batch, f)
+			default:
+				break gather
+			}
+		}
+		o.settle(batch)
+	}
+}
+
+func (o *Outbox) settle(batch []fact) {
+	room := o.limit - int(o.count.Load())
+	accepted := batch[:max(0, min(room, len(batch)))]
+	err := o.append(accepted)
+	if err == nil {
+		o.count.Add(int64(len(accepted)))
+		select {
+		case o.more <- struct{}{}:
+		default:
+		}
+	}
+	for i, f := range batch {
+		if i >= len(accepted) {
+			f.settled(ErrFull)
+		} else {
+			f.settled(err)
+		}
+	}
+}
+
+func (o *Outbox) append(batch []fact) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	err := o.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(facts)
+		b.FillPercent = 0.9 // keys only grow
+		for _, f := range batch {
+			value, err := json.Marshal(f.Message)
+			if err != nil {
+				return err
+			}
+			n, err := b.NextSequence()
+			if err != nil {
+				return err
+			}
+			if err := b.Put(binary.BigEndian.AppendUint64(nil, n), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write to the outbox: %w", err)
+	}
+	return nil
+}
+
+// Relay sends the facts, oldest first, a window at a time, and forgets a window when send returned nil. What
+// fails is sent again, with growing pauses. It works until ctx is done and then returns nil.
+func (o *Outbox) Relay(ctx context.Context, send func(context.Context, []messaging.Message) error) error {
+	pause := time.Duration(0)
+	for ctx.Err() == nil {
+		sent, err := o.relay(ctx, send)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			pause = min(max(2*pause, 100*time.Millisecond), maxPause)
+			o.log.Warn("facts wait to be sent", "count", o.count.Load(), "pause", pause, "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause/2 + rand.N(pause)):
+			}
+		case sent == 0:
+			select {
+			case <-ctx.Done():
+			case <-o.more:
+			}
+		default:
+			if pause > 0 {
+				o.log.Info("facts are sent again")
+			}
+			pause = 0
+		}
+	}
+	return nil
+}
+
+func (o *Outbox) relay(ctx context.Context, send func(context.Context, []messaging.Message) error) (int, error) {
+	var keys [][]byte
+	var msgs []messaging.Message
+	err := o.db.View(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(facts).Cursor()
+		for k, v := c.First(); k != nil && len(keys) < window; k, v = c.Next() {
+			var m messaging.Message
+			if err := json.Unmarshal(v, &m); err != nil {
+				return fmt.Errorf("read the outbox: %w", err)
+			}
+			keys, msgs = append(keys, append([]byte(nil), k...)), append(msgs, m)
+		}
+		return nil
+	})
+	if err != nil || len(keys) == 0 {
+		return 0, err
+	}
+	if err := send(ctx, msgs); err != nil {
+		return 0, err
+	}
+	err = o.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(facts)
+		for _, k := range keys {
+			if err := b.Delete(k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("forget what was sent: %w", err)
+	}
+	o.count.Add(-int64(len(keys)))
+	return len(keys), nil
+}

