@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"flixtube/chassis"
+)
+
+const (
+	containerName = "videos"
+
+	// An upload holds this much in memory: blockSize for each block on its way. A blob has at most 50,000
+	// blocks, so a video at most 195 GiB.
+	blockSize     = 4 << 20
+	blocksAtATime = 2
+)
+
+// blobs keeps each video in a block blob of the container "videos".
+type blobs struct{ container *container.Client }
+
+func newBlobs(cfg azure) (*blobs, error) {
+	credential, err := container.NewSharedKeyCredential(cfg.account, cfg.key)
+	if err != nil {
+		return nil, errors.New("STORAGE_ACCESS_KEY must be base64") // err may show the key
+	}
+	transport := chassis.NewTransport()
+	transport.ResponseHeaderTimeout = 30 * time.Second
+	client, err := container.NewClientWithSharedKeyCredential(
+		strings.TrimRight(cfg.endpoint, "/")+"/"+containerName, credential,
+		&container.ClientOptions{ClientOptions: azcore.ClientOptions{
+			Transport: &http.Client{Transport: transport},
+			Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second},
+		}})
+	if err != nil {
+		return nil, fmt.Errorf("STORAGE_ENDPOINT: %w", err)
+	}
+	return &blobs{client}, nil
+}
+
+// Ready also makes the container when it is missing.
+func (b *blobs) Ready(ctx context.Context) error {
+	_, err := b.container.GetProperties(ctx, nil)
+	if isMissing(err) {
+		_, err = b.container.Create(ctx, nil)
+		if bloberror.HasCode(err, bloberror.ContainerAlreadyExists) {
+			return nil
+		}
+	}
+	return err
+}
+
+func (b *blobs) Open(ctx context.Context, id string) (*video, error) {
+	client := b.container.NewBlobClient(id)
+	facts, err := client.GetProperties(ctx, nil)
+	if isMissing(err) {
+		return nil, errNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at blob %s: %w", id, err)
+	}
+	if facts.ETag == nil || facts.ContentLength == nil || facts.LastModified == nil || facts.ContentType == nil {
+		return nil, fmt.Errorf("look at blob %s: the answer lacks a header", id)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	return &video{
+		ReadSeekCloser: &blobReader{ctx: ctx, cancel: cancel, blob: client, etag: facts.ETag, size: *facts.ContentLength},
+		contentType:    *facts.ContentType,
+		etag:           string(*facts.ETag),
+		modified:       *facts.LastModified,
+	}, nil
+}
+
+func (b *blobs) Create(ctx context.Context, id, contentType string, body io.Reader) error {
+	_, err := b.container.NewBlockBlobClient(id).UploadStream(ctx, body, &blockblob.UploadStreamOptions{
+		BlockSize:   blockSize,
+		Concurrency: blocksAtATime,
+		HTTPHeaders: &blob.HTTPHeaders{BlobContentType: &contentType},
+		AccessConditions: &blob.AccessConditions{
+			ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: to.Ptr(azcore.ETagAny)},
+		},
+	})
+	if bloberror.HasCode(err, bloberror.BlobAlreadyExists, bloberror.ConditionNotMet) {
+		return errTaken
+	}
+	if err != nil {
+		return fmt.Errorf("upload blob %s: %w", id, err)
+	}
+	return nil
+}
+
+func (b *blobs) Delete(ctx context.Context, id string) error {
+	_, err := b.container.NewBlobClient(id).Delete(ctx, nil)
+	if err != nil && !isMissing(err) {
+		return fmt.Errorf("delete blob %s: %w", id, err)
+	}
+	return nil
+}
+
+// isMissing goes by the status: an answer to HEAD has no body that could say more.
+func isMissing(err error) bool {
+	var answered *azcore.ResponseError
+	return errors.As(err, &answered) && answered.StatusCode == http.StatusNotFound
+}
+
+// blobReader reads a blob from wherever it is asked to. It holds none of it: each Seek to another place ends the
+// download, and the next Read begins one there. Every download must be of the blob that was opened, by its
+// ETag, so that two uploads never mix.
+type blobReader struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	blob   *blob.Client
+	etag   *azcore.ETag
+	size   int64
+	offset int64
+	stream io.ReadCloser // nil until something is read at offset
+}
+
+func (r *blobReader) Read(p []byte) (int, error) {
+	if r.offset >= r.size {
+		return 0, io.EOF
+	}
+	if r.stream == nil {
+		res, err := r.blob.DownloadStream(r.ctx, &blob.DownloadStreamOptions{
+			Range: blob.HTTPRange{Offset: r.offset},
+			AccessConditions: &blob.AccessConditions{
+				ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: r.etag},
+			},
+		})
+		if err != nil {
+			return 0, fmt.Errorf("download from byte %d: %w", r.offset, err)
+		}
+		// A connection that breaks is replaced by one that goes on at the same place.
+		r.stream = res.NewRetryReader(r.ctx, &blob.RetryReaderOptions{MaxRetries: 3})
+	}
+	n, err := r.stream.Read(p)
+	r.offset += int64(n)
+	return n, err
+}
+
+func (r *blobReader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.offset
+	case io.SeekEnd:
+		offset += r.size
+	}
+	if offset < 0 {
+		return 0, errors.New("seek to before the start of a blob")
+	}
+	if offset != r.offset && r.stream != nil {
+		_ = r.stream.Close() // what it still had is not wanted
+		r.stream = nil
+	}
+	r.offset = offset
+	return offset, nil
+}
+
+// Close may be called while another goroutine reads: ServeContent's for several ranges may outlive it.
+func (r *blobReader) Close() error {
+	r.cancel()
+	return nil
+}

@@ -1,0 +1,35 @@
+package main
+
+import "flixtube/chassis"
+
+// config has either a dir or an azure.
+type config struct {
+	addr  string
+	dir   string
+	azure azure
+}
+
+type azure struct{ account, key, endpoint string }
+
+func readConfig(getenv func(string) string) (config, error) {
+	env := chassis.NewEnv(getenv)
+	cfg := config{addr: env.Addr(), dir: getenv("VIDEOS_DIR")}
+	const three = "STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT"
+	blobs := getenv("STORAGE_ACCOUNT_NAME") + getenv("STORAGE_ACCESS_KEY") + getenv("STORAGE_ENDPOINT")
+	switch {
+	case cfg.dir == "" && blobs == "":
+		env.Invalid("VIDEOS_DIR", "or "+three+" must be set")
+	case cfg.dir != "" && blobs != "":
+		env.Invalid("VIDEOS_DIR", "must not be set together with "+three)
+	case blobs != "":
+		cfg.azure = azure{
+			account:  env.Required("STORAGE_ACCOUNT_NAME"),
+			key:      env.Required("STORAGE_ACCESS_KEY"),
+			endpoint: env.Required("STORAGE_ENDPOINT"),
+		}
+		if cfg.azure.endpoint != "" {
+			env.URL("STORAGE_ENDPOINT", "")
+		}
+	}
+	return cfg, env.Err()
+}

@@ -1,0 +1,73 @@
+// Video-storage keeps the bytes of the videos, in Azure Blob storage or in a directory.
+//
+//	GET,HEAD /video?id=   the video, or the ranges of it that are asked for (RFC 9110, sections 13 and 14)
+//	POST /upload          takes the raw body under the header id, with its Content-Type: 201. An id that is
+//	                      taken gives 409 and the first video stays; a full disk gives 507
+//	DELETE /video?id=     204, also when there is no such video
+//	GET /livez, /readyz   readyz asks the store
+//
+// An id is 1 to 64 letters, digits, '-' and '_'. Its variables:
+//
+//	PORT                  where it listens; on HOST, by default every interface
+//	VIDEOS_DIR            the directory of the videos, which this process alone may change; or:
+//	STORAGE_ENDPOINT      the address of the blob service, as in https://<account>.blob.core.windows.net
+//	STORAGE_ACCOUNT_NAME  its account, and
+//	STORAGE_ACCESS_KEY    its key. The videos are in the container "videos", which is made if it is missing
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"flixtube/chassis"
+)
+
+func main() { chassis.Main(run) }
+
+func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
+	cfg, err := readConfig(getenv)
+	if err != nil {
+		return err
+	}
+	log := chassis.NewLogger(stdout)
+	var videos store
+	if cfg.dir != "" {
+		dir, err := openDirectory(cfg.dir)
+		if err != nil {
+			return err
+		}
+		defer dir.Close()
+		videos = dir
+	} else if videos, err = newBlobs(cfg.azure); err != nil {
+		return err
+	}
+	return chassis.Service{
+		Addr:       cfg.addr,
+		Handler:    newHandler(videos, log),
+		Log:        log,
+		Background: []func(context.Context) error{func(ctx context.Context) error { return await(ctx, videos, log) }},
+	}.Run(ctx)
+}
+
+// await says in the log what the service waits for, until the store has answered for the first time. It
+// is also what makes the container of a new account.
+func await(ctx context.Context, videos store, log *slog.Logger) error {
+	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		err := videos.Ready(ctx)
+		if err == nil {
+			log.Info("the video store answers")
+			return nil
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		log.Warn("waiting for the video store", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,523 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"mime"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"flixtube/chassis/chassistest"
+)
+
+// stores runs a test on every store that the service can have.
+func stores(t *testing.T, test func(t *testing.T, base string, videos store)) {
+	t.Helper()
+	t.Run("directory", func(t *testing.T) {
+		dir, err := openDirectory(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { dir.Close() })
+		test(t, serveStore(t, dir), dir)
+	})
+	t.Run("azure", func(t *testing.T) {
+		blobs, err := newBlobs(azure{chassistest.AzuriteAccount, chassistest.AzuriteKey, chassistest.Azurite(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := blobs.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		test(t, serveStore(t, blobs), blobs)
+	})
+}
+
+func serveStore(t *testing.T, videos store) (base string) {
+	t.Helper()
+	server := httptest.NewServer(newHandler(videos, slog.New(slog.NewTextHandler(t.Output(), nil))))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// call sends a request whose headers are given as "Name: value".
+func call(t *testing.T, method, url, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		req.Header.Set(name, value)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	got, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatalf("%s %s: read the body: %v", method, url, err)
+	}
+	return res, string(got)
+}
+
+func expect(t *testing.T, want int, method, url, body string, headers ...string) *http.Response {
+	t.Helper()
+	res, got := call(t, method, url, body, headers...)
+	if res.StatusCode != want {
+		t.Fatalf("%s %s: %d %s, want %d", method, url, res.StatusCode, got, want)
+	}
+	return res
+}
+
+// TestSuite holds both stores to the same behaviour, through the real handler.
+func TestSuite(t *testing.T) {
+	stores(t, func(t *testing.T, base string, videos store) {
+		t.Run("get", func(t *testing.T) { testGet(t, base) })
+		t.Run("several ranges", func(t *testing.T) { testSeveralRanges(t, base) })
+		t.Run("change", func(t *testing.T) { testChange(t, base, videos) })
+		t.Run("refusals", func(t *testing.T) { testRefusals(t, base) })
+		t.Run("cut off", func(t *testing.T) { testCutOff(t, base, videos) })
+		t.Run("cancelled", func(t *testing.T) { testCancelled(t, videos) })
+	})
+}
+
+func testGet(t *testing.T, base string) {
+	const video = "0123456789"
+	url := base + "/video?id=ten"
+	expect(t, 201, "POST", base+"/upload", video, "id: ten", "Content-Type: video/mp4")
+	first := expect(t, 200, "GET", url, "")
+	etag, modified := first.Header.Get("ETag"), first.Header.Get("Last-Modified")
+	if !strings.HasPrefix(etag, `"`) || modified == "" {
+		t.Fatalf("ETag %q, Last-Modified %q", etag, modified)
+	}
+	const past, future = "Mon, 02 Jan 2006 15:04:05 GMT", "Fri, 01 Jan 2100 00:00:00 GMT"
+	for _, test := range []struct {
+		method  string
+		headers []string
+		status  int
+		rng     string // Content-Range
+		body    string
+	}{
+		{"GET", nil, 200, "", video},
+		{"HEAD", nil, 200, "", ""},
+		{"GET", []string{"Range: bytes=0-"}, 206, "bytes 0-9/10", video},
+		{"GET", []string{"Range: bytes=0-0"}, 206, "bytes 0-0/10", "0"},
+		{"GET", []string{"Range: bytes=2-5"}, 206, "bytes 2-5/10", "2345"},
+		{"GET", []string{"Range: Bytes=7-"}, 206, "bytes 7-9/10", "789"},
+		{"GET", []string{"Range: bytes=7-100"}, 206, "bytes 7-9/10", "789"},
+		{"GET", []string{"Range: bytes=7-99999999999999999999"}, 206, "bytes 7-9/10", "789"},
+		{"GET", []string{"Range: bytes=-3"}, 206, "bytes 7-9/10", "789"},
+		{"GET", []string{"Range: bytes=-100"}, 206, "bytes 0-9/10", video},
+		{"GET", []string{"Range: bytes=20-30, 4-4"}, 206, "bytes 4-4/10", "4"},
+		{"GET", []string{"Range: bytes=10-"}, 416, "bytes */10", ""},
+		{"GET", []string{"Range: bytes=99999999999999999999-"}, 416, "bytes */10", ""},
+		{"GET", []string{"Range: bytes=-0"}, 416, "bytes */10", ""},
+		{"GET", []string{"Range: bytes=5-2"}, 416, "bytes */10", ""},
+		{"GET", []string{"Range: bytes=x-y"}, 416, "bytes */10", ""},
+		{"GET", []string{"Range: lines=1-2"}, 200, "", video},
+		{"GET", []string{"Range: bytes=" + strings.Repeat("20-,", 100) + "2-2"}, 200, "", video},
+		{"HEAD", []string{"Range: bytes=2-5"}, 200, "", ""},
+		{"GET", []string{"Range: bytes=2-5", "If-Range: " + etag}, 206, "bytes 2-5/10", "2345"},
+		{"GET", []string{"Range: bytes=2-5", "If-Range: W/" + etag}, 200, "", video},
+		{"GET", []string{"Range: bytes=2-5", `If-Range: "other"`}, 200, "", video},
+		{"GET", []string{"Range: bytes=2-5", "If-Range: " + modified}, 206, "bytes 2-5/10", "2345"},
+		{"GET", []string{"Range: bytes=2-5", "If-Range: " + past}, 200, "", video},
+		{"GET", []string{"If-None-Match: " + etag}, 304, "", ""},
+		{"HEAD", []string{"If-None-Match: " + etag}, 304, "", ""},
+		{"GET", []string{`If-None-Match: "a", W/` + etag}, 304, "", ""},
+		{"GET", []string{`If-None-Match: "a"`, "If-Modified-Since: " + future}, 200, "", video},
+		{"GET", []string{"If-None-Match: *", "Range: bytes=2-5"}, 304, "", ""},
+		{"GET", []string{"If-Modified-Since: " + modified}, 304, "", ""},
+		{"GET", []string{"If-Modified-Since: " + past}, 200, "", video},
+		{"GET", []string{"If-Match: " + etag}, 200, "", video},
+		{"GET", []string{`If-Match: "other"`}, 412, "", ""},
+		{"GET", []string{"If-Unmodified-Since: " + past}, 412, "", ""},
+	} {
+		t.Run(fmt.Sprint(test.method, test.headers), func(t *testing.T) {
+			res, body := call(t, test.method, url, "", test.headers...)
+			h := res.Header
+			if res.StatusCode != test.status || h.Get("Content-Range") != test.rng {
+				t.Fatalf("%d, Content-Range %q; want %d, %q", res.StatusCode, h.Get("Content-Range"), test.status, test.rng)
+			}
+			if test.status == 416 {
+				if h.Get("Content-Type") != "application/json" || body != `{"error":"the video has no such range"}` {
+					t.Errorf("Content-Type %q: %s", h.Get("Content-Type"), body)
+				}
+			} else if body != test.body {
+				t.Errorf("body %q, want %q", body, test.body)
+			}
+			if h.Get("X-Content-Type-Options") != "nosniff" {
+				t.Error("nosniff is missing")
+			}
+			if test.status >= 300 {
+				return
+			}
+			length := int64(len(video))
+			if test.status == 206 {
+				length = int64(len(body))
+			}
+			if res.ContentLength != length || h.Get("Content-Type") != "video/mp4" || h.Get("Accept-Ranges") != "bytes" ||
+				h.Get("ETag") != etag || h.Get("Last-Modified") != modified {
+				t.Errorf("Content-Length %d, %v", res.ContentLength, h)
+			}
+		})
+	}
+}
+
+func testSeveralRanges(t *testing.T, base string) {
+	expect(t, 201, "POST", base+"/upload", "0123456789", "id: parts", "Content-Type: video/mp4")
+	res, body := call(t, "GET", base+"/video?id=parts", "", "Range: bytes=6-7,1-2,-1")
+	kind, params, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if res.StatusCode != 206 || kind != "multipart/byteranges" || err != nil {
+		t.Fatalf("%s, Content-Type %q", res.Status, res.Header.Get("Content-Type"))
+	}
+	parts := multipart.NewReader(strings.NewReader(body), params["boundary"])
+	var got []string
+	for {
+		part, err := parts.NextPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, _ := io.ReadAll(part)
+		got = append(got, fmt.Sprint(part.Header.Get("Content-Range"), part.Header.Get("Content-Type"), string(data)))
+	}
+	want := "[bytes 6-7/10video/mp467 bytes 1-2/10video/mp412 bytes 9-9/10video/mp49]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("parts %v, want %s", got, want)
+	}
+}
+
+// testChange: a video is never replaced, only removed; then its id may come again, and is another video.
+func testChange(t *testing.T, base string, videos store) {
+	url := base + "/video?id=a_b-C"
+	large := strings.Repeat("first", 2<<20) // several blocks
+	expect(t, 204, "DELETE", url, "")
+	expect(t, 404, "GET", url, "")
+	expect(t, 404, "HEAD", url, "")
+	expect(t, 201, "POST", base+"/upload", large, "id: a_b-C")
+	expect(t, 409, "POST", base+"/upload", "second", "id: a_b-C", "Content-Type: video/webm")
+	expect(t, 409, "POST", base+"/upload", large, "id: a_b-C", "Content-Type: video/webm")
+	res, body := call(t, "GET", url, "")
+	if body != large || res.Header.Get("Content-Type") != "application/octet-stream" {
+		t.Errorf("the first video did not stay: %d bytes, %q", len(body), res.Header.Get("Content-Type"))
+	}
+	old, err := videos.Open(t.Context(), "a_b-C")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	expect(t, 204, "DELETE", url, "")
+	expect(t, 404, "GET", url, "")
+	expect(t, 201, "POST", base+"/upload", strings.Repeat("other", 2<<20), "id: a_b-C")
+	if again := expect(t, 200, "HEAD", url, ""); again.Header.Get("ETag") == res.Header.Get("ETag") {
+		t.Error("other bytes have the same ETag")
+	}
+	if got, err := io.ReadAll(old); strings.Contains(string(got), "other") || (err == nil && string(got) != large) {
+		t.Errorf("two videos mix: %d bytes, %v", len(got), err)
+	}
+	expect(t, 200, "GET", base+"/readyz", "")
+}
+
+func testRefusals(t *testing.T, base string) {
+	for _, id := range []string{
+		"", ".", "..", "../secret", "..%2fsecret", "/etc/passwd", `..\secret`, "a/b", "a.b", ".unfinished-x", "a b",
+		"a%00", "ä", strings.Repeat("x", 65), "x/video", "*", "?",
+	} {
+		query := "/video?id=" + strings.NewReplacer("/", "%2F", " ", "%20", "?", "%3F").Replace(id)
+		expect(t, 400, "GET", base+query, "")
+		expect(t, 400, "HEAD", base+query, "")
+		expect(t, 400, "DELETE", base+query, "")
+		expect(t, 400, "POST", base+"/upload", "data", "id: "+id)
+	}
+	expect(t, 400, "GET", base+"/video", "")
+	expect(t, 400, "POST", base+"/upload", "", "id: empty")
+	expect(t, 400, "POST", base+"/upload", "data", "id: type", "Content-Type: a/b/c; =")
+	expect(t, 404, "GET", base+"/video?id=empty", "")
+	expect(t, 404, "GET", base+"/video?id=type", "")
+	expect(t, 405, "PUT", base+"/video?id=x", "")
+}
+
+func testCutOff(t *testing.T, base string, videos store) {
+	for i, head := range []string{
+		"Content-Length: 20000000\r\n\r\n",
+		"Content-Length: 100\r\n\r\n",
+		"Transfer-Encoding: chunked\r\n\r\n1312D00\r\n",         // 20,000,000
+		"Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n",       // no last chunk
+		"Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\nzz\r\n", // no chunk at all
+	} {
+		id := fmt.Sprintf("cut-%d", i)
+		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /upload HTTP/1.1\r\nHost: x\r\nid: %s\r\nContent-Type: video/mp4\r\n%s", id, head)
+		if strings.Contains(head, "00") && i != 1 {
+			_, _ = conn.Write(bytes.Repeat([]byte("v"), 10_000_000)) // two blocks and a half
+		} else if i == 1 {
+			_, _ = io.WriteString(conn, "half of it")
+		}
+		_ = conn.(*net.TCPConn).CloseWrite()
+		// The answer shows that the service is done with it.
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", id, err)
+		}
+		res.Body.Close()
+		if res.StatusCode != 400 {
+			t.Errorf("%s: %s", id, res.Status)
+		}
+		expect(t, 404, "GET", base+"/video?id="+id, "")
+		// As large as what was cut off: Azurite counts the blocks left from that as a blob, but only when the
+		// next upload has a single block.
+		expect(t, 201, "POST", base+"/upload", strings.Repeat("whole", 1<<20), "id: "+id)
+	}
+	if dir, ok := videos.(*directory); ok {
+		if left, _ := fs.Glob(os.DirFS(dir.path), unfinished+"*"); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	}
+}
+
+// testCancelled: reading on behalf of a request that is over must end, at the latest with Close.
+func testCancelled(t *testing.T, videos store) {
+	if err := videos.Create(t.Context(), "cancelled", "video/mp4", bytes.NewReader(make([]byte, 20<<20))); err != nil {
+		t.Fatal(err)
+	}
+	v, err := videos.Open(t.Context(), "cancelled")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	v.Close()
+	if n, err := io.Copy(io.Discard, v); err == nil {
+		t.Errorf("read %d bytes after Close", n)
+	}
+}
+
+// brokenStore fails as it is told.
+type brokenStore struct{ err error }
+
+func (s brokenStore) Open(context.Context, string) (*video, error) { return nil, s.err }
+func (s brokenStore) Create(_ context.Context, _, _ string, body io.Reader) error {
+	_, _ = io.Copy(io.Discard, body)
+	return s.err
+}
+func (s brokenStore) Delete(context.Context, string) error { return s.err }
+func (s brokenStore) Ready(context.Context) error          { return s.err }
+
+func TestFailures(t *testing.T) {
+	full := serveStore(t, brokenStore{fmt.Errorf("write: %w", &fs.PathError{Op: "write", Path: "/secret", Err: syscall.ENOSPC})})
+	expect(t, 507, "POST", full+"/upload", "data", "id: x")
+	down := serveStore(t, brokenStore{fmt.Errorf("dial /secret")})
+	for _, method := range []string{"GET", "DELETE"} {
+		res, body := call(t, method, down+"/video?id=x", "")
+		if res.StatusCode != 503 || strings.Contains(body, "secret") {
+			t.Errorf("%s: %d %s", method, res.StatusCode, body)
+		}
+	}
+	expect(t, 503, "GET", down+"/readyz", "")
+}
+
+// connection is the writer of a real connection as far as ReadFrom goes.
+type connection struct {
+	*httptest.ResponseRecorder
+	src io.Reader
+}
+
+func (c *connection) ReadFrom(src io.Reader) (int64, error) {
+	c.src = src
+	return io.Copy(c.ResponseRecorder, src)
+}
+
+// TestSendfile: the connection must be handed the file itself, alone or in an io.LimitedReader; that is what
+// package net looks for before it uses sendfile.
+func TestSendfile(t *testing.T) {
+	dir, err := openDirectory(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := dir.Create(t.Context(), "x", "video/mp4", strings.NewReader("0123456789")); err != nil {
+		t.Fatal(err)
+	}
+	for _, header := range []http.Header{{}, {"Range": {"bytes=3-"}}} {
+		req := httptest.NewRequestWithContext(t.Context(), "GET", "/video?id=x", nil)
+		req.Header = header
+		w := &connection{ResponseRecorder: httptest.NewRecorder()}
+		newHandler(dir, slog.New(slog.DiscardHandler)).ServeHTTP(w, req)
+		limited, ok := w.src.(*io.LimitedReader)
+		if !ok {
+			t.Fatalf("ReadFrom got a %T", w.src)
+		}
+		if _, ok := limited.R.(*os.File); !ok {
+			t.Errorf("ReadFrom got a %T", limited.R)
+		}
+	}
+}
+
+// TestSweep: what a killed process left is gone after the next start; the videos are not.
+func TestSweep(t *testing.T) {
+	path := t.TempDir()
+	dir, err := openDirectory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Create(t.Context(), "kept", "video/mp4", strings.NewReader("data")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(path+"/"+unfinished+"1", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+"/"+unfinished+"1/video", []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir.Close()
+	if dir, err = openDirectory(path); err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := dir.Create(t.Context(), "broken", "video/mp4", iotest.ErrReader(io.ErrUnexpectedEOF)); err == nil {
+		t.Error("a broken body was taken")
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil || len(entries) != 1 || entries[0].Name() != "kept" {
+		t.Errorf("found %v, %v", entries, err)
+	}
+}
+
+// TestTag: neither an upload nor a change by hand keeps the ETag of what was there before.
+func TestTag(t *testing.T) {
+	dir, err := openDirectory(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	seen := map[string]bool{}
+	for i, day := range []int64{1, 1, 2} {
+		if i < 2 {
+			if err := errors.Join(dir.Delete(t.Context(), "x"),
+				dir.Create(t.Context(), "x", "video/mp4", strings.NewReader("data"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chtimes(dir.path+"/x/video", time.Time{}, time.Unix(day*86400, 0)); err != nil {
+			t.Fatal(err)
+		}
+		v, err := dir.Open(t.Context(), "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Close()
+		seen[v.etag] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("ETags %v, want three", seen)
+	}
+}
+
+// TestRun starts the service before the blob service, as any order must do.
+func TestRun(t *testing.T) {
+	t.Run("directory", func(t *testing.T) {
+		base := chassistest.Start(t, run, map[string]string{"VIDEOS_DIR": t.TempDir() + "/made"})
+		expect(t, 201, "POST", base+"/upload", "data", "id: x")
+		expect(t, 200, "GET", base+"/video?id=x", "")
+	})
+	t.Run("azure", func(t *testing.T) {
+		endpoint := chassistest.Azurite(t)
+		up := make(chan struct{})
+		gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			select {
+			case <-up:
+				passOn(w, req, strings.TrimSuffix(endpoint, "/"+chassistest.AzuriteAccount))
+			default:
+				panic(http.ErrAbortHandler) // no answer at all
+			}
+		}))
+		defer gate.Close()
+		base := chassistest.Start(t, run, map[string]string{
+			"STORAGE_ACCOUNT_NAME": chassistest.AzuriteAccount, "STORAGE_ACCESS_KEY": chassistest.AzuriteKey,
+			"STORAGE_ENDPOINT": gate.URL + "/" + chassistest.AzuriteAccount,
+		})
+		expect(t, 503, "GET", base+"/readyz", "")
+		expect(t, 503, "GET", base+"/video?id=x", "")
+		close(up)
+		deadline := time.Now().Add(30 * time.Second)
+		for {
+			if res, _ := call(t, "GET", base+"/readyz", ""); res.StatusCode == 200 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("not ready, with the blob service up")
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		expect(t, 201, "POST", base+"/upload", "data", "id: x")
+		expect(t, 200, "GET", base+"/video?id=x", "")
+	})
+}
+
+func passOn(w http.ResponseWriter, req *http.Request, base string) {
+	out, err := http.NewRequestWithContext(req.Context(), req.Method, base+req.URL.RequestURI(), req.Body)
+	if err != nil {
+		panic(err)
+	}
+	out.Header, out.Host, out.ContentLength = req.Header, req.Host, req.ContentLength
+	res, err := http.DefaultTransport.RoundTrip(out)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	defer res.Body.Close()
+	maps.Copy(w.Header(), res.Header)
+	w.WriteHeader(res.StatusCode)
+	_, _ = io.Copy(w, res.Body)
+}
+
+func TestReadConfig(t *testing.T) {
+	const neither = "VIDEOS_DIR or STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT must be set"
+	for _, test := range []struct{ vars, want string }{
+		{"", "missing environment variables: PORT\n" + neither},
+		{"PORT=1", neither},
+		{"PORT=1 VIDEOS_DIR=d", ""},
+		{"STORAGE_ACCESS_KEY=k", "missing environment variables: PORT, STORAGE_ACCOUNT_NAME, STORAGE_ENDPOINT"},
+		{"PORT=1 VIDEOS_DIR=d STORAGE_ACCESS_KEY=k", "VIDEOS_DIR must not be set together with STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT"},
+		{"PORT=1 STORAGE_ACCOUNT_NAME=a STORAGE_ACCESS_KEY=k STORAGE_ENDPOINT=http://h", ""},
+		{"PORT=1 STORAGE_ACCOUNT_NAME=a STORAGE_ACCESS_KEY=k STORAGE_ENDPOINT=h", "STORAGE_ENDPOINT must be an http or https URL"},
+	} {
+		vars := map[string]string{}
+		for _, assignment := range strings.Fields(test.vars) {
+			name, value, _ := strings.Cut(assignment, "=")
+			vars[name] = value
+		}
+		got := ""
+		if _, err := readConfig(chassistest.Env(vars)); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%q: %q, want %q", test.vars, got, test.want)
+		}
+	}
+}

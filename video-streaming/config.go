@@ -1,0 +1,33 @@
+package main
+
+import (
+	"net/url"
+
+	"flixtube/chassis"
+)
+
+type config struct {
+	addr, rabbit, outboxDir string
+	delivery                string // direct, or a key of viewedTo
+	outboxLimit             int64
+	storage, history        *url.URL
+}
+
+func readConfig(getenv func(string) string) (config, error) {
+	env := chassis.NewEnv(getenv)
+	cfg := config{
+		addr:        env.Addr(),
+		delivery:    env.Optional("VIEWED_DELIVERY", "fanout"),
+		outboxDir:   env.Required("OUTBOX_DIR"),
+		outboxLimit: env.Int("OUTBOX_LIMIT", 100_000),
+		storage:     env.URL("VIDEO_STORAGE_URL", "http://video-storage"),
+		history:     env.URL("HISTORY_URL", "http://history"),
+	}
+	if cfg.delivery != "direct" {
+		cfg.rabbit = env.Required("RABBIT")
+		if _, ok := viewedTo[cfg.delivery]; !ok {
+			env.Invalid("VIEWED_DELIVERY", "must be direct, queue or fanout")
+		}
+	}
+	return cfg, env.Err()
+}

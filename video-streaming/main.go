@@ -1,0 +1,74 @@
+// Video-streaming passes videos on from video-storage and decides what counts as a view.
+//
+//	GET,HEAD /video?id=[&view=]   the video, or ranges of it, as storage gives them
+//	GET /livez, /readyz           readyz asks storage and the broker; only storage is required
+//
+// One viewing is one "viewed" message, however many requests a player makes for it: the page names the viewing
+// with a UUID, view, which becomes the message's id. A request without view counts when its answer starts at
+// byte 0. HEAD, and answers other than 200 and 206, count nothing. X-Viewer-Id, which the gateway sets, names
+// the viewer. A message waits in the outbox until somebody has confirmed it; the video waits for nothing.
+//
+// Its variables:
+//
+//	PORT               where it listens; on HOST, by default every interface
+//	OUTBOX_DIR         where unsent messages are kept
+//	OUTBOX_LIMIT       how many at most (100000); after that, views are lost and the log says so
+//	VIDEO_STORAGE_URL  http://video-storage
+//	VIEWED_DELIVERY    fanout (default): to the exchange "viewed", for everybody who listens;
+//	                   queue: to the queue "viewed", where one consumer takes it;
+//	                   direct: POST to history, which answers
+//	RABBIT             the broker, amqp:// or nats://; not needed for direct
+//	HISTORY_URL        http://history; for direct alone
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+
+	"flixtube/chassis"
+	"flixtube/chassis/messaging"
+	"flixtube/chassis/outbox"
+)
+
+func main() { chassis.Main(run) }
+
+func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
+	cfg, err := readConfig(getenv)
+	if err != nil {
+		return err
+	}
+	log := chassis.NewLogger(stdout)
+	transport := chassis.NewTransport()
+	probe := func(base string) func(context.Context) error {
+		return chassis.HTTPCheck(&http.Client{Transport: transport}, strings.TrimRight(base, "/"))
+	}
+	checks := []chassis.Check{{Name: "storage", Required: true, Probe: probe(cfg.storage.String())}}
+
+	var send sender
+	if cfg.delivery == "direct" {
+		send = direct(transport, cfg.history.JoinPath("viewed").String(), log)
+		checks = append(checks, chassis.Check{Name: "history", Probe: probe(cfg.history.String())})
+	} else {
+		broker, err := messaging.Connect(cfg.rabbit)
+		if err != nil {
+			return err
+		}
+		defer broker.Close()
+		send = publish(broker, viewedTo[cfg.delivery])
+		checks = append(checks, messaging.Check(broker))
+	}
+	box, err := outbox.Open(cfg.outboxDir, int(cfg.outboxLimit), log)
+	if err != nil {
+		return err
+	}
+	defer box.Close() // the relay has ended by then, with Run
+
+	return chassis.Service{
+		Addr:       cfg.addr,
+		Handler:    newHandler(cfg.storage, transport, box, log, checks...),
+		Log:        log,
+		Background: []func(context.Context) error{func(ctx context.Context) error { return box.Relay(ctx, send) }},
+	}.Run(ctx)
+}

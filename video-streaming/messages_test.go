@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"flixtube/chassis"
+	"flixtube/chassis/chassistest"
+	"flixtube/chassis/messaging"
+)
+
+type fakePublisher func(to messaging.Destination, msgs []messaging.Message) error
+
+func (f fakePublisher) Publish(_ context.Context, to messaging.Destination, msgs []messaging.Message) error {
+	return f(to, msgs)
+}
+
+func TestPublish(t *testing.T) {
+	for delivery, want := range map[string]messaging.Destination{
+		"fanout": messaging.Fanout("viewed", "history.viewed", "recommendations.viewed"),
+		"queue":  messaging.To(messaging.Queue{Name: "viewed"}),
+	} {
+		failure := errors.New("no broker")
+		send := publish(fakePublisher(func(to messaging.Destination, msgs []messaging.Message) error {
+			if fmt.Sprintf("%#v", to) != fmt.Sprintf("%#v", want) || len(msgs) != 2 {
+				t.Errorf("%s: published %d messages to %#v", delivery, len(msgs), to)
+			}
+			return failure
+		}), viewedTo[delivery])
+		if err := send(t.Context(), make([]messaging.Message, 2)); !errors.Is(err, failure) {
+			t.Errorf("%s: %v", delivery, err)
+		}
+	}
+}
+
+// fakeHistory answers with the statuses it is given, then with 204.
+type fakeHistory struct {
+	mu       sync.Mutex
+	statuses []int
+	got      []string
+}
+
+func (h *fakeHistory) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, _ := io.ReadAll(req.Body)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.got = append(h.got, strings.Join([]string{req.Method, req.URL.Path, req.Header.Get("Content-Type"), string(body)}, " "))
+	status := http.StatusNoContent
+	if len(h.statuses) > 0 {
+		status, h.statuses = h.statuses[0], h.statuses[1:]
+	}
+	w.Header().Set("Location", "/elsewhere")
+	w.WriteHeader(status)
+}
+
+func (h *fakeHistory) posts() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]string(nil), h.got...)
+}
+
+func TestDirect(t *testing.T) {
+	for _, test := range []struct {
+		statuses []int
+		posts    int
+		ok       bool
+	}{
+		{[]int{200, 201, 204}, 3, true},
+		{[]int{400, 204, 413}, 3, true}, // refused for good
+		{[]int{204, 500}, 2, false},
+		{[]int{503}, 1, false},
+		{[]int{429}, 1, false},
+		{[]int{408}, 1, false},
+		{[]int{302}, 1, false},
+	} {
+		history := &fakeHistory{statuses: test.statuses}
+		server := httptest.NewServer(history)
+		send := direct(chassis.NewTransport(), server.URL+"/viewed", slog.New(slog.DiscardHandler))
+		err := send(t.Context(), []messaging.Message{{Body: []byte("1")}, {Body: []byte("2")}, {Body: []byte("3")}})
+		if (err == nil) != test.ok {
+			t.Errorf("%v: error %v", test.statuses, err)
+		}
+		got := history.posts()
+		if len(got) != test.posts {
+			t.Errorf("%v: %d posts, want %d", test.statuses, len(got), test.posts)
+		}
+		for i, post := range got {
+			if want := fmt.Sprint("POST /viewed application/json ", i+1); post != want {
+				t.Errorf("posted %q, want %q", post, want)
+			}
+		}
+		server.Close()
+		if err := send(t.Context(), make([]messaging.Message, 1)); err == nil {
+			t.Error("no error without history")
+		}
+	}
+}
+
+// TestRunDirect: a view reaches history through the outbox, although history fails at first and the service
+// is stopped in between.
+func TestRunDirect(t *testing.T) {
+	history := &fakeHistory{statuses: []int{500}}
+	server := httptest.NewServer(history)
+	defer server.Close()
+	down := httptest.NewServer(http.NotFoundHandler())
+	down.Close()
+	vars := map[string]string{
+		"VIEWED_DELIVERY": "direct", "HISTORY_URL": down.URL, "VIDEO_STORAGE_URL": newStorage(t).URL + "/", "OUTBOX_DIR": t.TempDir(),
+	}
+	base, stop := chassistest.StartStop(t, run, vars)
+	if res, body := call(t, "GET", base+"/video?id=ten&view="+viewA); res.StatusCode != 200 || body != video {
+		t.Errorf("%s %q", res.Status, body)
+	}
+	if res, body := call(t, "GET", base+"/readyz"); res.StatusCode != 200 || !strings.Contains(body, `"history":"down"`) {
+		t.Errorf("readyz: %s %s", res.Status, body)
+	}
+	stop()
+	vars["HISTORY_URL"] = server.URL
+	chassistest.Start(t, run, vars)
+	deadline := time.Now().Add(30 * time.Second)
+	for len(history.posts()) < 2 {
+		if time.Now().After(deadline) {
+			t.Fatalf("history got %v", history.posts())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, post := range history.posts() {
+		if !strings.HasPrefix(post, `POST /viewed application/json {"id":"`+viewA+`"`) {
+			t.Errorf("history got %s", post)
+		}
+	}
+}
+
+// TestRunFanout: without the broker the videos play on.
+func TestRunFanout(t *testing.T) {
+	storage := newStorage(t)
+	base := chassistest.Start(t, run, map[string]string{
+		"RABBIT": "amqp://guest:guest@127.0.0.1:1", "VIDEO_STORAGE_URL": storage.URL, "OUTBOX_DIR": t.TempDir(),
+	})
+	if res, body := call(t, "GET", base+"/video?id=ten"); res.StatusCode != 200 || body != video {
+		t.Errorf("%s %q", res.Status, body)
+	}
+	if res, body := call(t, "GET", base+"/readyz"); res.StatusCode != 200 || !strings.Contains(body, `"rabbit":"down"`) {
+		t.Errorf("readyz: %s %s", res.Status, body)
+	}
+	storage.Close()
+	if res, body := call(t, "GET", base+"/readyz"); res.StatusCode != 503 || !strings.Contains(body, `"storage":"down"`) {
+		t.Errorf("readyz: %s %s", res.Status, body)
+	}
+}
+
+func TestReadConfig(t *testing.T) {
+	for _, test := range []struct{ vars, want string }{
+		{"", "missing environment variables: PORT, OUTBOX_DIR, RABBIT"},
+		{"VIEWED_DELIVERY=direct", "missing environment variables: PORT, OUTBOX_DIR"},
+		{"PORT=1 OUTBOX_DIR=d RABBIT=r", ""},
+		{"PORT=1 OUTBOX_DIR=d RABBIT=r VIEWED_DELIVERY=queue", ""},
+		{"PORT=1 OUTBOX_DIR=d VIEWED_DELIVERY=direct", ""},
+		{"PORT=1 OUTBOX_DIR=d RABBIT=r VIEWED_DELIVERY=pigeon", "VIEWED_DELIVERY must be direct, queue or fanout"},
+		{"PORT=1 OUTBOX_DIR=d RABBIT=r OUTBOX_LIMIT=0", "OUTBOX_LIMIT must be a whole number above 0"},
+	} {
+		vars := map[string]string{}
+		for _, assignment := range strings.Fields(test.vars) {
+			name, value, _ := strings.Cut(assignment, "=")
+			vars[name] = value
+		}
+		got := ""
+		if _, err := readConfig(chassistest.Env(vars)); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%q: %q, want %q", test.vars, got, test.want)
+		}
+	}
+}

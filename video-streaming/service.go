@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"flixtube/chassis"
+	"flixtube/chassis/messaging"
+)
+
+// recorder takes a message without waiting, and then says whether it keeps it.
+type recorder interface {
+	Offer(m messaging.Message, settled func(error))
+}
+
+type service struct {
+	proxy   http.Handler
+	box     recorder
+	counted *recent
+	log     *slog.Logger
+}
+
+// rememberedViewings is how many viewings, at least, are known to be counted. One that comes back later is
+// announced again under the same id, which changes nothing.
+const rememberedViewings = 1 << 15
+
+func newHandler(storage *url.URL, transport http.RoundTripper, box recorder, log *slog.Logger, checks ...chassis.Check) http.Handler {
+	s := &service{box: box, counted: newRecent(rememberedViewings), log: log}
+	s.proxy = chassis.Proxy(storage.JoinPath("video"), transport, log, passOn, s.watch)
+	e := chassis.NewEcho(log, checks...)
+	e.GET("/video", s.video)
+	e.HEAD("/video", s.video)
+	return e
+}
+
+// viewing is what a request says about itself. It goes with the request's context to watch.
+type viewing struct {
+	id     uuid.UUID // uuid.Nil: the request names none
+	viewer string    // may be ""
+	video  string
+}
+
+type viewingKey struct{}
+
+func (s *service) video(c echo.Context) error {
+	req, query := c.Request(), c.QueryParams()
+	v := viewing{viewer: chassis.Viewer(req.Header), video: query.Get("id")}
+	if query.Has("view") {
+		id, err := uuid.Parse(query.Get("view"))
+		if err != nil || id == uuid.Nil || id.String() != query.Get("view") { // Parse knows other forms, too
+			return chassis.Errorf(http.StatusBadRequest, "view must be a UUID in its canonical form")
+		}
+		v.id = id
+	}
+	s.proxy.ServeHTTP(c.Response(), req.WithContext(context.WithValue(req.Context(), viewingKey{}, v)))
+	return nil
+}
+
+// passOn asks storage for what was counted: its query is the id and nothing else.
+func passOn(r *httputil.ProxyRequest) {
+	v, _ := r.In.Context().Value(viewingKey{}).(viewing)
+	r.Out.URL.RawQuery = url.Values{"id": {v.video}}.Encode()
+}
+
+// watch sees the head of storage's answer. It never waits, and never fails the video.
+func (s *service) watch(res *http.Response) error {
+	v, _ := res.Request.Context().Value(viewingKey{}).(viewing)
+	named := v.id != uuid.Nil
+	if !shows(res) || (!named && !startsAtZero(res)) {
+		return nil
+	}
+	if named && !s.counted.add(v.id) {
+		return nil
+	}
+	if !named {
+		v.id = uuid.New()
+	}
+	m, err := newViewed(v.id.String(), v.viewer, v.video, time.Now())
+	if err != nil {
+		s.log.Error("view lost", "video", v.video, "error", err)
+		return nil
+	}
+	s.box.Offer(m, func(err error) {
+		if err != nil {
+			s.counted.remove(v.id) // the viewing's next request may have better luck
+			s.log.Error("view lost", "video", v.video, "error", err)
+		}
+	})
+	return nil
+}
+
+func shows(res *http.Response) bool {
+	return res.Request.Method == http.MethodGet &&
+		(res.StatusCode == http.StatusOK || res.StatusCode == http.StatusPartialContent)
+}
+
+func startsAtZero(res *http.Response) bool {
+	return res.StatusCode == http.StatusOK || strings.HasPrefix(res.Header.Get("Content-Range"), "bytes 0-")
+}

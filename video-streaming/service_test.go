@@ -1,0 +1,333 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"flixtube/chassis"
+	"flixtube/chassis/messaging"
+)
+
+const video = "0123456789"
+
+// newStorage has one video, ten.
+func newStorage(t *testing.T) *httptest.Server {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") })
+	mux.HandleFunc("GET /video", func(w http.ResponseWriter, req *http.Request) {
+		if query := req.URL.Query(); len(query) != 1 || query.Get("id") != "ten" {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"error":"no such video"}`)
+			return
+		}
+		w.Header().Set("Content-Type", "video/mp4")
+		w.Header().Set("ETag", `"tag"`)
+		http.ServeContent(w, req, "", time.Unix(1_000_000_000, 0), strings.NewReader(video))
+	})
+	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasPrefix(req.URL.Path, "//") {
+			t.Errorf("asked for %s", req.URL.Path) // mux would redirect it
+		}
+		mux.ServeHTTP(w, req)
+	}))
+	t.Cleanup(storage.Close)
+	return storage
+}
+
+// fakeBox keeps what it is offered, or refuses it with err.
+type fakeBox struct {
+	mu   sync.Mutex
+	err  error
+	kept []viewed
+}
+
+func (b *fakeBox) Offer(m messaging.Message, settled func(error)) {
+	b.mu.Lock()
+	err := b.err
+	if err == nil {
+		var v viewed
+		if err := json.Unmarshal(m.Body, &v); err != nil || v.ID != m.ID {
+			panic(fmt.Sprintf("message %q: %s", m.ID, m.Body))
+		}
+		b.kept = append(b.kept, v)
+	}
+	b.mu.Unlock()
+	settled(err)
+}
+
+func (b *fakeBox) take() []viewed {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	kept := b.kept
+	b.kept = nil
+	return kept
+}
+
+func serve(t *testing.T, storage string, box recorder) (base string) {
+	t.Helper()
+	target, err := url.Parse(storage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := chassis.NewTransport()
+	server := httptest.NewServer(newHandler(target, transport, box, slog.New(slog.NewTextHandler(t.Output(), nil))))
+	t.Cleanup(func() {
+		server.Close()
+		transport.CloseIdleConnections()
+	})
+	return server.URL
+}
+
+// call sends a request whose headers are given as "Name: value".
+func call(t *testing.T, method, url string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		req.Header.Set(name, value)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+const (
+	viewA = "0b9e5b4e-43d1-4b6c-9a53-0d0f6f6f2a10"
+	viewB = "5b1c7c62-5d0e-4d8a-8a1e-3a1f3b5f9c77"
+)
+
+// TestVideo asks for videos, one request after the other, and looks at the answer and at what was recorded.
+func TestVideo(t *testing.T) {
+	box := &fakeBox{}
+	base := serve(t, newStorage(t).URL, box)
+	var fresh []string
+	for _, test := range []struct {
+		method, query string
+		headers       []string
+		status        int
+		rng           string // Content-Range
+		body          string
+		counts        string // the id of the view, "fresh", or "" for none
+	}{
+		{"GET", "id=ten", nil, 200, "", video, "fresh"},
+		{"GET", "id=ten", nil, 200, "", video, "fresh"},
+		{"GET", "id=ten", []string{"Range: bytes=0-"}, 206, "bytes 0-9/10", video, "fresh"},
+		{"GET", "id=ten", []string{"Range: bytes=0-3"}, 206, "bytes 0-3/10", "0123", "fresh"},
+		{"GET", "id=ten", []string{"Range: bytes=-20"}, 206, "bytes 0-9/10", video, "fresh"},
+		{"GET", "id=ten", []string{"Range: bytes=1-3"}, 206, "bytes 1-3/10", "123", ""},
+		{"GET", "id=ten", []string{"Range: bytes=-3"}, 206, "bytes 7-9/10", "789", ""},
+		{"GET", "id=ten", []string{"Range: bytes=10-"}, 416, "bytes */10", "", ""},
+		{"GET", "id=ten", []string{`If-None-Match: "tag"`}, 304, "", "", ""},
+		{"GET", "id=ten", []string{"If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT"}, 304, "", "", ""},
+		{"GET", "id=ten", []string{"Range: bytes=1-3", `If-Range: "old"`}, 200, "", video, "fresh"},
+		{"GET", "id=ten", []string{"Range: bytes=1-3", `If-Range: "tag"`}, 206, "bytes 1-3/10", "123", ""},
+		{"GET", "id=ten", []string{`If-Match: "old"`}, 412, "", "", ""},
+		{"HEAD", "id=ten", nil, 200, "", "", ""},
+		{"GET", "id=none", nil, 404, "", `{"error":"no such video"}`, ""},
+		{"GET", "", nil, 404, "", `{"error":"no such video"}`, ""},
+
+		{"HEAD", "id=ten&view=" + viewA, nil, 200, "", "", ""},
+		{"GET", "id=none&view=" + viewA, nil, 404, "", `{"error":"no such video"}`, ""},
+		{"GET", "id=ten&view=" + viewA, []string{"Range: bytes=10-"}, 416, "bytes */10", "", ""},
+		{"GET", "id=ten&view=" + viewA, []string{`If-None-Match: "tag"`}, 304, "", "", ""},
+		{"GET", "id=ten&view=" + viewA, []string{"Range: bytes=7-"}, 206, "bytes 7-9/10", "789", viewA},
+		{"GET", "id=ten&view=" + viewA, []string{"Range: bytes=0-"}, 206, "bytes 0-9/10", video, ""},
+		{"GET", "id=ten&view=" + viewA, nil, 200, "", video, ""},
+		{"GET", "id=ten&view=" + viewB + "&other=1", nil, 200, "", video, viewB},
+
+		{"GET", "id=ten&view=", nil, 400, "", "", ""},
+		{"GET", "id=ten&view=7", nil, 400, "", "", ""},
+		{"HEAD", "id=ten&view=7", nil, 400, "", "", ""},
+		{"GET", "id=ten&view=" + uuid.Nil.String(), nil, 400, "", "", ""},
+		{"GET", "id=ten&view=" + strings.ToUpper(viewA), nil, 400, "", "", ""},
+		{"GET", "id=ten&view=%7B" + viewA + "%7D", nil, 400, "", "", ""},
+		{"GET", "id=ten&view=" + strings.ReplaceAll(viewA, "-", ""), nil, 400, "", "", ""},
+	} {
+		t.Run(fmt.Sprint(test.method, test.query, test.headers), func(t *testing.T) {
+			res, body := call(t, test.method, base+"/video?"+test.query, test.headers...)
+			if res.StatusCode != test.status || res.Header.Get("Content-Range") != test.rng {
+				t.Errorf("%s, Content-Range %q; want %d, %q", res.Status, res.Header.Get("Content-Range"), test.status, test.rng)
+			}
+			if test.status != 400 && test.status != 416 && body != test.body {
+				t.Errorf("body %q, want %q", body, test.body)
+			}
+			if test.status < 400 && res.Header.Get("ETag") != `"tag"` {
+				t.Errorf("headers %v", res.Header)
+			}
+			if test.status == 200 && (res.ContentLength != 10 || res.Header.Get("Accept-Ranges") != "bytes") {
+				t.Errorf("Content-Length %d, %v", res.ContentLength, res.Header)
+			}
+			var got string
+			for _, v := range box.take() {
+				if test.counts == "fresh" && uuid.Validate(v.ID) == nil && v.Video.ID == "ten" {
+					fresh = append(fresh, v.ID)
+					v.ID = "fresh"
+				}
+				got += v.ID
+			}
+			if got != test.counts {
+				t.Errorf("counted %q, want %q", got, test.counts)
+			}
+		})
+	}
+	distinct := map[string]bool{}
+	for _, id := range fresh {
+		distinct[id] = true
+	}
+	if len(distinct) != 6 {
+		t.Errorf("%d fresh ids in %v, want 6", len(distinct), fresh)
+	}
+}
+
+func TestMessage(t *testing.T) {
+	at := time.Date(2026, 2, 3, 5, 5, 6, 70_900_000, time.FixedZone("", 3600))
+	for viewer, want := range map[string]string{
+		"eve": `{"id":"i","viewedAt":"2026-02-03T04:05:06.070Z","viewer":{"id":"eve"},"video":{"id":"v"}}`,
+		"":    `{"id":"i","viewedAt":"2026-02-03T04:05:06.070Z","video":{"id":"v"}}`,
+	} {
+		if m, err := newViewed("i", viewer, "v", at); err != nil || m.ID != "i" || string(m.Body) != want {
+			t.Errorf("%s %s %v, want %s", m.ID, m.Body, err, want)
+		}
+	}
+	box := &fakeBox{}
+	base := serve(t, newStorage(t).URL, box)
+	for header, want := range map[string]string{"eve_-9": "eve_-9", "e v e": "", "": "", strings.Repeat("e", 65): ""} {
+		call(t, "GET", base+"/video?id=ten", chassis.ViewerHeader+": "+header)
+		got := box.take()
+		if len(got) != 1 || (got[0].Viewer == nil) != (want == "") || (want != "" && got[0].Viewer.ID != want) {
+			t.Errorf("viewer %q: %v", header, got)
+		}
+		if now := regexp.MustCompile(`^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`); !now.MatchString(got[0].ViewedAt) {
+			t.Errorf("viewedAt %q", got[0].ViewedAt)
+		}
+	}
+}
+
+// TestConcurrentRequests: the many connections of one player are one viewing.
+func TestConcurrentRequests(t *testing.T) {
+	box := &fakeBox{}
+	base := serve(t, newStorage(t).URL, box)
+	views := make([]string, 20)
+	var players sync.WaitGroup
+	for i := range views {
+		views[i] = uuid.NewString()
+		for range 8 {
+			players.Go(func() { call(t, "GET", base+"/video?id=ten&view="+views[i], "Range: bytes=2-") })
+		}
+	}
+	players.Wait()
+	count := map[string]int{}
+	for _, v := range box.take() {
+		count[v.ID]++
+	}
+	for _, view := range views {
+		if count[view] != 1 {
+			t.Errorf("viewing %s was counted %d times", view, count[view])
+		}
+	}
+}
+
+// TestRefusedView: a full outbox costs the viewer nothing, and the next request of the viewing counts it.
+func TestRefusedView(t *testing.T) {
+	box := &fakeBox{err: errors.New("full")}
+	base := serve(t, newStorage(t).URL, box)
+	for _, err := range []error{box.err, nil, nil} {
+		box.mu.Lock()
+		box.err = err
+		box.mu.Unlock()
+		if res, body := call(t, "GET", base+"/video?id=ten&view="+viewA); res.StatusCode != 200 || body != video {
+			t.Fatalf("%s %q", res.Status, body)
+		}
+	}
+	if got := box.take(); len(got) != 1 || got[0].ID != viewA {
+		t.Errorf("counted %v", got)
+	}
+}
+
+// TestCancel: a player that goes away ends the request to storage.
+func TestCancel(t *testing.T) {
+	ended := make(chan struct{})
+	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.(http.Flusher).Flush()
+		<-req.Context().Done()
+		close(ended)
+	}))
+	defer storage.Close()
+	base := serve(t, storage.URL, &fakeBox{})
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, "GET", base+"/video?id=ten", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	cancel()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("storage is still being asked")
+	}
+}
+
+func TestNoStorage(t *testing.T) {
+	storage := newStorage(t)
+	box := &fakeBox{}
+	base := serve(t, storage.URL, box)
+	storage.Close()
+	if res, body := call(t, "GET", base+"/video?id=ten"); res.StatusCode != 502 || !strings.HasPrefix(body, `{"error":`) {
+		t.Errorf("%s %s", res.Status, body)
+	}
+	if got := box.take(); len(got) > 0 {
+		t.Errorf("counted %v", got)
+	}
+}
+
+func TestRecent(t *testing.T) {
+	r := newRecent(2)
+	ids := make([]uuid.UUID, 6)
+	for i := range ids {
+		ids[i] = uuid.New()
+		if !r.add(ids[i]) || r.add(ids[0]) && i > 0 { // ids[0] is used all the time
+			t.Errorf("after %d: a new id was known, or a known one new", i)
+		}
+		if len(r.young)+len(r.old) > 4 {
+			t.Errorf("remembers %d", len(r.young)+len(r.old))
+		}
+	}
+	if r.add(ids[5]) || !r.add(ids[1]) {
+		t.Error("forgot the last one, or still knows the second")
+	}
+	r.remove(ids[0])
+	if !r.add(ids[0]) {
+		t.Error("a removed id is still known")
+	}
+}
