@@ -4,16 +4,17 @@ import "flixtube/chassis"
 
 // config has either a dir or an azure.
 type config struct {
-	addr  string
-	dir   string
-	azure azure
+	addr   string
+	rabbit string
+	dir    string
+	azure  azure
 }
 
 type azure struct{ account, key, endpoint string }
 
 func readConfig(getenv func(string) string) (config, error) {
 	env := chassis.NewEnv(getenv)
-	cfg := config{addr: env.Addr(), dir: getenv("VIDEOS_DIR")}
+	cfg := config{addr: env.Addr(), rabbit: env.Required("RABBIT"), dir: getenv("VIDEOS_DIR")}
 	const three = "STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT"
 	blobs := getenv("STORAGE_ACCOUNT_NAME") + getenv("STORAGE_ACCESS_KEY") + getenv("STORAGE_ENDPOINT")
 	switch {

@@ -6,9 +6,11 @@
 //	DELETE /video?id=     204, also when there is no such video
 //	GET /livez, /readyz   readyz asks the store
 //
-// An id is 1 to 64 letters, digits, '-' and '_'. Its variables:
+// An id is 1 to 64 letters, digits, '-' and '_'. The videos that video-removed messages name are deleted (the
+// queue video-storage.video-removed of the exchange video-removed). Its variables:
 //
 //	PORT                  where it listens; on HOST, by default every interface
+//	RABBIT                the broker, amqp:// or nats://
 //	VIDEOS_DIR            the directory of the videos, which this process alone may change; or:
 //	STORAGE_ENDPOINT      the address of the blob service, as in https://<account>.blob.core.windows.net
 //	STORAGE_ACCOUNT_NAME  its account, and
@@ -22,6 +24,7 @@ import (
 	"time"
 
 	"flixtube/chassis"
+	"flixtube/chassis/messaging"
 )
 
 func main() { chassis.Main(run) }
@@ -43,11 +46,18 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	} else if videos, err = newBlobs(cfg.azure); err != nil {
 		return err
 	}
+	broker, err := messaging.Connect(cfg.rabbit)
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+
 	return chassis.Service{
-		Addr:       cfg.addr,
-		Handler:    newHandler(videos, log),
-		Log:        log,
-		Background: []func(context.Context) error{func(ctx context.Context) error { return await(ctx, videos, log) }},
+		Addr:    cfg.addr,
+		Handler: newHandler(videos, log, messaging.Check(broker)),
+		Log:     log,
+		Background: append(messaging.Consumers(broker, log, removal(videos)),
+			func(ctx context.Context) error { return await(ctx, videos, log) }),
 	}.Run(ctx)
 }
 

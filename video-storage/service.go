@@ -48,9 +48,9 @@ type video struct {
 
 type service struct{ videos store }
 
-func newHandler(videos store, log *slog.Logger) http.Handler {
+func newHandler(videos store, log *slog.Logger, checks ...chassis.Check) http.Handler {
 	s := service{videos}
-	e := chassis.NewEcho(log, chassis.Check{Name: "store", Required: true, Probe: videos.Ready})
+	e := chassis.NewEcho(log, append(checks, chassis.Check{Name: "store", Required: true, Probe: videos.Ready})...)
 	e.GET("/video", s.get)
 	e.HEAD("/video", s.get)
 	e.DELETE("/video", s.remove)

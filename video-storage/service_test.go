@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"flixtube/chassis/chassistest"
+	"flixtube/chassis/messaging"
 )
 
 // stores runs a test on every store that the service can have.
@@ -442,9 +444,12 @@ func TestTag(t *testing.T) {
 // TestRun starts the service before the blob service, as any order must do.
 func TestRun(t *testing.T) {
 	t.Run("directory", func(t *testing.T) {
-		base := chassistest.Start(t, run, map[string]string{"VIDEOS_DIR": t.TempDir() + "/made"})
+		rabbit := chassistest.JetStream(t)
+		base := chassistest.Start(t, run, map[string]string{"RABBIT": rabbit, "VIDEOS_DIR": t.TempDir() + "/made"})
 		expect(t, 201, "POST", base+"/upload", "data", "id: x")
+		expect(t, 201, "POST", base+"/upload", "data", "id: y")
 		expect(t, 200, "GET", base+"/video?id=x", "")
+		removedByMessage(t, rabbit, base)
 	})
 	t.Run("azure", func(t *testing.T) {
 		endpoint := chassistest.Azurite(t)
@@ -459,25 +464,61 @@ func TestRun(t *testing.T) {
 		}))
 		defer gate.Close()
 		base := chassistest.Start(t, run, map[string]string{
-			"STORAGE_ACCOUNT_NAME": chassistest.AzuriteAccount, "STORAGE_ACCESS_KEY": chassistest.AzuriteKey,
+			"RABBIT": chassistest.JetStream(t), "STORAGE_ACCOUNT_NAME": chassistest.AzuriteAccount, "STORAGE_ACCESS_KEY": chassistest.AzuriteKey,
 			"STORAGE_ENDPOINT": gate.URL + "/" + chassistest.AzuriteAccount,
 		})
 		expect(t, 503, "GET", base+"/readyz", "")
 		expect(t, 503, "GET", base+"/video?id=x", "")
 		close(up)
-		deadline := time.Now().Add(30 * time.Second)
-		for {
-			if res, _ := call(t, "GET", base+"/readyz", ""); res.StatusCode == 200 {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatal("not ready, with the blob service up")
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
+		awaitStatus(t, 200, base+"/readyz")
 		expect(t, 201, "POST", base+"/upload", "data", "id: x")
 		expect(t, 200, "GET", base+"/video?id=x", "")
 	})
+}
+
+// removedByMessage has x removed, twice, after ids that nothing can be stored under; y stays.
+func removedByMessage(t *testing.T, rabbit, base string) {
+	t.Helper()
+	broker, err := messaging.Connect(rabbit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	var msgs []messaging.Message
+	for _, id := range []string{"..", "../y", "none", "x", "x"} {
+		msgs = append(msgs, messaging.Message{ID: rand.Text(), Body: fmt.Appendf(nil, `{"video":{"id":%q}}`, id)})
+	}
+	to := messaging.Fanout("video-removed", "video-storage.video-removed")
+	if err := broker.Publish(t.Context(), to, msgs); err != nil {
+		t.Fatal(err)
+	}
+	awaitStatus(t, 404, base+"/video?id=x")
+	expect(t, 200, "GET", base+"/video?id=y", "")
+}
+
+func awaitStatus(t *testing.T, want int, url string) {
+	t.Helper()
+	err := chassistest.Poll(30*time.Second, func() error {
+		if res, _ := call(t, "GET", url, ""); res.StatusCode != want {
+			return fmt.Errorf("GET %s: %s", url, res.Status)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDecodeVideoRemoved(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"id":"1","removedAt":"2026-01-02T03:04:05Z","video":{"id":"x"},"more":1}`: "x",
+		`{"video":{}}`: "", `{}`: "", `[]`: "", `x`: "", `{"video":{"id":1}}`: "",
+	} {
+		got, err := decodeVideoRemoved(messaging.Message{Body: []byte(body)})
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", body, got, err)
+		}
+	}
 }
 
 func passOn(w http.ResponseWriter, req *http.Request, base string) {
@@ -499,13 +540,13 @@ func passOn(w http.ResponseWriter, req *http.Request, base string) {
 func TestReadConfig(t *testing.T) {
 	const neither = "VIDEOS_DIR or STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT must be set"
 	for _, test := range []struct{ vars, want string }{
-		{"", "missing environment variables: PORT\n" + neither},
-		{"PORT=1", neither},
-		{"PORT=1 VIDEOS_DIR=d", ""},
-		{"STORAGE_ACCESS_KEY=k", "missing environment variables: PORT, STORAGE_ACCOUNT_NAME, STORAGE_ENDPOINT"},
-		{"PORT=1 VIDEOS_DIR=d STORAGE_ACCESS_KEY=k", "VIDEOS_DIR must not be set together with STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT"},
-		{"PORT=1 STORAGE_ACCOUNT_NAME=a STORAGE_ACCESS_KEY=k STORAGE_ENDPOINT=http://h", ""},
-		{"PORT=1 STORAGE_ACCOUNT_NAME=a STORAGE_ACCESS_KEY=k STORAGE_ENDPOINT=h", "STORAGE_ENDPOINT must be an http or https URL"},
+		{"", "missing environment variables: PORT, RABBIT\n" + neither},
+		{"PORT=1 RABBIT=r", neither},
+		{"PORT=1 RABBIT=r VIDEOS_DIR=d", ""},
+		{"STORAGE_ACCESS_KEY=k", "missing environment variables: PORT, RABBIT, STORAGE_ACCOUNT_NAME, STORAGE_ENDPOINT"},
+		{"PORT=1 RABBIT=r VIDEOS_DIR=d STORAGE_ACCESS_KEY=k", "VIDEOS_DIR must not be set together with STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT"},
+		{"PORT=1 RABBIT=r STORAGE_ACCOUNT_NAME=a STORAGE_ACCESS_KEY=k STORAGE_ENDPOINT=http://h", ""},
+		{"PORT=1 RABBIT=r STORAGE_ACCOUNT_NAME=a STORAGE_ACCESS_KEY=k STORAGE_ENDPOINT=h", "STORAGE_ENDPOINT must be an http or https URL"},
 	} {
 		vars := map[string]string{}
 		for _, assignment := range strings.Fields(test.vars) {

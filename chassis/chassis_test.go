@@ -1,0 +1,246 @@
+package chassis_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"flixtube/chassis"
+	"flixtube/chassis/chassistest"
+)
+
+func TestEnvNamesAllThatIsWrong(t *testing.T) {
+	env := chassis.NewEnv(chassistest.Env(map[string]string{"METADATA_URL": "metadata:80", "LIMIT": "-1", "NAME": "x"}))
+	env.Addr()
+	env.Required("RABBIT")
+	env.URL("METADATA_URL", "http://metadata")
+	env.Int("LIMIT", 5)
+	if env.Required("NAME") != "x" || env.Optional("OTHER", "y") != "y" {
+		t.Error("a value was not read")
+	}
+	const want = "missing environment variables: PORT, RABBIT\nMETADATA_URL must be an http or https URL\nLIMIT must be a whole number above 0"
+	if err := env.Err(); err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+}
+
+// syncBuffer is a log that a test reads while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func TestPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var logged syncBuffer
+	err = chassis.Service{Addr: l.Addr().String(), Handler: http.NotFoundHandler(), Log: chassis.NewLogger(&logged)}.Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
+		t.Errorf("got %v", err)
+	}
+	if strings.Contains(logged.String(), "listening") {
+		t.Error("it said that it was listening")
+	}
+}
+
+// TestStop stops a service with a request in flight: the request is answered, and the background work ends after it.
+func TestStop(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	var order []string
+	run := func(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
+		return chassis.Service{
+			Addr: chassis.NewEnv(getenv).Addr(), Log: chassis.NewLogger(stdout),
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				close(entered)
+				<-release
+				order = append(order, "answered")
+				_, _ = io.WriteString(w, "done")
+			}),
+			Background: []func(context.Context) error{func(ctx context.Context) error {
+				<-ctx.Done()
+				order = append(order, "background")
+				return nil
+			}},
+		}.Run(ctx)
+	}
+	address, stop := chassistest.StartStop(t, run, nil)
+	body := make(chan string)
+	go func() {
+		res, err := http.Get(address)
+		if err != nil {
+			body <- err.Error()
+			return
+		}
+		defer res.Body.Close()
+		data, _ := io.ReadAll(res.Body)
+		body <- string(data)
+	}()
+	<-entered
+	stopped := make(chan struct{})
+	go func() { stop(); close(stopped) }()
+	// Once it refuses new connections it is stopping.
+	err := chassistest.Poll(10*time.Second, func() error {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+		if err == nil {
+			conn.Close()
+			return errors.New("it still listens")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	if got := <-body; got != "done" {
+		t.Errorf("the request in flight got %q", got)
+	}
+	<-stopped
+	if strings.Join(order, " ") != "answered background" {
+		t.Errorf("the order was %v", order)
+	}
+}
+
+func TestBackgroundErrorStops(t *testing.T) {
+	broken := errors.New("broken")
+	err := chassis.Service{
+		Addr: "127.0.0.1:0", Handler: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
+		Background: []func(context.Context) error{func(context.Context) error { return broken }},
+	}.Run(t.Context())
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	var logged syncBuffer
+	up := chassis.Check{Name: "rabbit", Probe: func(context.Context) error { return errors.New("down") }}
+	e := chassis.NewEcho(chassis.NewLogger(&logged), up)
+	e.GET("/known", func(echo.Context) error {
+		return chassis.Errorf(http.StatusTeapot, "no %s", "coffee").Because(errors.New("secret cause"))
+	})
+	e.GET("/unknown", func(echo.Context) error { return errors.New("secret detail") })
+	e.GET("/panic", func(echo.Context) error { panic("secret panic") })
+	for _, test := range []struct {
+		method, path string
+		status       int
+		body, log    string
+	}{
+		{"GET", "/livez", 200, `{"status":"alive"}`, ""},
+		{"GET", "/readyz", 200, `{"dependencies":{"rabbit":"down"},"status":"ready"}`, ""},
+		{"GET", "/known", 418, `{"error":"no coffee"}`, ""},
+		{"GET", "/unknown", 500, `{"error":"internal error"}`, "secret detail"},
+		{"GET", "/panic", 500, `{"error":"internal error"}`, "secret panic"},
+		{"GET", "/nothing", 404, `{"error":"Not Found"}`, ""},
+		{"POST", "/known", 405, `{"error":"Method Not Allowed"}`, ""},
+	} {
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, httptest.NewRequest(test.method, test.path, nil))
+		if w.Code != test.status || strings.TrimSpace(w.Body.String()) != test.body {
+			t.Errorf("%s %s: %d %s", test.method, test.path, w.Code, w.Body)
+		}
+		if !strings.Contains(logged.String(), test.log) {
+			t.Errorf("%s %s is not in the log", test.method, test.path)
+		}
+	}
+	if strings.Contains(logged.String(), "secret cause") {
+		t.Error("a 4xx is not the operator's concern")
+	}
+
+	required := up
+	required.Required = true
+	w := httptest.NewRecorder()
+	chassis.NewEcho(slog.New(slog.DiscardHandler), required).ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+	if w.Code != http.StatusServiceUnavailable {
+		t.Errorf("without what it requires: %d", w.Code)
+	}
+}
+
+func TestPage(t *testing.T) {
+	for query, want := range map[string][2]int64{
+		"": {0, 20}, "skip=5": {5, 20}, "limit=3&skip=1": {1, 3}, "limit=99999": {0, chassis.MaxPage}, "limit=0": {0, 0},
+		"skip=-1": {-1, -1}, "limit=x": {-1, -1}, "limit=1.5": {-1, -1}, "skip=99999999999": {-1, -1},
+	} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		skip, limit, err := chassis.Page(values, 20)
+		var own *chassis.Error
+		if want[0] < 0 {
+			if !errors.As(err, &own) || own.Status != http.StatusBadRequest {
+				t.Errorf("%s: %v", query, err)
+			}
+		} else if err != nil || skip != want[0] || limit != want[1] {
+			t.Errorf("%s: %d %d %v", query, skip, limit, err)
+		}
+	}
+}
+
+func TestViewer(t *testing.T) {
+	for value, want := range map[string]string{
+		"aZ_-09": "aZ_-09", "": "", "a b": "", "a\x00": "", "é": "", strings.Repeat("a", 64): strings.Repeat("a", 64),
+		strings.Repeat("a", 65): "",
+	} {
+		if got := chassis.Viewer(http.Header{chassis.ViewerHeader: {value}}); got != want {
+			t.Errorf("%q gives %q", value, got)
+		}
+	}
+}
+
+func TestProxy(t *testing.T) {
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Seen", r.Method+" "+r.URL.String()+" "+r.Header.Get("Range"))
+		w.WriteHeader(http.StatusPartialContent)
+	}))
+	u, err := url.Parse(target.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	watched := 0
+	p := chassis.Proxy(u.JoinPath("video"), chassis.NewTransport(), slog.New(slog.DiscardHandler),
+		func(r *httputil.ProxyRequest) { r.Out.URL.RawQuery = "id=1" },
+		func(res *http.Response) error { watched = res.StatusCode; return nil })
+	req := httptest.NewRequest("GET", "/api/video?id=2", nil)
+	req.Header.Set("Range", "bytes=0-1")
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, req)
+	if w.Code != 206 || watched != 206 || w.Header().Get("X-Seen") != "GET /video?id=1 bytes=0-1" {
+		t.Errorf("%d %v, watched %d", w.Code, w.Header(), watched)
+	}
+	target.Close()
+	w = httptest.NewRecorder()
+	p.ServeHTTP(w, httptest.NewRequest("GET", "/api/video", nil))
+	var answer map[string]string
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 502 || answer["error"] == "" {
+		t.Errorf("without a target: %d %s", w.Code, w.Body)
+	}
+}

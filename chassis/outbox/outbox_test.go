@@ -1,0 +1,256 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"flixtube/chassis/chassistest"
+	"flixtube/chassis/messaging"
+	"flixtube/chassis/outbox"
+)
+
+func open(t *testing.T, dir string, limit int) *outbox.Outbox {
+	t.Helper()
+	box, err := outbox.Open(dir, limit, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { box.Close() })
+	return box
+}
+
+func add(t *testing.T, box *outbox.Outbox, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		if err := box.Add(t.Context(), message(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func message(i int) messaging.Message {
+	return messaging.Message{ID: fmt.Sprint(i), Body: fmt.Appendf(nil, `{"n":%d}`, i)}
+}
+
+// broker is the other end of a relay.
+type broker struct {
+	mu    sync.Mutex
+	down  bool
+	asked int
+	got   []messaging.Message
+}
+
+func (b *broker) send(_ context.Context, msgs []messaging.Message) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked++
+	if b.down {
+		return errors.New("the broker is down")
+	}
+	b.got = append(b.got, msgs...)
+	return nil
+}
+
+func (b *broker) setDown(down bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.down = down
+}
+
+// expect waits until the broker has got messages 0 to n-1, once each and in their order.
+func (b *broker) expect(t *testing.T, n int) {
+	t.Helper()
+	err := chassistest.Poll(30*time.Second, func() error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if len(b.got) < n {
+			return fmt.Errorf("%d of %d have arrived", len(b.got), n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.got) > n {
+		t.Errorf("%d arrived, want %d", len(b.got), n)
+	}
+	for i, m := range b.got[:n] {
+		if want := message(i); m.ID != want.ID || string(m.Body) != string(want.Body) {
+			t.Fatalf("at %d: %s %s", i, m.ID, m.Body)
+		}
+	}
+}
+
+func relay(t *testing.T, box *outbox.Outbox, b *broker) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- box.Relay(ctx, b.send) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Relay: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+func TestFactsLeaveInTheirOrder(t *testing.T) {
+	box, b := open(t, t.TempDir(), 10_000), &broker{}
+	add(t, box, 0, 20)
+	relay(t, box, b)
+	b.expect(t, 20)
+	add(t, box, 20, 40) // the relay wakes up for them
+	b.expect(t, 40)
+}
+
+func TestFactsOutliveTheProcess(t *testing.T) {
+	dir := t.TempDir()
+	box := open(t, dir, 10_000)
+	add(t, box, 0, 700) // more than one window
+	// What a process that is killed leaves behind is the file as it is, not closed.
+	data, err := os.ReadFile(filepath.Join(dir, "outbox-0.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := t.TempDir()
+	if err := os.WriteFile(filepath.Join(left, "outbox-0.db"), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := &broker{}
+	relay(t, open(t, left, 10_000), b)
+	b.expect(t, 700)
+}
+
+func TestWhatWasSentIsForgotten(t *testing.T) {
+	dir, b := t.TempDir(), &broker{}
+	box := open(t, dir, 10_000)
+	stop := relay(t, box, b)
+	add(t, box, 0, 10)
+	b.expect(t, 10)
+	stop()
+	if err := box.Close(); err != nil {
+		t.Fatal(err)
+	}
+	box = open(t, dir, 10_000)
+	relay(t, box, b)
+	add(t, box, 10, 11)
+	b.expect(t, 11)
+}
+
+func TestBrokerIsWaitedFor(t *testing.T) {
+	box, b := open(t, t.TempDir(), 10_000), &broker{down: true}
+	relay(t, box, b)
+	add(t, box, 0, 10)
+	err := chassistest.Poll(30*time.Second, func() error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.asked < 3 {
+			return fmt.Errorf("asked %d times", b.asked)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.setDown(false)
+	b.expect(t, 10)
+}
+
+func TestFullKeepsTheOldest(t *testing.T) {
+	box, b := open(t, t.TempDir(), 5), &broker{}
+	add(t, box, 0, 5)
+	if err := box.Add(t.Context(), message(99)); !errors.Is(err, outbox.ErrFull) {
+		t.Errorf("the sixth of five: %v", err)
+	}
+	relay(t, box, b)
+	b.expect(t, 5)
+	// Forgetting what was sent comes after sending it, so there is room a moment later.
+	if err := chassistest.Poll(30*time.Second, func() error { return box.Add(t.Context(), message(5)) }); err != nil {
+		t.Fatal(err)
+	}
+	b.expect(t, 6)
+}
+
+func TestReplicasShareAFolder(t *testing.T) {
+	dir, one, two := t.TempDir(), &broker{}, &broker{}
+	first, second := open(t, dir, 10), open(t, dir, 10)
+	add(t, first, 0, 3)
+	add(t, second, 0, 2)
+	relay(t, first, one)
+	relay(t, second, two)
+	one.expect(t, 3)
+	two.expect(t, 2)
+}
+
+func TestClosedRefuses(t *testing.T) {
+	box := open(t, t.TempDir(), 10)
+	if err := box.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := box.Add(t.Context(), message(0)); !errors.Is(err, outbox.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// TestOffers lets many offer at once, while the relay works, and closes in the middle of it: each fact that was
+// settled with nil arrives, now or after the next start.
+func TestOffers(t *testing.T) {
+	dir, b := t.TempDir(), &broker{}
+	box := open(t, dir, 1_000_000)
+	stop := relay(t, box, b)
+	var accepted, settled, offered atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 500 {
+				offered.Add(1)
+				box.Offer(message(1), func(err error) {
+					settled.Add(1)
+					if err == nil {
+						accepted.Add(1)
+					}
+				})
+			}
+		})
+	}
+	if err := chassistest.Poll(30*time.Second, func() error {
+		if accepted.Load() == 0 {
+			return errors.New("nothing is accepted")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := box.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if settled.Load() != offered.Load() {
+		t.Errorf("%d of %d were settled", settled.Load(), offered.Load())
+	}
+	relay(t, open(t, dir, 1_000_000), b)
+	if err := chassistest.Poll(30*time.Second, func() error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if int64(len(b.got)) < accepted.Load() {
+			return fmt.Errorf("%d of %d arrived", len(b.got), accepted.Load())
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
