@@ -159,10 +159,14 @@ func (c *consumer) handle(ctx context.Context, batch []attempt) (err error) {
 	}()
 	messages := make([]Message, len(batch))
 	for i, a := range batch {
-		if a.Attempts > deliveryLimit {
-			return Rejects{i: fmt.Errorf("delivered %d times and never answered", a.Attempts)}
+		switch {
+		case a.Attempts <= deliveryLimit:
+			messages[i] = a.Message
+		case len(batch) > 1:
+			return errors.New("a message of the batch was delivered too often") // each is looked at alone then
+		default:
+			return Rejects{0: fmt.Errorf("delivered %d times and never answered", a.Attempts)}
 		}
-		messages[i] = a.Message
 	}
 	return c.Handler(ctx, messages)
 }

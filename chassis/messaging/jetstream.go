@@ -47,9 +47,11 @@ func connectJetStream(address string) (*jetStream, error) {
 	return &jetStream{conn: conn, js: js, declared: map[string]bool{}}, nil
 }
 
+var errNotConnected = errors.New("not connected to NATS")
+
 func (j *jetStream) Ping(ctx context.Context) error {
 	if !j.conn.IsConnected() {
-		return errors.New("not connected to NATS")
+		return errNotConnected
 	}
 	return j.conn.FlushWithContext(ctx)
 }
@@ -134,6 +136,9 @@ func (j *jetStream) declare(ctx context.Context, to Destination) error {
 func (j *jetStream) Publish(ctx context.Context, to Destination, msgs []Message) error {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
+	if !j.conn.IsConnected() {
+		return fmt.Errorf("publish to %s: %w", to, errNotConnected)
+	}
 	err := j.declare(ctx, to)
 	if err == nil {
 		err = j.publish(ctx, to, msgs)

@@ -54,6 +54,8 @@ func contract(t *testing.T, address string) {
 
 const patience = 60 * time.Second
 
+func poll(try func() error) error { return chassistest.Poll(patience, try) }
+
 func connect(t *testing.T, address string) messaging.Broker {
 	t.Helper()
 	b, err := messaging.Connect(address)
@@ -77,7 +79,7 @@ func messages(n int) []messaging.Message {
 
 func publish(t *testing.T, b messaging.Broker, to messaging.Destination, msgs []messaging.Message) {
 	t.Helper()
-	if err := chassistest.Poll(patience, func() error { return b.Publish(t.Context(), to, msgs) }); err != nil {
+	if err := poll(func() error { return b.Publish(t.Context(), to, msgs) }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -124,7 +126,7 @@ func (b *inbox) ids() []string {
 // expect waits until the inbox holds every one of msgs at least once.
 func (b *inbox) expect(t *testing.T, msgs []messaging.Message) {
 	t.Helper()
-	err := chassistest.Poll(patience, func() error {
+	err := poll(func() error {
 		seen := map[string]bool{}
 		for _, id := range b.ids() {
 			seen[id] = true
@@ -238,7 +240,7 @@ func drain(t *testing.T, b messaging.Broker, q messaging.Queue, want int) []mess
 	t.Helper()
 	var in inbox
 	stop := consume(t, b, messaging.Subscription{Queue: q.Dead(), Handler: in.handle})
-	err := chassistest.Poll(patience, func() error {
+	err := poll(func() error {
 		if n := len(in.ids()); n < want {
 			return fmt.Errorf("%d of %d dead letters have come", n, want)
 		}
@@ -397,7 +399,7 @@ func notReadyUsesNoTries(t *testing.T, address string) {
 	msgs := messages(20)
 	publish(t, b, messaging.To(q), msgs)
 	// Far more probes than tries, and the handler is left alone meanwhile.
-	err := chassistest.Poll(patience, func() error {
+	err := poll(func() error {
 		mu.Lock()
 		defer mu.Unlock()
 		if probes < 6 {

@@ -147,7 +147,7 @@ func plainlyDeclared(t *testing.T, address string) {
 	if err := ch.Publish(exchange, "", false, false, amqp.Publishing{Body: body}); err != nil {
 		t.Fatal(err)
 	}
-	err = chassistest.Poll(patience, func() error {
+	err = poll(func() error {
 		fanned.mu.Lock()
 		defer fanned.mu.Unlock()
 		if last := fanned.msgs[len(fanned.msgs)-1]; string(last.Body) != string(body) {

@@ -1,0 +1,70 @@
+package database
+
+import (
+	"context"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// Facts are documents about subjects that may be removed for good. Facts are only ever inserted, under the id
+// that makes the same fact twice one document, and the subjects that are gone are remembered, so that a fact
+// that arrives after its subject's removal does not stay. Repeating a call or changing the order of calls
+// changes nothing in the end.
+type Facts struct {
+	Documents *mongo.Collection
+	Removed   *mongo.Collection // the ids of the subjects that are gone
+	Subject   string            // the field of a document that holds its subject's id
+}
+
+// Insert stores documents, which are about subjects; those that are there already are left as they are.
+func (f Facts) Insert(ctx context.Context, documents any, subjects []string) error {
+	_, err := f.Documents.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
+	if err := IgnoreDuplicates(err); err != nil {
+		return fmt.Errorf("insert into %s: %w", f.Documents.Name(), err)
+	}
+	var gone []struct {
+		ID string `bson:"_id"`
+	}
+	found, err := f.Removed.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: subjects}}}})
+	if err == nil {
+		err = found.All(ctx, &gone)
+	}
+	if err != nil {
+		return fmt.Errorf("look up what was removed: %w", err)
+	}
+	for _, subject := range gone {
+		if err := f.delete(ctx, subject.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Forget deletes all facts about subjects. The note that they are gone comes first: a fact that is inserted
+// meanwhile finds either the note or the deletion.
+func (f Facts) Forget(ctx context.Context, subjects []string) error {
+	notes := make([]bson.D, len(subjects))
+	for i, id := range subjects {
+		notes[i] = bson.D{{Key: "_id", Value: id}}
+	}
+	_, err := f.Removed.InsertMany(ctx, notes, options.InsertMany().SetOrdered(false))
+	if err := IgnoreDuplicates(err); err != nil {
+		return fmt.Errorf("note what was removed: %w", err)
+	}
+	for _, id := range subjects {
+		if err := f.delete(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f Facts) delete(ctx context.Context, subject string) error {
+	if _, err := f.Documents.DeleteMany(ctx, bson.D{{Key: f.Subject, Value: subject}}); err != nil {
+		return fmt.Errorf("delete from %s: %w", f.Documents.Name(), err)
+	}
+	return nil
+}

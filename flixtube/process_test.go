@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"flixtube/chassis"
+)
+
+// childVariable makes the test binary behave as one of the children, by name.
+const childVariable = "FLIXTUBE_TEST_CHILD"
+
+var children = map[string]func(){
+	"dying": func() {
+		fmt.Print("I am dying") // and the line does not end
+		os.Exit(3)
+	},
+	"serving": func() { chassis.Main(serveChild) },
+	"stubborn": func() {
+		signal.Ignore(syscall.SIGTERM)
+		go func() { _, _ = io.Copy(io.Discard, os.Stdin); os.Exit(0) }() // but do not outlive the test
+		_ = serveChild(context.Background(), os.Getenv, os.Stdout)
+	},
+	"launching": func() { // until it is killed
+		out := newOutput(os.Stdout)
+		newProcess("child", os.Args[0], childEnv("serving"), out.named("child"), out.named("flixtube").say).start()
+		select {}
+	},
+}
+
+func TestMain(m *testing.M) {
+	if child := children[os.Getenv(childVariable)]; child != nil {
+		child()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func childEnv(name string) []string { return append(os.Environ(), childVariable+"="+name) }
+
+func serveChild(ctx context.Context, _ func(string) string, stdout io.Writer) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "child listens on %s\n", listener.Addr())
+	<-ctx.Done()
+	fmt.Fprintln(stdout, "child stopped cleanly")
+	return nil
+}
+
+// startChild runs a child under supervision and returns its output, and the launcher's words, line by line.
+func startChild(t *testing.T, name string, set func(*process)) (*process, <-chan string) {
+	t.Helper()
+	r, w := io.Pipe()
+	out := newOutput(w)
+	p := newProcess("child", os.Args[0], childEnv(name), out.named("child"), out.named("flixtube").say)
+	p.firstPause, p.lastPause = time.Millisecond, 4*time.Millisecond
+	set(p)
+	p.start()
+	t.Cleanup(func() { p.stop(); w.Close() })
+	return p, readLines(r)
+}
+
+// readLines reads on until the end, whether or not someone takes the lines.
+func readLines(r io.Reader) <-chan string {
+	found := make(chan string, 10_000)
+	go func() {
+		defer close(found)
+		for lines := bufio.NewScanner(r); lines.Scan(); {
+			select {
+			case found <- lines.Text():
+			default:
+			}
+		}
+	}()
+	return found
+}
+
+// find returns what follows the words in the next line that holds them.
+func find(t *testing.T, lines <-chan string, words string) string {
+	t.Helper()
+	timeout := time.After(30 * time.Second)
+	for {
+		select {
+		case line, more := <-lines:
+			if !more {
+				t.Fatalf("the output ended without %q", words)
+			}
+			if _, rest, ok := strings.Cut(line, words); ok {
+				return rest
+			}
+		case <-timeout:
+			t.Fatalf("nobody says %q", words)
+		}
+	}
+}
+
+func TestADyingServiceIsStartedAgainWithBackOff(t *testing.T) {
+	_, lines := startChild(t, "dying", func(*process) {})
+	for _, pause := range []string{"1ms", "2ms", "4ms", "4ms"} {
+		find(t, lines, "child           | I am dying")
+		if got, want := find(t, lines, "flixtube        | child died"), " (exit status 3); starting it again in "+pause; got != want {
+			t.Errorf("said %q, want %q", got, want)
+		}
+	}
+}
+
+func TestAServiceThatRanLongIsStartedAgainSoon(t *testing.T) {
+	_, lines := startChild(t, "dying", func(p *process) { p.healthy = 0 })
+	for range 3 {
+		if got := find(t, lines, "starting it again in "); got != "1ms" {
+			t.Errorf("said %q, want 1ms", got)
+		}
+	}
+}
+
+func TestAKilledServiceIsStartedAgain(t *testing.T) {
+	p, lines := startChild(t, "serving", func(*process) {})
+	before := find(t, lines, "listens on ")
+	p.kill()
+	find(t, lines, "child died (signal: killed)")
+	if after := find(t, lines, "listens on "); after == before {
+		t.Errorf("the same child listens on %s", after)
+	}
+}
+
+func TestAServiceIsStoppedCleanly(t *testing.T) {
+	p, lines := startChild(t, "serving", func(*process) {})
+	address := find(t, lines, "listens on ")
+	p.stop()
+	find(t, lines, "child stopped cleanly")
+	if answers(address) {
+		t.Error("it is still there")
+	}
+	p.start()
+	find(t, lines, "listens on ")
+}
+
+func TestAServiceThatDoesNotStopIsKilled(t *testing.T) {
+	p, lines := startChild(t, "stubborn", func(p *process) { p.grace = 10 * time.Millisecond })
+	address := find(t, lines, "listens on ")
+	p.stop()
+	find(t, lines, "child did not stop cleanly: signal: killed")
+	if answers(address) {
+		t.Error("it is still there")
+	}
+}
+
+func TestAKilledLauncherTakesItsServicesWithIt(t *testing.T) {
+	launcher := exec.Command(os.Args[0])
+	launcher.Env = childEnv("launching")
+	stdout, err := launcher.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := launcher.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = launcher.Process.Kill(); _ = launcher.Wait() })
+	address := find(t, readLines(stdout), "listens on ")
+	if !answers(address) {
+		t.Fatal("the service does not answer")
+	}
+	if err := launcher.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the service is gone", func() bool { return !answers(address) })
+}
+
+func (p *process) pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running == nil {
+		return 0
+	}
+	return p.running.Pid
+}
+
+func answers(address string) bool {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not so after 30 s: %s", what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}

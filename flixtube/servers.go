@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/FerretDB/FerretDB/ferretdb"
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// startBroker runs a NATS server with JetStream, its streams in dir, and returns its address. stop ends it
+// once everything is on disk.
+//
+// What JetStream has confirmed is with the operating system, and survives the death of this process. With
+// sync it is on the disk as well, and survives a power cut: each message costs a write through to the disk
+// then, which one machine's viewers can afford.
+func startBroker(dir string, sync bool, log *slog.Logger) (address string, stop func(), err error) {
+	ns, err := server.NewServer(&server.Options{
+		ServerName:         "flixtube",
+		Host:               "127.0.0.1",
+		Port:               server.RANDOM_PORT,
+		NoSigs:             true,
+		JetStream:          true,
+		StoreDir:           dir,
+		SyncAlways:         sync,
+		JetStreamMaxMemory: 64 << 20,
+		JetStreamMaxStore:  8 << 30, // a broker that is full refuses; the outboxes keep what it refused
+	})
+	if err != nil {
+		return "", nil, fmt.Errorf("start the broker: %w", err)
+	}
+	ns.SetLoggerV2(natsLog{log}, false, false, false)
+	stop = func() {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+	}
+	go ns.Start()
+	if !ns.ReadyForConnections(30*time.Second) || !ns.JetStreamEnabled() {
+		stop()
+		return "", nil, errors.New("the broker does not start; its log says why")
+	}
+	return ns.ClientURL(), stop, nil
+}
+
+// natsLog takes the broker's warnings and errors into our log and drops its chatter.
+type natsLog struct{ log *slog.Logger }
+
+func (l natsLog) Noticef(string, ...any) {}
+func (l natsLog) Debugf(string, ...any)  {}
+func (l natsLog) Tracef(string, ...any)  {}
+func (l natsLog) Warnf(format string, args ...any) {
+	l.log.Warn("nats: " + fmt.Sprintf(format, args...))
+}
+func (l natsLog) Errorf(format string, args ...any) {
+	l.log.Error("nats: " + fmt.Sprintf(format, args...))
+}
+func (l natsLog) Fatalf(format string, args ...any) { l.Errorf(format, args...) }
+
+// startDatabase runs a FerretDB on SQLite, its files in dir, and returns its address. stop ends it; clients
+// that are still connected get about three seconds.
+func startDatabase(dir string, log *slog.Logger) (address string, stop func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, fmt.Errorf("start the database: %w", err)
+	}
+	// FerretDB opens up to 100 connections for each database, and SQLite caches 2 MB of pages in each: a
+	// quarter of that bounds what they may take together.
+	files := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(dir) + "/", RawQuery: "_pragma=cache_size(-512)"}
+	db, err := ferretdb.New(&ferretdb.Config{
+		Listener:  ferretdb.ListenerConfig{TCP: "127.0.0.1:0"},
+		Logger:    slog.New(ferretLog{log.Handler()}),
+		Handler:   "sqlite",
+		SQLiteURL: files.String(),
+	})
+	if err != nil {
+		return "", nil, fmt.Errorf("start the database: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = db.Run(ctx) // it only ever returns nil
+	}()
+	return strings.TrimSuffix(db.MongoDBURI(), "/"), func() { cancel(); <-ended }, nil
+}
+
+// ferretLog passes on errors alone: FerretDB warns of every command that fails and every client that leaves
+// without a goodbye, which is for the client to judge.
+type ferretLog struct{ slog.Handler }
+
+func (l ferretLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+
+func (l ferretLog) Handle(ctx context.Context, r slog.Record) error {
+	r.Message = "ferretdb: " + r.Message
+	return l.Handler.Handle(ctx, r)
+}
+
+func (l ferretLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return ferretLog{l.Handler.WithAttrs(attrs)}
+}
+func (l ferretLog) WithGroup(name string) slog.Handler { return ferretLog{l.Handler.WithGroup(name)} }

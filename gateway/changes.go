@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"flixtube/chassis"
+)
+
+// maxForm bounds the owner's forms, in bytes: a name, percent-encoded.
+const maxForm = 64 << 10
+
+func (h *handler) rename(c echo.Context) error {
+	form, err := readForm(c)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(map[string]string{"name": form.Get("name")})
+	if err != nil {
+		return err
+	}
+	if err := h.change(c, http.MethodPatch, form.Get("id"), body); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/video?"+url.Values{"id": {form.Get("id")}}.Encode())
+}
+
+func (h *handler) remove(c echo.Context) error {
+	form, err := readForm(c)
+	if err != nil {
+		return err
+	}
+	if err := h.change(c, http.MethodDelete, form.Get("id"), nil); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/")
+}
+
+func readForm(c echo.Context) (url.Values, error) {
+	req := c.Request()
+	req.Body = http.MaxBytesReader(c.Response(), req.Body, maxForm)
+	if err := req.ParseForm(); err != nil {
+		return nil, chassis.Errorf(http.StatusBadRequest, "the form cannot be read").Because(err)
+	}
+	return req.PostForm, nil
+}
+
+// changeLimit is how long the owner's change may take.
+const changeLimit = 10 * time.Second
+
+// change asks metadata for it on behalf of the viewer; whether a video is the viewer's, metadata decides.
+func (h *handler) change(c echo.Context, method, id string, body []byte) error {
+	ctx, cancel := context.WithTimeout(c.Request().Context(), changeLimit)
+	defer cancel()
+	address := h.inner.metadata.JoinPath("video")
+	address.RawQuery = url.Values{"id": {id}}.Encode()
+	req, err := http.NewRequestWithContext(ctx, method, address.String(), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return h.send(req, chassis.Viewer(c.Request().Header), "the change was not made, try again in a moment")
+}
+
+// send does req for the viewer. What the service refuses is passed on in its own words; when it fails or does
+// not answer, the words are failed.
+func (h *handler) send(req *http.Request, viewer, failed string) error {
+	req.Header.Set(chassis.ViewerHeader, viewer)
+	res, err := h.client.Do(req)
+	if err != nil {
+		return chassis.Errorf(http.StatusBadGateway, "%s", failed).Because(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode < 300 {
+		return nil
+	}
+	var answer struct {
+		Error string `json:"error"`
+	}
+	err = json.NewDecoder(io.LimitReader(res.Body, maxForm)).Decode(&answer)
+	if res.StatusCode >= 500 || err != nil || answer.Error == "" {
+		return chassis.Errorf(http.StatusBadGateway, "%s", failed).Because(errors.New(res.Status))
+	}
+	return chassis.Errorf(res.StatusCode, "%s", answer.Error)
+}
+
+// uploadRaw passes the file on as it comes. A refusal can come while the browser is still sending.
+func (h *handler) uploadRaw(c echo.Context) error {
+	defer answerWhileSending(c)()
+	h.toUpload.ServeHTTP(c.Response(), c.Request())
+	return nil
+}
+
+// uploadForm passes the files of a form on, one after another, none of them held.
+func (h *handler) uploadForm(c echo.Context) error {
+	req := c.Request()
+	form, err := req.MultipartReader()
+	if err != nil {
+		return chassis.Errorf(http.StatusUnsupportedMediaType, "this is not a form with a file")
+	}
+	finish := answerWhileSending(c)
+	if err := h.sendFiles(req, form); err != nil {
+		c.Error(err) // answers now, before the rest of the form is read
+		finish()
+		return nil
+	}
+	finish()
+	return c.Redirect(http.StatusSeeOther, "/")
+}
+
+func (h *handler) sendFiles(req *http.Request, form *multipart.Reader) error {
+	sent := 0
+	for {
+		file, err := form.NextPart()
+		if errors.Is(err, io.EOF) && sent > 0 {
+			return nil
+		}
+		if errors.Is(err, io.EOF) {
+			return chassis.Errorf(http.StatusBadRequest, "choose a video first")
+		}
+		if err != nil {
+			return chassis.Errorf(http.StatusBadRequest, "the form cannot be read").Because(err)
+		}
+		if file.FileName() == "" {
+			continue
+		}
+		up, err := http.NewRequestWithContext(req.Context(), http.MethodPost, h.upload.String(), io.NopCloser(file))
+		if err != nil {
+			return err
+		}
+		up.Header.Set("File-Name", url.PathEscape(file.FileName()))
+		up.Header.Set("Content-Type", file.Header.Get("Content-Type"))
+		if err := h.send(up, chassis.Viewer(req.Header), "the video was not taken in, try again in a moment"); err != nil {
+			return err
+		}
+		sent++
+	}
+}
+
+// readOutTime is how long the rest of a body is read after it has been refused. Browsers look at an answer
+// only when they have sent everything: cutting them off would show them a broken connection instead.
+const readOutTime = 30 * time.Second
+
+// answerWhileSending lets the answer go out before the body is read to its end. The function that it returns
+// then reads the rest, so that the browser comes to see the answer.
+func answerWhileSending(c echo.Context) (finish func()) {
+	control := http.NewResponseController(c.Response())
+	_ = control.EnableFullDuplex() // HTTP/2 has it anyway
+	return func() {
+		if c.Request().Header.Get("Expect") != "" {
+			return // such a client looks at the answer first, and may have nothing more to send
+		}
+		if c.Response().Committed {
+			_ = control.Flush()
+		}
+		_ = control.SetReadDeadline(time.Now().Add(readOutTime))
+		_, _ = io.Copy(io.Discard, c.Request().Body)
+	}
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"net/url"
+	"strconv"
+
+	"flixtube/chassis"
+)
+
+type config struct {
+	addr                                                string
+	metadata, history, recommendations, streams, upload *url.URL
+	secureCookie                                        bool
+}
+
+func readConfig(getenv func(string) string) (config, error) {
+	env := chassis.NewEnv(getenv)
+	secure, err := strconv.ParseBool(env.Optional("COOKIE_SECURE", "false"))
+	if err != nil {
+		env.Invalid("COOKIE_SECURE", "must be true or false")
+	}
+	cfg := config{
+		addr:            env.Addr(),
+		metadata:        env.URL("METADATA_URL", "http://metadata"),
+		history:         env.URL("HISTORY_URL", "http://history"),
+		recommendations: env.URL("RECOMMENDATIONS_URL", "http://recommendations"),
+		streams:         env.URL("VIDEO_STREAMING_URL", "http://video-streaming"),
+		upload:          env.URL("VIDEO_UPLOAD_URL", "http://video-upload"),
+		secureCookie:    secure,
+	}
+	return cfg, env.Err()
+}

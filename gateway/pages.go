@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"flixtube/chassis"
+)
+
+type handler struct {
+	views
+	inner neighbours
+	limit time.Duration
+	log   *slog.Logger
+
+	client   *http.Client
+	upload   *url.URL
+	toUpload *httputil.ReverseProxy
+}
+
+const (
+	pageSize   = 24 // videos, or lines of history, on a page
+	suggestion = 8  // videos recommended
+	maxSearch  = 100
+)
+
+// layout is what every page tells its frame.
+type layout struct {
+	Section string   // of the navigation
+	Query   string   // in the search field
+	Missing []string // parts that did not come
+}
+
+// pager holds the addresses of the pages before and after, empty where there is none.
+type pager struct{ Previous, Next string }
+
+type homePage struct {
+	layout
+	Videos, Recommended []video
+	Pager               pager
+}
+
+type watchPage struct {
+	layout
+	Video        video
+	View         string // the id of this viewing
+	Known, Owned bool
+	Next         []video
+}
+
+type historyPage struct {
+	layout
+	Viewings []viewing
+	Pager    pager
+}
+
+type errorPage struct {
+	layout
+	Status  int
+	Message string
+	Next    []video
+}
+
+// part is one service's share of a page.
+type part struct {
+	name  string
+	fetch func(context.Context) error
+}
+
+// compose fetches all parts at the same time, each within the limit, and returns the names of those that
+// failed: the page goes without them.
+func (h *handler) compose(c echo.Context, parts ...part) (missing []string) {
+	failed := make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i, p := range parts {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(c.Request().Context(), h.limit)
+			defer cancel()
+			failed[i] = p.fetch(ctx)
+		})
+	}
+	wg.Wait()
+	for i, err := range failed {
+		if err == nil {
+			continue
+		}
+		missing = append(missing, parts[i].name)
+		if c.Request().Context().Err() == nil {
+			h.log.Warn("page without a part", "page", c.Path(), "part", parts[i].name, "error", err)
+		}
+	}
+	return missing
+}
+
+func (h *handler) home(c echo.Context) error {
+	skip, _, err := chassis.Page(c.QueryParams(), pageSize)
+	if err != nil {
+		return err
+	}
+	viewer, search := chassis.Viewer(c.Request().Header), c.QueryParam("q")
+	if !utf8.ValidString(search) || utf8.RuneCountInString(search) > maxSearch {
+		return chassis.Errorf(http.StatusBadRequest, "a search has at most %d characters", maxSearch)
+	}
+	page := homePage{layout: layout{Section: "home", Query: search}}
+	parts := []part{{"the library", func(ctx context.Context) (err error) {
+		page.Videos, err = h.inner.newest(ctx, viewer, search, skip, pageSize+1)
+		return err
+	}}}
+	if search == "" && skip == 0 {
+		parts = append(parts, part{"recommendations", func(ctx context.Context) (err error) {
+			page.Recommended, err = h.inner.recommended(ctx, viewer, "", suggestion)
+			return err
+		}})
+	}
+	page.Missing = h.compose(c, parts...)
+	page.Videos, page.Pager = cut(page.Videos, skip, "/", search)
+	return h.render(c, http.StatusOK, "home.html", page)
+}
+
+// watch counts nothing: the player's requests do, under the id that the page gives this viewing.
+func (h *handler) watch(c echo.Context) error {
+	id, viewer := c.QueryParam("id"), chassis.Viewer(c.Request().Header)
+	page := watchPage{Video: video{ID: id}, View: uuid.NewString()}
+	var found bool
+	var recommended, newest []video
+	parts := []part{
+		{"recommendations", func(ctx context.Context) (err error) {
+			recommended, err = h.inner.recommended(ctx, viewer, id, suggestion)
+			return err
+		}},
+		{"other videos", func(ctx context.Context) (err error) {
+			newest, err = h.inner.newest(ctx, viewer, "", 0, suggestion+1)
+			return err
+		}},
+	}
+	if id != "" {
+		parts = append(parts, part{"the title", func(ctx context.Context) (err error) {
+			v, ok, err := h.inner.video(ctx, viewer, id)
+			found = ok || err != nil // a video whose title is not known for the moment can still be played
+			if ok {
+				page.Video, page.Known = v, true
+			}
+			return err
+		}})
+	}
+	page.Missing = h.compose(c, parts...)
+	page.Next = upNext(id, recommended, newest)
+	if !found {
+		return h.render(c, http.StatusNotFound, "error.html", errorPage{
+			layout: page.layout, Status: http.StatusNotFound,
+			Message: "There is no such video. It may have been removed by its owner.", Next: page.Next,
+		})
+	}
+	page.Owned = page.Video.Owner != "" && page.Video.Owner == viewer
+	return h.render(c, http.StatusOK, "watch.html", page)
+}
+
+// upNext is what is recommended, filled up with what is new, without the video that is on.
+func upNext(id string, recommended, newest []video) []video {
+	var next []video
+	seen := map[string]bool{id: true}
+	for _, v := range append(recommended, newest...) {
+		if !seen[v.ID] && v.ID != "" && len(next) < suggestion {
+			seen[v.ID] = true
+			next = append(next, v)
+		}
+	}
+	return next
+}
+
+func (h *handler) history(c echo.Context) error {
+	skip, _, err := chassis.Page(c.QueryParams(), pageSize)
+	if err != nil {
+		return err
+	}
+	viewer := chassis.Viewer(c.Request().Header)
+	page := historyPage{layout: layout{Section: "history"}}
+	page.Missing = h.compose(c, part{"your history", func(ctx context.Context) (err error) {
+		page.Viewings, err = h.inner.watched(ctx, viewer, skip, pageSize+1)
+		return err
+	}})
+	page.Viewings, page.Pager = cut(page.Viewings, skip, "/history", "")
+	titles := h.compose(c, part{"titles", func(ctx context.Context) error {
+		ids := make([]string, len(page.Viewings))
+		for i, v := range page.Viewings {
+			ids[i] = v.VideoID
+		}
+		byID, err := h.inner.videos(ctx, viewer, ids)
+		for i, v := range page.Viewings {
+			page.Viewings[i].Video, page.Viewings[i].Known = byID[v.VideoID], true
+			if _, ok := byID[v.VideoID]; !ok {
+				page.Viewings[i].Video.ID, page.Viewings[i].Known = v.VideoID, err != nil
+			}
+		}
+		return err
+	}})
+	page.Missing = append(page.Missing, titles...)
+	return h.render(c, http.StatusOK, "history.html", page)
+}
+
+// cut takes the one item off that only showed that there are more.
+func cut[T any](items []T, skip int64, path, search string) ([]T, pager) {
+	at := func(skip int64) string {
+		query := url.Values{}
+		if search != "" {
+			query.Set("q", search)
+		}
+		if skip > 0 {
+			query.Set("skip", strconv.FormatInt(skip, 10))
+		}
+		return (&url.URL{Path: path, RawQuery: query.Encode()}).String()
+	}
+	var p pager
+	if skip > 0 {
+		p.Previous = at(skip - pageSize)
+	}
+	if len(items) > pageSize {
+		items, p.Next = items[:pageSize], at(skip+pageSize)
+	}
+	return items, p
+}
+
+func (h *handler) uploadPage(c echo.Context) error {
+	return h.render(c, http.StatusOK, "upload.html", layout{Section: "upload"})
+}

@@ -1,0 +1,499 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"flixtube/chassis"
+	"flixtube/chassis/chassistest"
+)
+
+// soon bounds what must happen at once, on however slow a machine.
+const soon = 20 * time.Second
+
+// services are handlers by the neighbour's name; one that is missing is down.
+type services map[string]http.HandlerFunc
+
+// start runs the gateway's handler between these neighbours and returns its address.
+func start(t *testing.T, limit time.Duration, running services) string {
+	t.Helper()
+	cfg := config{}
+	for name, address := range map[string]**url.URL{
+		"metadata": &cfg.metadata, "history": &cfg.history, "recommendations": &cfg.recommendations,
+		"video-streaming": &cfg.streams, "video-upload": &cfg.upload,
+	} {
+		neighbour := httptest.NewUnstartedServer(running[name])
+		neighbour.Start()
+		if running[name] == nil {
+			neighbour.Close()
+		}
+		t.Cleanup(neighbour.Close)
+		*address, _ = url.Parse(neighbour.URL)
+	}
+	gateway := httptest.NewServer(newHandler(cfg, limit, slog.New(slog.DiscardHandler)))
+	t.Cleanup(gateway.Close)
+	return gateway.URL
+}
+
+func request(t *testing.T, method, address string, body io.Reader, header ...string) *http.Request {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*soon)
+	t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, method, address, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	return req
+}
+
+// do answers with the body read, and follows no redirect.
+func do(t *testing.T, req *http.Request) (*http.Response, string) {
+	t.Helper()
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+func within[T any](t *testing.T, what string, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(soon):
+		t.Fatalf("%s does not happen", what)
+		panic("unreachable")
+	}
+}
+
+func TestStartsAndStops(t *testing.T) {
+	address := chassistest.Start(t, run, map[string]string{"METADATA_URL": "http://127.0.0.1:1"})
+	res, body := do(t, request(t, "GET", address+"/readyz", nil))
+	if res.StatusCode != 200 || !strings.Contains(body, `"metadata":"down"`) || !strings.Contains(body, "video-upload") {
+		t.Errorf("readyz without neighbours: %s %s", res.Status, body)
+	}
+	if res, _ := do(t, request(t, "GET", address+"/upload", nil)); res.StatusCode != 200 {
+		t.Errorf("upload page: %s", res.Status)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	_, err := readConfig(chassistest.Env(map[string]string{"HISTORY_URL": "history", "COOKIE_SECURE": "perhaps"}))
+	for _, name := range []string{"PORT", "HISTORY_URL", "COOKIE_SECURE"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("the error does not name %s: %v", name, err)
+		}
+	}
+}
+
+func TestStream(t *testing.T) {
+	content, modified := bytes.Repeat([]byte("0123456789"), 1000), time.Unix(1700000000, 0)
+	store := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/video" || r.FormValue("id") != "a/../b" || r.FormValue("view") != "v1" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("ETag", `"tag"`)
+		w.Header().Set("Content-Type", "video/mp4")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		http.ServeContent(w, r, "", modified, bytes.NewReader(content))
+	}
+	upstream := httptest.NewServer(http.HandlerFunc(store))
+	defer upstream.Close()
+	query := "/video?view=v1&id=" + url.QueryEscape("a/../b")
+	gateway := start(t, time.Second, services{"video-streaming": store})
+
+	for name, c := range map[string]struct {
+		method string
+		header []string
+		status int
+	}{
+		"whole":            {"GET", nil, 200},
+		"head":             {"HEAD", nil, 200},
+		"range":            {"GET", []string{"Range", "bytes=10-19"}, 206},
+		"head range":       {"HEAD", []string{"Range", "bytes=10-19"}, 206},
+		"suffix":           {"GET", []string{"Range", "bytes=-5"}, 206},
+		"outside":          {"GET", []string{"Range", "bytes=99999-"}, 416},
+		"several":          {"GET", []string{"Range", "bytes=0-1,5-6"}, 206},
+		"if-range":         {"GET", []string{"Range", "bytes=1-2", "If-Range", `"tag"`}, 206},
+		"if-range, stale":  {"GET", []string{"Range", "bytes=1-2", "If-Range", `"old"`}, 200},
+		"if-none-match":    {"GET", []string{"If-None-Match", `"tag"`}, 304},
+		"if-modified":      {"GET", []string{"If-Modified-Since", modified.UTC().Format(http.TimeFormat)}, 304},
+		"if-match, failed": {"GET", []string{"If-Match", `"old"`}, 412},
+	} {
+		want, wantBody := do(t, request(t, c.method, upstream.URL+query, nil, c.header...))
+		got, gotBody := do(t, request(t, c.method, gateway+"/api"+query, nil, c.header...))
+		if got.StatusCode != c.status || want.StatusCode != c.status {
+			t.Errorf("%s: %d, upstream %d, want %d", name, got.StatusCode, want.StatusCode, c.status)
+		}
+		for _, header := range []string{
+			"Content-Length", "Content-Range", "Accept-Ranges", "ETag", "Last-Modified", "X-Content-Type-Options",
+		} {
+			if g, w := got.Header.Values(header), want.Header.Values(header); header != "X-Content-Type-Options" &&
+				strings.Join(g, ",") != strings.Join(w, ",") || len(g) > 1 {
+				t.Errorf("%s: %s is %q, upstream %q", name, header, g, w)
+			}
+		}
+		if name != "several" && gotBody != wantBody { // there the boundary differs
+			t.Errorf("%s: the body differs", name)
+		}
+	}
+}
+
+func TestStreamIsNotHeld(t *testing.T) {
+	gone := make(chan struct{})
+	gateway := start(t, time.Second, services{"video-streaming": func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(1<<20))
+		_, _ = w.Write(make([]byte, 64<<10))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		close(gone)
+	}})
+	res, err := http.DefaultTransport.RoundTrip(request(t, "GET", gateway+"/api/video?id=x", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(res.Body, make([]byte, 32<<10)); err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	within(t, "the end upstream, once the viewer is gone,", gone)
+}
+
+func TestStreamDown(t *testing.T) {
+	res, body := do(t, request(t, "GET", start(t, time.Second, nil)+"/api/video?id=x", nil))
+	if res.StatusCode != 502 || !strings.HasPrefix(body, `{"error":`) {
+		t.Errorf("%s %s", res.Status, body)
+	}
+}
+
+func TestViewer(t *testing.T) {
+	var inward http.Header
+	gateway := start(t, time.Second, services{"video-streaming": func(_ http.ResponseWriter, r *http.Request) {
+		inward = r.Header
+	}})
+	ask := func(header ...string) (set *http.Cookie, seen string) {
+		t.Helper()
+		res, _ := do(t, request(t, "GET", gateway+"/api/video?id=x", nil, header...))
+		if len(inward.Values("Cookie")) > 0 {
+			t.Errorf("the cookie goes inward: %q", inward.Values("Cookie"))
+		}
+		if ids := inward.Values(chassis.ViewerHeader); len(ids) != 1 {
+			t.Fatalf("inward goes %s: %q", chassis.ViewerHeader, ids)
+		}
+		if cookies := res.Cookies(); len(cookies) > 0 {
+			set = cookies[0]
+		}
+		return set, inward.Get(chassis.ViewerHeader)
+	}
+
+	first, seen := ask(chassis.ViewerHeader, "victim", "Connection", chassis.ViewerHeader)
+	if first == nil || seen != first.Value || !issuedID.MatchString(seen) {
+		t.Fatalf("a new viewer is %q with the cookie %v", seen, first)
+	}
+	if first.Name != "viewer" || !first.HttpOnly || first.SameSite != http.SameSiteLaxMode || first.Path != "/" ||
+		first.Secure || first.MaxAge < 300*24*3600 {
+		t.Errorf("the cookie is %v", first)
+	}
+	if _, other := ask(); other == seen {
+		t.Error("two viewers get the same id")
+	}
+	if set, again := ask("Cookie", "a=b; viewer="+seen, chassis.ViewerHeader, "victim"); set != nil || again != seen {
+		t.Errorf("the known viewer %q became %q, cookie %v", seen, again, set)
+	}
+	for _, bad := range []string{"viewer=", "viewer=short", "viewer=" + seen + "x", "viewer=../../../../../../etc/passwd/////", "viewer=\"" + strings.Repeat("?", 32) + "\""} {
+		if set, id := ask("Cookie", bad); set == nil || set.Value != id || id == seen {
+			t.Errorf("%s is taken as %q, cookie %v", bad, id, set)
+		}
+	}
+}
+
+func TestCookieIsSecureUnderTLS(t *testing.T) {
+	u := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
+	for name, c := range map[string]struct {
+		address string
+		secure  bool
+		want    bool
+	}{"http": {"http://x/upload", false, false}, "https": {"https://x/upload", false, true}, "behind a proxy": {"http://x/upload", true, true}} {
+		cfg := config{metadata: u, history: u, recommendations: u, streams: u, upload: u, secureCookie: c.secure}
+		w := httptest.NewRecorder()
+		newHandler(cfg, time.Second, slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest("GET", c.address, nil))
+		if cookie := w.Result().Cookies()[0]; cookie.Secure != c.want {
+			t.Errorf("%s: %v", name, cookie)
+		}
+	}
+}
+
+func TestOtherSitesChangeNothing(t *testing.T) {
+	touched := func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s %s came through", r.Method, r.URL) }
+	gateway := start(t, time.Second, services{"metadata": touched, "video-upload": touched})
+	for _, path := range []string{"/video/rename", "/video/remove", "/upload", "/api/upload"} {
+		for _, header := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://elsewhere.example"}} {
+			res, body := do(t, request(t, "POST", gateway+path, strings.NewReader("id=x"), header...))
+			if res.StatusCode != 403 || strings.HasPrefix(path, "/api/") != strings.HasPrefix(body, `{"error"`) {
+				t.Errorf("%s with %s: %s %s", path, header[0], res.Status, body)
+			}
+		}
+	}
+}
+
+func TestSecurityHeaders(t *testing.T) {
+	gateway := start(t, time.Second, nil)
+	for _, path := range []string{"/", "/video?id=x", "/history", "/upload", "/none", "/api/none"} {
+		res, _ := do(t, request(t, "GET", gateway+path, nil))
+		csp := res.Header.Get("Content-Security-Policy")
+		if !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") ||
+			res.Header.Get("X-Content-Type-Options") != "nosniff" || res.Header.Get("Referrer-Policy") != "same-origin" {
+			t.Errorf("%s: %v", path, res.Header)
+		}
+		if !strings.HasPrefix(path, "/api") && res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s may be cached", path)
+		}
+	}
+}
+
+func TestAssets(t *testing.T) {
+	gateway := start(t, time.Second, nil)
+	_, page := do(t, request(t, "GET", gateway+"/upload", nil))
+	for _, name := range []string{"flixtube.css", "icon.svg", "times.js", "upload.js"} {
+		address := newAssets().url(name)
+		if !strings.Contains(page, `"`+address+`"`) {
+			t.Errorf("the page does not ask for %s", address)
+		}
+		res, _ := do(t, request(t, "GET", gateway+address, nil))
+		if res.StatusCode != 200 || !strings.Contains(res.Header.Get("Cache-Control"), "immutable") || len(res.Cookies()) > 0 {
+			t.Errorf("%s: %s %v", address, res.Status, res.Header)
+		}
+		old := gateway + "/assets/older/" + name
+		if res, _ := do(t, request(t, "GET", old, nil)); res.Header.Get("Cache-Control") != "no-cache" {
+			t.Errorf("%s: %v", old, res.Header)
+		}
+		if res, _ := do(t, request(t, "GET", old, nil, "If-None-Match", res.Header.Get("ETag"))); res.StatusCode != 304 {
+			t.Errorf("%s, unchanged: %s", old, res.Status)
+		}
+	}
+	for _, path := range []string{"/assets/x/none.js", "/assets/x/..%2fpages%2fhome.html", "/assets/x/"} {
+		if res, _ := do(t, request(t, "GET", gateway+path, nil)); res.StatusCode != 404 {
+			t.Errorf("%s: %s", path, res.Status)
+		}
+	}
+}
+
+func TestUploadStreams(t *testing.T) {
+	arrived := make(chan string, 2)
+	gateway := start(t, time.Second, services{"video-upload": func(w http.ResponseWriter, r *http.Request) {
+		first := make([]byte, 5)
+		_, _ = io.ReadFull(r.Body, first)
+		arrived <- r.URL.Path + " " + r.Header.Get("File-Name") + " " + string(first)
+		rest, _ := io.ReadAll(r.Body)
+		arrived <- string(rest)
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, `{"id":"new"}`)
+	}})
+	body, client := io.Pipe()
+	answer := make(chan int)
+	go func() {
+		res, _ := do(t, request(t, "POST", gateway+"/api/upload", body, "File-Name", "%ED%95%9C.mp4"))
+		answer <- res.StatusCode
+	}()
+	_, _ = io.WriteString(client, "first")
+	if got := within(t, "the arrival of the first bytes", arrived); got != "/upload %ED%95%9C.mp4 first" {
+		t.Errorf("first came %q", got)
+	}
+	_, _ = io.WriteString(client, "second")
+	client.Close()
+	if got := within(t, "the arrival of the rest", arrived); got != "second" {
+		t.Errorf("then came %q", got)
+	}
+	if status := within(t, "the answer", answer); status != http.StatusCreated {
+		t.Errorf("answered %d", status)
+	}
+}
+
+// browser sends everything before it looks at the answer, as browsers do.
+func browser(t *testing.T, address, contentType string, body []byte) (*http.Response, string) {
+	t.Helper()
+	req := request(t, "POST", address, bytes.NewReader(body), "Content-Type", contentType)
+	conn, err := net.Dial("tcp", req.URL.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(2 * soon))
+	if err := req.Write(conn); err != nil {
+		t.Fatalf("sending: %v", err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), req)
+	if err != nil {
+		t.Fatalf("no answer: %v", err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatalf("half an answer: %v", err)
+	}
+	return res, string(answer)
+}
+
+func TestRefusalReachesTheBrowser(t *testing.T) {
+	refuse := func(status int, read int64) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			_, _ = io.CopyN(io.Discard, r.Body, read)
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, `{"error":"too <much>"}`)
+		}
+	}
+	content := make([]byte, 32<<20)
+	for name, handler := range map[string]http.HandlerFunc{"413": refuse(413, 0), "415": refuse(415, 512)} {
+		gateway := start(t, time.Second, services{"video-upload": handler})
+		if res, body := browser(t, gateway+"/api/upload", "video/mp4", content); strconv.Itoa(res.StatusCode) != name || body != `{"error":"too <much>"}` {
+			t.Errorf("%s: %s %s", name, res.Status, body)
+		}
+		form, contentType := formWith(t, "a.mp4", content)
+		if res, body := browser(t, gateway+"/upload", contentType, form); strconv.Itoa(res.StatusCode) != name || !strings.Contains(body, "Too &lt;much&gt;.") {
+			t.Errorf("%s to the form: %s %s", name, res.Status, body)
+		}
+
+		body, client := io.Pipe()
+		answer := make(chan int)
+		go func() {
+			res, _ := do(t, request(t, "POST", gateway+"/api/upload", body))
+			answer <- res.StatusCode
+		}()
+		_, _ = client.Write(make([]byte, 1024))
+		time.AfterFunc(soon, func() { client.Close() })
+		if status := within(t, "the answer to a client that has not sent everything", answer); strconv.Itoa(status) != name {
+			t.Errorf("%s to a client that has not sent everything: %d", name, status)
+		}
+		client.Close()
+	}
+}
+
+func formWith(t *testing.T, name string, contents ...[]byte) (body []byte, contentType string) {
+	t.Helper()
+	var b bytes.Buffer
+	form := multipart.NewWriter(&b)
+	_ = form.WriteField("other", "field")
+	for _, content := range contents {
+		w, err := form.CreateFormFile("file", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = w.Write(content)
+	}
+	form.Close()
+	return b.Bytes(), form.FormDataContentType()
+}
+
+func TestUploadForm(t *testing.T) {
+	var got []string
+	broken := make(chan error, 1)
+	gateway := start(t, time.Second, services{"video-upload": func(_ http.ResponseWriter, r *http.Request) {
+		content, err := io.ReadAll(r.Body)
+		if err != nil {
+			broken <- err
+			return
+		}
+		got = append(got, r.Header.Get("File-Name")+"="+string(content))
+		if chassis.Viewer(r.Header) == "" {
+			t.Error("the owner is missing")
+		}
+	}})
+	form, contentType := formWith(t, "여름 100%.mp4", []byte("one"), []byte("two"))
+	res, body := do(t, request(t, "POST", gateway+"/upload", bytes.NewReader(form), "Content-Type", contentType))
+	if res.StatusCode != 303 || res.Header.Get("Location") != "/" {
+		t.Fatalf("%s %s", res.Status, body)
+	}
+	const name = "%EC%97%AC%EB%A6%84%20100%25.mp4"
+	if strings.Join(got, " ") != name+"=one "+name+"=two" {
+		t.Errorf("came: %q", got)
+	}
+
+	half := bytes.NewReader(form[:bytes.Index(form, []byte("one"))+2])
+	if res, _ := do(t, request(t, "POST", gateway+"/upload", half, "Content-Type", contentType)); res.StatusCode < 400 {
+		t.Errorf("half a form: %s", res.Status)
+	}
+	within(t, "the break of the upload upstream", broken)
+
+	empty, contentType := formWith(t, "")
+	for name, req := range map[string]*http.Request{
+		"no file":    request(t, "POST", gateway+"/upload", bytes.NewReader(empty), "Content-Type", contentType),
+		"not a form": request(t, "POST", gateway+"/upload", strings.NewReader("x"), "Content-Type", "text/plain"),
+	} {
+		if res, _ := do(t, req); res.StatusCode != 400 && res.StatusCode != 415 {
+			t.Errorf("%s: %s", name, res.Status)
+		}
+	}
+}
+
+func TestOwnersForms(t *testing.T) {
+	var got string
+	status := 200
+	gateway := start(t, time.Second, services{"metadata": func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = r.Method + " " + r.URL.String() + " " + string(body)
+		if chassis.Viewer(r.Header) == "" {
+			t.Error("the viewer is missing")
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `{"error":"only the owner may do this"}`)
+	}})
+	jar, _ := cookiejar.New(nil)
+	client := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	post := func(path string, form url.Values) (*http.Response, string) {
+		t.Helper()
+		res, err := client.PostForm(gateway+path, form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, _ := io.ReadAll(res.Body)
+		return res, string(body)
+	}
+	form := url.Values{"id": {"a&b"}, "name": {`"새" name`}}
+	for path, want := range map[string]struct{ request, location string }{
+		"/video/rename": {`PATCH /video?id=a%26b {"name":"\"새\" name"}`, "/video?id=a%26b"},
+		"/video/remove": {"DELETE /video?id=a%26b ", "/"},
+	} {
+		status = 200
+		res, body := post(path, form)
+		if res.StatusCode != 303 || res.Header.Get("Location") != want.location || got != want.request {
+			t.Errorf("%s: %s to %q by %s: %s", path, res.Status, res.Header.Get("Location"), got, body)
+		}
+		status = 403
+		if res, body := post(path, form); res.StatusCode != 403 || !strings.Contains(body, "Only the owner may do this.") {
+			t.Errorf("%s of another's video: %s %s", path, res.Status, body)
+		}
+		status = 500
+		if res, body := post(path, form); res.StatusCode != 502 || strings.Contains(body, "owner may") {
+			t.Errorf("%s when metadata fails: %s %s", path, res.Status, body)
+		}
+	}
+	if res, _ := post("/video/rename", url.Values{"name": {strings.Repeat("x", maxForm+1)}}); res.StatusCode != 400 {
+		t.Errorf("a form that is too long: %s", res.Status)
+	}
+}

@@ -1,0 +1,47 @@
+// History remembers who watched what, and when.
+//
+//	POST /viewed               takes one viewed message directly (204)
+//	GET  /history?skip=&limit= newest first: of the viewer in X-Viewer-Id, or of everyone without one
+//
+// It listens to the queue history.viewed (the exchange viewed), to the single-recipient queue viewed, and
+// to history.video-removed (the exchange video-removed).
+//
+// Variables: PORT, RABBIT, DBHOST, DBNAME; optionally HOST.
+package main
+
+import (
+	"context"
+	"io"
+
+	"flixtube/chassis"
+	"flixtube/chassis/database"
+	"flixtube/chassis/messaging"
+)
+
+func main() { chassis.Main(run) }
+
+func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
+	cfg, err := readConfig(getenv)
+	if err != nil {
+		return err
+	}
+	log := chassis.NewLogger(stdout)
+	db, err := database.Connect(cfg.dbHost, cfg.dbName)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	broker, err := messaging.Connect(cfg.rabbit)
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+
+	views := newStore(db)
+	return chassis.Service{
+		Addr:       cfg.addr,
+		Handler:    newHandler(views, log, database.Check(db), messaging.Check(broker)),
+		Log:        log,
+		Background: messaging.Consumers(broker, log, subscriptions(views)...),
+	}.Run(ctx)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"flixtube/chassis/messaging"
+)
+
+// viewed is what history takes of a viewed message; only video.id must be there.
+type viewed struct {
+	ID       string    `json:"id"`
+	ViewedAt time.Time `json:"viewedAt"`
+	Viewer   struct {
+		ID string `json:"id"`
+	} `json:"viewer"`
+	Video struct {
+		ID string `json:"id"`
+	} `json:"video"`
+}
+
+// videoRemoved is what history takes of a video-removed message.
+type videoRemoved struct {
+	Video struct {
+		ID string `json:"id"`
+	} `json:"video"`
+}
+
+// maxID bounds the ids that other programs may choose, in bytes.
+const maxID = 200
+
+// decodeViewed fills in what a message may lack: its id, from the broker's message id or else a new one, and
+// the time.
+func decodeViewed(m messaging.Message) (viewed, error) {
+	var v viewed
+	if err := json.Unmarshal(m.Body, &v); err != nil {
+		return viewed{}, fmt.Errorf("not a viewed message: %w", err)
+	}
+	if v.Video.ID == "" {
+		return viewed{}, errors.New("not a viewed message: no video.id")
+	}
+	if v.ID == "" {
+		v.ID = m.ID
+	}
+	if v.ID == "" {
+		v.ID = uuid.NewString()
+	}
+	if len(v.ID) > maxID || len(v.Video.ID) > maxID || len(v.Viewer.ID) > maxID {
+		return viewed{}, fmt.Errorf("an id is longer than %d bytes", maxID)
+	}
+	if v.ViewedAt.IsZero() {
+		v.ViewedAt = time.Now()
+	}
+	v.ViewedAt = v.ViewedAt.UTC()
+	if year := v.ViewedAt.Year(); year < 0 || year > 9999 { // JSON could not say it
+		return viewed{}, errors.New("viewedAt is in no year from 0 to 9999")
+	}
+	return v, nil
+}
+
+func decodeVideoRemoved(m messaging.Message) (string, error) {
+	var v videoRemoved
+	if err := json.Unmarshal(m.Body, &v); err != nil {
+		return "", fmt.Errorf("not a video-removed message: %w", err)
+	}
+	if v.Video.ID == "" {
+		return "", errors.New("not a video-removed message: no video.id")
+	}
+	return v.Video.ID, nil
+}
+
+// subscriptions are the queues that history listens to. All of their work is idempotent, and its order does
+// not matter.
+func subscriptions(s *store) []messaging.Subscription {
+	record := messaging.Decoded(decodeViewed, s.record)
+	return []messaging.Subscription{
+		{Queue: messaging.Queue{Name: "history.viewed", Exchange: "viewed"}, Handler: record, Ready: s.ready},
+		{Queue: messaging.Queue{Name: "viewed"}, Handler: record, Ready: s.ready},
+		{
+			Queue:   messaging.Queue{Name: "history.video-removed", Exchange: "video-removed"},
+			Handler: messaging.Decoded(decodeVideoRemoved, s.facts.Forget), Ready: s.ready,
+		},
+	}
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"flixtube/chassis/messaging"
+)
+
+func TestDecodeViewed(t *testing.T) {
+	long, longest := strings.Repeat("x", maxID+1), strings.Repeat("x", maxID)
+	tests := []struct {
+		name, messageID, body string
+		want                  view   // viewedAt zero: about now
+		fails                 string // part of the error
+	}{
+		{
+			name: "complete",
+			body: `{"id":"1","viewedAt":"2026-01-02T04:04:05+01:00","viewer":{"id":"ann"},"video":{"id":"v"}}`,
+			want: view{ID: "1", VideoID: "v", Viewer: "ann", ViewedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+		},
+		{name: "video only, id of the message", messageID: "m", body: `{"video":{"id":"x"}}`, want: view{ID: "m", VideoID: "x"}},
+		{name: "its own id first", messageID: "m", body: `{"id":"1","video":{"id":"x"}}`, want: view{ID: "1", VideoID: "x"}},
+		{name: "more than is known", messageID: "m", body: `{"a":[1],"video":{"id":"x","b":{}}}`, want: view{ID: "m", VideoID: "x"}},
+		{name: "longest ids", body: `{"id":"` + longest + `","video":{"id":"` + longest + `"}}`, want: view{ID: longest, VideoID: longest}},
+		{name: "nothing", body: ``, fails: "not a viewed message"},
+		{name: "not JSON", body: `{"video"`, fails: "not a viewed message"},
+		{name: "not an object", body: `[]`, fails: "not a viewed message"},
+		{name: "null", body: `null`, fails: "no video.id"},
+		{name: "no video", body: `{"id":"1"}`, fails: "no video.id"},
+		{name: "id is a number", body: `{"video":{"id":1}}`, fails: "not a viewed message"},
+		{name: "not a time", body: `{"viewedAt":"yesterday","video":{"id":"x"}}`, fails: "not a viewed message"},
+		{name: "after the year 9999", body: `{"viewedAt":"9999-12-31T23:59:59-01:00","video":{"id":"x"}}`, fails: "viewedAt"},
+		{name: "before the year 0", body: `{"viewedAt":"0000-01-01T00:00:00+01:00","video":{"id":"x"}}`, fails: "viewedAt"},
+		{name: "long id", body: `{"id":"` + long + `","video":{"id":"x"}}`, fails: "longer than"},
+		{name: "long message id", messageID: long, body: `{"video":{"id":"x"}}`, fails: "longer than"},
+		{name: "long video id", body: `{"video":{"id":"` + long + `"}}`, fails: "longer than"},
+		{name: "long viewer id", body: `{"video":{"id":"x"},"viewer":{"id":"` + long + `"}}`, fails: "longer than"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := decodeViewed(messaging.Message{ID: test.messageID, Body: []byte(test.body)})
+			if test.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), test.fails) {
+					t.Fatalf("got %v, %v; want an error that says %q", got, err, test.fails)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.want.ViewedAt.IsZero() {
+				if ago := time.Since(got.ViewedAt); ago < 0 || ago > time.Minute {
+					t.Errorf("viewed at %v, want now", got.ViewedAt)
+				}
+				test.want.ViewedAt = got.ViewedAt
+			}
+			if got := newView(got); got != test.want {
+				t.Errorf("got  %v\nwant %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestDecodeViewedWithoutAnyID(t *testing.T) {
+	a, errA := decodeViewed(messaging.Message{Body: []byte(`{"video":{"id":"x"}}`)})
+	b, errB := decodeViewed(messaging.Message{Body: []byte(`{"video":{"id":"x"}}`)})
+	if errA != nil || errB != nil || a.ID == "" || a.ID == b.ID {
+		t.Errorf("ids %q (%v) and %q (%v), want two of their own", a.ID, errA, b.ID, errB)
+	}
+}
+
+func TestDecodeVideoRemoved(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"id":"1","removedAt":"2026-01-02T03:04:05Z","video":{"id":"v"}}`: "v",
+		`{"video":{"id":"v"}}`: "v",
+		`{"video":{}}`:         "",
+		`{"video":"v"}`:        "",
+		`v`:                    "",
+	} {
+		got, err := decodeVideoRemoved(messaging.Message{Body: []byte(body)})
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: got %q, %v; want %q", body, got, err, want)
+		}
+	}
+}
+
+// TestAnyOrder holds the consumers to what the broker may do: deliver messages in any order, more than once,
+// in batches of any size, to several replicas at the same time. The end is that of the plain sequence.
+func TestAnyOrder(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("seed %d", seed)
+	for range 8 {
+		sequence := someFacts(random)
+		plain := newTestStore(t)
+		for _, f := range sequence {
+			f.deliver(t, plain, f.message)
+		}
+		shuffled := newTestStore(t)
+		deliverInAnyOrder(t, random, shuffled, sequence)
+		for _, viewer := range []string{"", "viewer-0", "viewer-1", "viewer-2"} {
+			want, got := mustList(t, plain, viewer), mustList(t, shuffled, viewer)
+			if !reflect.DeepEqual(got, want) {
+				t.Fatalf("history of %q\ngot  %v\nwant %v", viewer, got, want)
+			}
+			if viewer == "" && len(want) == 0 {
+				t.Fatal("nothing to compare")
+			}
+		}
+	}
+}
+
+// fact is a message, and the queue on which it comes.
+type fact struct {
+	queue   string
+	message messaging.Message
+}
+
+func (f fact) deliver(t *testing.T, s *store, batch ...messaging.Message) {
+	t.Helper()
+	for _, subscription := range subscriptions(s) {
+		if subscription.Queue.Name == f.queue {
+			if err := subscription.Handler(t.Context(), batch); err != nil {
+				t.Errorf("%s: %v", f.queue, err)
+			}
+			return
+		}
+	}
+	t.Errorf("nobody listens to %s", f.queue)
+}
+
+// someFacts are 40 views by three viewers of eight videos, two of which are removed somewhere in between.
+func someFacts(random *rand.Rand) []fact {
+	var facts []fact
+	for i := range 40 {
+		queue := "history.viewed"
+		if random.IntN(4) == 0 {
+			queue = "viewed"
+		}
+		facts = append(facts, fact{queue, messaging.Message{ID: "m" + strconv.Itoa(i), Body: []byte(`{
+			"viewedAt":"2026-01-02T03:04:` + strconv.Itoa(10+random.IntN(20)) + `Z",
+			"viewer":{"id":"viewer-` + strconv.Itoa(random.IntN(3)) + `"},
+			"video":{"id":"video-` + strconv.Itoa(random.IntN(8)) + `"}}`)}})
+	}
+	for _, video := range []string{"video-0", "video-1"} {
+		facts = append(facts, fact{"history.video-removed", messaging.Message{ID: "removed " + video, Body: []byte(`{"video":{"id":"` + video + `"}}`)}})
+	}
+	random.Shuffle(len(facts), func(i, j int) { facts[i], facts[j] = facts[j], facts[i] })
+	return facts
+}
+
+func deliverInAnyOrder(t *testing.T, random *rand.Rand, s *store, sequence []fact) {
+	t.Helper()
+	var facts []fact
+	for _, f := range sequence {
+		for range 1 + random.IntN(3) {
+			facts = append(facts, f)
+		}
+	}
+	random.Shuffle(len(facts), func(i, j int) { facts[i], facts[j] = facts[j], facts[i] })
+	byQueue := map[string][]messaging.Message{}
+	for _, f := range facts {
+		byQueue[f.queue] = append(byQueue[f.queue], f.message)
+	}
+	var replicas errgroup.Group
+	replicas.SetLimit(4)
+	for queue, messages := range byQueue {
+		for len(messages) > 0 {
+			n := 1 + random.IntN(min(len(messages), 15))
+			batch := messages[:n]
+			messages = messages[n:]
+			replicas.Go(func() error { fact{queue: queue}.deliver(t, s, batch...); return nil })
+		}
+	}
+	_ = replicas.Wait()
+}

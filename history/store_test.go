@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"flixtube/chassis"
+	"flixtube/chassis/chassistest"
+	"flixtube/chassis/database"
+)
+
+// newTestStore returns a store in a database of its own.
+func newTestStore(t *testing.T) *store {
+	t.Helper()
+	db, err := database.Connect(chassistest.Mongo(t), "history_"+strings.ToLower(rand.Text()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = db.Drop(context.WithoutCancel(t.Context()))
+		db.Close()
+	})
+	s := newStore(db)
+	if err := s.ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func mustList(t *testing.T, s *store, viewer string) []view {
+	t.Helper()
+	views, err := s.list(t.Context(), viewer, 0, chassis.MaxPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return views
+}
+
+// viewing is a viewed message of the minute-th minute.
+func viewing(id, viewer, video string, minute int) viewed {
+	v := viewed{ID: id, ViewedAt: time.Date(2026, 1, 2, 3, minute, 0, 0, time.UTC)}
+	v.Viewer.ID, v.Video.ID = viewer, video
+	return v
+}
+
+func ids(views []view) string {
+	var ids []string
+	for _, v := range views {
+		ids = append(ids, v.ID)
+	}
+	return strings.Join(ids, " ")
+}
+
+func TestRecordKeepsTheSameFactOnce(t *testing.T) {
+	s := newTestStore(t)
+	a, b, c := viewing("a", "ann", "x", 1), viewing("b", "bob", "x", 2), viewing("c", "ann", "y", 3)
+	for _, batch := range [][]viewed{{a}, {a}, {a, b, a, b}, {b, c, a}} {
+		if err := s.record(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ids(mustList(t, s, "")); got != "c b a" {
+		t.Errorf("got %q, want each once: c b a", got)
+	}
+}
+
+func TestRecordAtTheSameTime(t *testing.T) {
+	s := newTestStore(t)
+	var group errgroup.Group
+	for range 16 {
+		group.Go(func() error {
+			return s.record(t.Context(), []viewed{viewing("a", "ann", "x", 1), viewing("b", "ann", "x", 2)})
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if got := ids(mustList(t, s, "ann")); got != "b a" {
+		t.Errorf("got %q, want each once: b a", got)
+	}
+}
+
+func TestForget(t *testing.T) {
+	before, after := viewing("before", "ann", "x", 1), viewing("after", "ann", "x", 2)
+	kept := viewing("kept", "ann", "y", 3)
+	s := newTestStore(t)
+	steps := []struct {
+		name string
+		do   func() error
+		want string
+	}{
+		{"views", func() error { return s.record(t.Context(), []viewed{before, kept}) }, "kept before"},
+		{"removal", func() error { return s.facts.Forget(t.Context(), []string{"x"}) }, "kept"},
+		{"view of a removed video", func() error { return s.record(t.Context(), []viewed{after}) }, "kept"},
+		{"the same view again", func() error { return s.record(t.Context(), []viewed{before, kept}) }, "kept"},
+		{"the same removal again", func() error { return s.facts.Forget(t.Context(), []string{"x", "x"}) }, "kept"},
+	}
+	for _, step := range steps {
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if got := ids(mustList(t, s, "")); got != step.want {
+			t.Fatalf("after %s: got %q, want %q", step.name, got, step.want)
+		}
+	}
+}
+
+// TestRecordAndForgetAtTheSameTime looks for a view that slips between the note that its video is gone and
+// the deletion of its views.
+func TestRecordAndForgetAtTheSameTime(t *testing.T) {
+	s := newTestStore(t)
+	for i := range 20 {
+		video := "video-" + string(rune('a'+i))
+		var group errgroup.Group
+		group.Go(func() error { return s.record(t.Context(), []viewed{viewing(video, "ann", video, i)}) })
+		group.Go(func() error { return s.facts.Forget(t.Context(), []string{video}) })
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := mustList(t, s, ""); len(got) > 0 {
+		t.Errorf("views of removed videos stay: %v", got)
+	}
+}
+
+func TestRecordTakesStrangeIDs(t *testing.T) {
+	s := newTestStore(t)
+	strange := []string{"a.b", "$set", "nul\x00", "é", "'; drop table x", `{"$gt":""}`, "../../x", strings.Repeat("x", maxID)}
+	for i, id := range strange {
+		if err := s.record(t.Context(), []viewed{viewing(id, id, id, i)}); err != nil {
+			t.Errorf("record %q: %v", id, err)
+		}
+	}
+	for _, id := range strange {
+		if got := mustList(t, s, id); len(got) != 1 || got[0].ID != id || got[0].VideoID != id {
+			t.Errorf("history of %q: %v", id, got)
+		}
+	}
+	if err := s.facts.Forget(t.Context(), strange); err != nil {
+		t.Fatal(err)
+	}
+	if got := mustList(t, s, ""); len(got) > 0 {
+		t.Errorf("not forgotten: %v", got)
+	}
+}
+
+func TestListPages(t *testing.T) {
+	s := newTestStore(t)
+	var views []viewed
+	for i, id := range []string{"a", "b", "c", "d", "e"} {
+		viewer := "ann"
+		if i%2 == 1 {
+			viewer = "bob"
+		}
+		views = append(views, viewing(id, viewer, "x", i))
+	}
+	slices.Reverse(views[:4])                          // the order in which they come must not matter,
+	views = append(views, viewing("f", "ann", "x", 4)) // and the id decides between those of the same time
+	if err := s.record(t.Context(), views); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		viewer      string
+		skip, limit int64
+		want        string
+	}{
+		{"", 0, 100, "e f d c b a"},
+		{"", 0, 2, "e f"},
+		{"", 2, 2, "d c"},
+		{"", 5, 2, "a"},
+		{"", 6, 2, ""},
+		{"", 0, 0, ""},
+		{"ann", 0, 100, "e f c a"},
+		{"bob", 0, 100, "d b"},
+		{"bob", 1, 1, "b"},
+		{"eve", 0, 100, ""},
+	} {
+		got, err := s.list(t.Context(), test.viewer, test.skip, test.limit)
+		if err != nil || got == nil || ids(got) != test.want {
+			t.Errorf("list(%q, %d, %d): got %q, %v; want %q", test.viewer, test.skip, test.limit, ids(got), err, test.want)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+// Metadata knows the names and facts of the videos.
+//
+//	GET    /videos?skip=&limit=&sort=&search=&owner=
+//	                   in the order in which they came, or newest first with sort=newest; search finds a part
+//	                   of the name, capital or small
+//	GET    /video?id=  one video, or 404
+//	PATCH  /video?id=  {"name":"..."} renames it; only its owner may, the viewer in X-Viewer-Id
+//	DELETE /video?id=  removes it; only its owner may; a second time is 204 too
+//
+// It listens to the queue metadata.video-uploaded (the exchange video-uploaded) and tells the exchange
+// video-removed what was removed.
+//
+// Variables: PORT, RABBIT, DBHOST, DBNAME; optionally HOST.
+package main
+
+import (
+	"context"
+	"io"
+
+	"flixtube/chassis"
+	"flixtube/chassis/database"
+	"flixtube/chassis/messaging"
+)
+
+func main() { chassis.Main(run) }
+
+func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
+	cfg, err := readConfig(getenv)
+	if err != nil {
+		return err
+	}
+	log := chassis.NewLogger(stdout)
+	db, err := database.Connect(cfg.dbHost, cfg.dbName)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	broker, err := messaging.Connect(cfg.rabbit)
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+
+	videos := newStore(db)
+	announcer := newAnnouncer(videos, func(ctx context.Context, msgs []messaging.Message) error {
+		return broker.Publish(ctx, removedTo, msgs)
+	}, log)
+	return chassis.Service{
+		Addr:       cfg.addr,
+		Handler:    newHandler(videos, announcer.wake, log, database.Check(db), messaging.Check(broker)),
+		Log:        log,
+		Background: append(messaging.Consumers(broker, log, subscriptions(videos)...), announcer.run),
+	}.Run(ctx)
+}

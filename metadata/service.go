@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"flixtube/chassis"
+)
+
+// newHandler returns the routes; removed is called after each removal.
+func newHandler(videos *store, removed func(), log *slog.Logger, checks ...chassis.Check) http.Handler {
+	h := handler{videos, removed}
+	e := chassis.NewEcho(log, checks...)
+	e.GET("/videos", h.getVideos)
+	e.GET("/video", h.getVideo)
+	e.PATCH("/video", h.patchVideo)
+	e.DELETE("/video", h.deleteVideo)
+	return e
+}
+
+type handler struct {
+	videos  *store
+	removed func()
+}
+
+const (
+	maxName  = 200     // characters of a name, and of what may be searched
+	maxPatch = 8 << 10 // bytes
+)
+
+func (h handler) getVideos(c echo.Context) error {
+	skip, limit, err := chassis.Page(c.QueryParams(), chassis.MaxPage)
+	if err != nil {
+		return err
+	}
+	q := query{search: c.QueryParam("search"), owner: c.QueryParam("owner"), skip: skip, limit: limit}
+	switch sort := c.QueryParam("sort"); sort {
+	case "":
+	case "newest":
+		q.newest = true
+	default:
+		return chassis.Errorf(http.StatusBadRequest, "sort must be newest, or nothing")
+	}
+	if !utf8.ValidString(q.search) || !utf8.ValidString(q.owner) {
+		return chassis.Errorf(http.StatusBadRequest, "search and owner must be UTF-8")
+	}
+	if utf8.RuneCountInString(q.search) > maxName || len(q.owner) > maxID {
+		return chassis.Errorf(http.StatusBadRequest, "search or owner is too long")
+	}
+	q.search = chassis.Line(q.search)
+	documents, err := h.videos.list(c.Request().Context(), q)
+	if err != nil {
+		return err
+	}
+	videos := make([]map[string]any, len(documents))
+	for i, d := range documents {
+		videos[i] = public(d)
+	}
+	return c.JSON(http.StatusOK, map[string]any{"videos": videos})
+}
+
+func (h handler) getVideo(c echo.Context) error {
+	document, err := h.videos.find(c.Request().Context(), c.QueryParam("id"))
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]any{"video": public(document)})
+}
+
+func (h handler) patchVideo(c echo.Context) error {
+	viewer, err := viewerOf(c)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxPatch))
+	if err != nil {
+		return chassis.Errorf(http.StatusBadRequest, "the body cannot be read").Because(err)
+	}
+	var patch struct {
+		Name string `json:"name"`
+	}
+	if !utf8.Valid(body) || json.Unmarshal(body, &patch) != nil {
+		return chassis.Errorf(http.StatusBadRequest, `the body must be JSON: {"name":"..."}`)
+	}
+	name := chassis.Line(patch.Name)
+	if name == "" || utf8.RuneCountInString(name) > maxName {
+		return chassis.Errorf(http.StatusBadRequest, "name must have 1 to %d characters", maxName)
+	}
+	document, err := h.videos.rename(c.Request().Context(), c.QueryParam("id"), viewer, name)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]any{"video": public(document)})
+}
+
+func (h handler) deleteVideo(c echo.Context) error {
+	viewer, err := viewerOf(c)
+	if err != nil {
+		return err
+	}
+	if err := h.videos.remove(c.Request().Context(), c.QueryParam("id"), viewer); err != nil {
+		return err
+	}
+	h.removed()
+	return c.NoContent(http.StatusNoContent)
+}
+
+func viewerOf(c echo.Context) (string, error) {
+	viewer := chassis.Viewer(c.Request().Header)
+	if viewer == "" {
+		return "", chassis.Errorf(http.StatusUnauthorized, "the request names no viewer")
+	}
+	return viewer, nil
+}

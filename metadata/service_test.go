@@ -1,0 +1,566 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"flixtube/chassis"
+	"flixtube/chassis/chassistest"
+	"flixtube/chassis/database"
+	"flixtube/chassis/messaging"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// newTestStore returns a store on a database of its own.
+func newTestStore(t *testing.T) *store {
+	t.Helper()
+	db, err := database.Connect(chassistest.Mongo(t), "metadata-"+uuid.NewString()[:8])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	s := newStore(db)
+	if err := s.ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func insert(t *testing.T, s *store, documents ...any) {
+	t.Helper()
+	for _, d := range documents { // one by one: their order matters
+		if _, err := s.videos.InsertOne(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// call sends a request to the handler and decodes the answer.
+func call(t *testing.T, h http.Handler, method, target, viewer, body string) (int, map[string]any) {
+	t.Helper()
+	req := httptest.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
+	req.Header.Set(chassis.ViewerHeader, viewer)
+	res := httptest.NewRecorder()
+	h.ServeHTTP(res, req)
+	answer := map[string]any{}
+	if res.Body.Len() > 0 {
+		if err := json.Unmarshal(res.Body.Bytes(), &answer); err != nil {
+			t.Fatalf("%s %s: %v in %q", method, target, err, res.Body)
+		}
+	}
+	return res.Code, answer
+}
+
+func listed(t *testing.T, h http.Handler, query string) []string {
+	t.Helper()
+	status, answer := call(t, h, "GET", "/videos?"+query, "", "")
+	if status != http.StatusOK {
+		t.Fatalf("GET /videos?%s: %d %v", query, status, answer)
+	}
+	ids := []string{}
+	for _, v := range answer["videos"].([]any) {
+		ids = append(ids, v.(map[string]any)["_id"].(string))
+	}
+	return ids
+}
+
+func TestList(t *testing.T) {
+	s := newTestStore(t)
+	h := newHandler(s, func() {}, quiet)
+	if got := listed(t, h, ""); len(got) != 0 {
+		t.Fatalf("an empty library lists %v", got)
+	}
+	day := func(n int) time.Time { return time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC) }
+	insert(
+		t, s,
+		video{ID: "z", Name: "100% (real) [4K].a*b", Owner: "ann", UploadedAt: day(2)},
+		bson.D{{Key: "_id", Value: "old"}},
+		video{ID: "a", Name: "Über die Alpen", Owner: "bob", UploadedAt: day(3)},
+		tombstone{Owner: "ann", Removed: true},
+		video{ID: "m", Name: "100 days", Owner: "ann", UploadedAt: day(1)},
+	)
+	if _, err := s.rename(t.Context(), "z", "ann", "100% (REAL) [4K].a*b"); err != nil { // keeps its place
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{
+		"":                          "z old a m",
+		"sort=newest":               "a z m old",
+		"skip=1&limit=2":            "old a",
+		"limit=0":                   "",
+		"skip=9":                    "",
+		"owner=ann":                 "z m",
+		"owner=eve":                 "",
+		"search=100":                "z m",
+		"search=days&owner=ann":     "m",
+		"search=" + esc("% (real)"): "z",
+		"search=" + esc("[4k].A*B"): "z",
+		"search=" + esc(".*"):       "",
+		"search=" + esc("^100"):     "",
+		"search=" + esc("(a|"):      "",
+		"search=" + esc(`\E100`):    "",
+		"search=" + esc("über"):     "a",
+		"search=" + esc("\x00"):     "z old a m", // nothing visible to search for
+	} {
+		if got := strings.Join(listed(t, h, query), " "); got != want {
+			t.Errorf("GET /videos?%s lists %q, want %q", query, got, want)
+		}
+	}
+	for _, query := range []string{
+		"skip=-1", "limit=x", "skip=99999999999999999999", "sort=size", "search=%ff", "owner=%ff",
+		"search=" + strings.Repeat("a", maxName+1), "owner=" + strings.Repeat("a", maxID+1),
+	} {
+		if status, _ := call(t, h, "GET", "/videos?"+query, "", ""); status != http.StatusBadRequest {
+			t.Errorf("GET /videos?%s: %d, want 400", query, status)
+		}
+	}
+}
+
+func esc(s string) string { return url.QueryEscape(s) }
+
+func TestForeignDocuments(t *testing.T) {
+	s := newTestStore(t)
+	h := newHandler(s, func() {}, quiet)
+	oid := bson.NewObjectID()
+	insert(
+		t, s,
+		bson.D{
+			{Key: "_id", Value: oid},
+			{Key: "name", Value: "by another"},
+			{Key: "createdAt", Value: bson.DateTime(1_700_000_000_123)},
+			{Key: "nested", Value: bson.D{{Key: "at", Value: bson.DateTime(0)}, {Key: "removed", Value: 1}}},
+			{Key: "tags", Value: bson.A{"a", bson.D{{Key: "n", Value: int64(7)}}}},
+			{Key: "outbox", Value: "theirs"},
+			{Key: "removed", Value: "no"},
+		},
+		bson.D{{Key: "_id", Value: int32(5)}, {Key: "name", Value: 12.5}, {Key: "uploadedAt", Value: "yesterday"}},
+		bson.D{{Key: "_id", Value: "path/../like"}, {Key: "name", Value: nil}},
+	)
+	want := []string{oid.Hex(), "5", "path/../like"}
+	if got := listed(t, h, ""); !slices.Equal(got, want) {
+		t.Errorf("listed %v, want %v", got, want)
+	}
+	if got := listed(t, h, "sort=newest&search=another"); !slices.Equal(got, want[:1]) {
+		t.Errorf("listed %v, want %v", got, want[:1])
+	}
+	status, answer := call(t, h, "GET", "/video?id="+oid.Hex(), "", "")
+	got, _ := json.Marshal(answer["video"])
+	const fields = `{"_id":"%s","createdAt":"2023-11-14T22:13:20.123Z","name":"by another",` +
+		`"nested":{"at":"1970-01-01T00:00:00Z","removed":1},"tags":["a",{"n":7}]}`
+	if want := fmt.Sprintf(fields, oid.Hex()); status != http.StatusOK || string(got) != want {
+		t.Errorf("GET /video: %d %s, want %s", status, got, want)
+	}
+	if status, _ := call(t, h, "GET", "/video?id="+esc("path/../like"), "", ""); status != http.StatusOK {
+		t.Errorf("GET /video with an odd id: %d, want 200", status)
+	}
+	for _, id := range []string{"", "x", "%ff", "%00", "$ne", strings.Repeat("a", 3000), bson.NewObjectID().Hex()} {
+		for _, method := range []string{"GET", "PATCH", "DELETE"} {
+			status, answer := call(t, h, method, "/video?id="+id, "ann", `{"name":"x"}`)
+			if status != http.StatusNotFound || answer["error"] == "" {
+				t.Errorf("%s /video?id=%s: %d %v, want 404", method, id, status, answer)
+			}
+		}
+	}
+}
+
+func TestAnyValueBecomesJSON(t *testing.T) {
+	zero := 0.0
+	document := bson.D{{Key: "_id", Value: bson.D{{Key: "a", Value: 1}}}}
+	for i, value := range []any{
+		1 / zero,
+		bson.Null{},
+		bson.Undefined{},
+		bson.MinKey{},
+		bson.MaxKey{},
+		bson.DateTime(1 << 62),
+		bson.NewDecimal128(1, 2),
+		bson.Regex{Pattern: "("},
+		bson.Timestamp{T: 1},
+		bson.JavaScript("x"),
+		bson.CodeWithScope{Code: "x", Scope: bson.D{}},
+		bson.Symbol("s"),
+		bson.DBPointer{DB: "d"},
+		bson.Binary{Subtype: 4, Data: []byte("0123456789abcdef")},
+		"\xff",
+	} {
+		document = append(document, bson.E{Key: fmt.Sprint(i), Value: value})
+	}
+	raw, err := bson.Marshal(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read bson.D
+	if err := bson.Unmarshal(raw, &read); err != nil {
+		t.Fatal(err)
+	}
+	fields := public(read)
+	if _, err := json.Marshal(fields); err != nil {
+		t.Error(err)
+	}
+	if _, isString := fields["_id"].(string); !isString {
+		t.Errorf("_id is %T, want a string", fields["_id"])
+	}
+}
+
+func TestOnlyTheOwner(t *testing.T) {
+	s := newTestStore(t)
+	removed := 0
+	h := newHandler(s, func() { removed++ }, quiet)
+	insert(t, s, video{ID: "v", Name: "first", Owner: "ann", Size: 3}, bson.D{{Key: "_id", Value: "nobody's"}})
+	const name = `{"name":"second"}`
+	for _, test := range []struct {
+		method, id, viewer, body string
+		want                     int
+	}{
+		{"PATCH", "v", "", name, 401},
+		{"PATCH", "v", "not an id", name, 401},
+		{"PATCH", "v", "bob", name, 403},
+		{"PATCH", "nobody's", "bob", name, 403},
+		{"PATCH", "v", "ann", `{`, 400},
+		{"PATCH", "v", "ann", `{}`, 400},
+		{"PATCH", "v", "ann", `{"name":5}`, 400},
+		{"PATCH", "v", "ann", `{"name":" \u0000\u202e "}`, 400},
+		{"PATCH", "v", "ann", "{\"name\":\"\xff\"}", 400},
+		{"PATCH", "v", "ann", `{"name":"` + strings.Repeat("ü", maxName+1) + `"}`, 400},
+		{"PATCH", "v", "ann", `{"name":"` + strings.Repeat("a", maxPatch) + `"}`, 400},
+		{"DELETE", "v", "", "", 401},
+		{"DELETE", "v", "bob", "", 403},
+		{"DELETE", "nobody's", "bob", "", 403},
+	} {
+		if status, _ := call(t, h, test.method, "/video?id="+test.id, test.viewer, test.body); status != test.want {
+			t.Errorf("%s %s as %q with %.40q: %d, want %d", test.method, test.id, test.viewer, test.body, status, test.want)
+		}
+	}
+	if _, answer := call(t, h, "GET", "/video?id=v", "", ""); answer["video"].(map[string]any)["name"] != "first" || removed != 0 {
+		t.Fatalf("a refused request changed the video: %v", answer)
+	}
+
+	long := strings.Repeat("ü", maxName)
+	status, answer := call(t, h, "PATCH", "/video?id=v", "ann", `{"name":" `+long+`\n "}`)
+	v, _ := answer["video"].(map[string]any)
+	if status != 200 || v["name"] != long || v["size"] != 3.0 || v["owner"] != "ann" {
+		t.Errorf("PATCH: %d %v", status, answer)
+	}
+	for range 2 {
+		if status, _ := call(t, h, "DELETE", "/video?id=v", "ann", ""); status != 204 {
+			t.Errorf("DELETE: %d, want 204", status)
+		}
+	}
+	if removed == 0 {
+		t.Error("the announcer is not woken")
+	}
+	for _, gone := range []struct{ method, viewer string }{{"GET", ""}, {"PATCH", "ann"}, {"DELETE", "bob"}} {
+		if status, _ := call(t, h, gone.method, "/video?id=v", gone.viewer, name); status != 404 {
+			t.Errorf("%s of a removed video: %d, want 404", gone.method, status)
+		}
+	}
+	if got := listed(t, h, ""); !slices.Equal(got, []string{"nobody's"}) {
+		t.Errorf("listed %v", got)
+	}
+}
+
+func uploaded(t *testing.T, s *store, bodies ...string) error {
+	t.Helper()
+	batch := make([]messaging.Message, len(bodies))
+	for i, b := range bodies {
+		batch[i].Body = []byte(b)
+	}
+	return subscriptions(s)[0].Handler(t.Context(), batch)
+}
+
+func TestUploaded(t *testing.T) {
+	s := newTestStore(t)
+	h := newHandler(s, func() {}, quiet)
+	const full = `{"id":"e","uploadedAt":"2026-01-02T03:04:05Z","owner":{"id":"ann"},"more":1,
+		"video":{"id":"v","name":"n\u0000ame","contentType":"video/mp4","size":7}}`
+	err := uploaded(t, s, full, `{"video":{"id":"bare"}}`, `{`, `{"video":{}}`, full,
+		`{"video":{"id":"`+strings.Repeat("a", maxID+1)+`"}}`)
+	var rejects messaging.Rejects
+	if !errors.As(err, &rejects) || len(rejects) != 3 || rejects[2] == nil || rejects[3] == nil || rejects[5] == nil {
+		t.Errorf("the batch gives %v, want messages 2, 3 and 5 rejected", err)
+	}
+	if err := uploaded(t, s, full, `{"video":{"id":"later"}}`); err != nil { // known ones hinder no others
+		t.Error(err)
+	}
+	if got := listed(t, h, ""); !slices.Equal(got, []string{"v", "bare", "later"}) {
+		t.Errorf("listed %v", got)
+	}
+	_, answer := call(t, h, "GET", "/video?id=v", "", "")
+	got, _ := json.Marshal(answer["video"])
+	const want = `{"_id":"v","contentType":"video/mp4","name":"name","owner":"ann","size":7,"uploadedAt":"2026-01-02T03:04:05Z"}`
+	if string(got) != want {
+		t.Errorf("stored %s, want %s", got, want)
+	}
+}
+
+// fakeBroker refuses the first few batches, and keeps what it takes.
+type fakeBroker struct {
+	mu     sync.Mutex
+	refuse int
+	got    []messaging.Message
+}
+
+func (b *fakeBroker) publish(_ context.Context, msgs []messaging.Message) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refuse--; b.refuse >= 0 {
+		return errors.New("the broker is away")
+	}
+	b.got = append(b.got, msgs...)
+	return nil
+}
+
+func (b *fakeBroker) messages() []messaging.Message {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.got)
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	err := chassistest.Poll(30*time.Second, func() error {
+		if !ok() {
+			return errors.New(what)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal("not in time: ", err)
+	}
+}
+
+func TestRemovalIsAnnounced(t *testing.T) {
+	s := newTestStore(t)
+	broker := &fakeBroker{refuse: 3}
+	a := newAnnouncer(s, broker.publish, quiet)
+	a.idle, a.retry = time.Hour, 5*time.Millisecond
+	h := newHandler(s, a.wake, quiet)
+	oid := bson.NewObjectID()
+	insert(t, s, video{ID: "v", Owner: "ann"}, bson.D{{Key: "_id", Value: oid}, {Key: "owner", Value: "ann"}})
+
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.run(ctx) }()
+	for _, id := range []string{"v", oid.Hex()} {
+		if status, _ := call(t, h, "DELETE", "/video?id="+id, "ann", ""); status != 204 {
+			t.Fatalf("DELETE: %d", status)
+		}
+	}
+	eventually(t, "both removals announced and noted", func() bool {
+		waiting, err := s.unsent(t.Context())
+		return err == nil && len(waiting) == 0 && len(broker.messages()) >= 2
+	})
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("the announcer ended with %v", err)
+	}
+	told := map[string]string{} // event id by video
+	for _, m := range broker.messages() {
+		var e videoRemoved
+		if err := json.Unmarshal(m.Body, &e); err != nil || e.ID == "" || e.ID != m.ID || time.Since(e.RemovedAt) > time.Hour {
+			t.Errorf("message %q: %s", m.ID, m.Body)
+		}
+		told[e.Video.ID] = e.ID
+	}
+	if len(told) != 2 || told["v"] == "" || told[oid.Hex()] == "" || told["v"] == told[oid.Hex()] {
+		t.Errorf("told %v", told)
+	}
+}
+
+// TestTwoAnnouncers: both may send an event, but under one id; and one that is late takes out nothing but its own.
+func TestTwoAnnouncers(t *testing.T) {
+	s := newTestStore(t)
+	insert(t, s, video{ID: "v", Owner: "ann"})
+	if err := s.remove(t.Context(), "v", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	broker := &fakeBroker{}
+	second := newAnnouncer(s, broker.publish, quiet)
+	first := newAnnouncer(s, func(ctx context.Context, msgs []messaging.Message) error {
+		if err := second.announce(ctx); err != nil {
+			t.Error(err)
+		}
+		return broker.publish(ctx, msgs)
+	}, quiet)
+	if err := first.announce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := broker.messages(); len(got) != 2 || got[0].ID != got[1].ID || string(got[0].Body) != string(got[1].Body) {
+		t.Errorf("sent %v, want the same message twice", got)
+	}
+
+	insert(t, s, tombstone{Owner: "ann", Removed: true, Event: &event{ID: "one"}})
+	waiting, err := s.unsent(t.Context())
+	if err != nil || len(waiting) != 1 {
+		t.Fatalf("unsent: %v, %v", waiting, err)
+	}
+	stale := waiting[0]
+	stale.Event.ID = "another"
+	if err := s.sent(t.Context(), stale); err != nil {
+		t.Fatal(err)
+	}
+	if waiting, err = s.unsent(t.Context()); err != nil || len(waiting) != 1 {
+		t.Errorf("after clearing another event: %v, %v", waiting, err)
+	}
+}
+
+// TestOrder: whatever happens in whatever order, a removed video stays removed and is announced once.
+func TestOrder(t *testing.T) {
+	const message = `{"owner":{"id":"ann"},"video":{"id":"v","name":"n"}}`
+	for _, order := range []string{"uru", "uur", "urru", "urtu", "urtut", "uurtrt", "unrtu"} {
+		t.Run(order, func(t *testing.T) {
+			s := newTestStore(t)
+			broker := &fakeBroker{}
+			a := newAnnouncer(s, broker.publish, quiet)
+			steps := map[rune]func() error{
+				'u': func() error { return uploaded(t, s, message, message) },
+				'r': func() error { return s.remove(t.Context(), "v", "ann") },
+				't': func() error { return a.announce(t.Context()) },
+				'n': func() error { _, err := s.rename(t.Context(), "v", "ann", "new"); return err },
+			}
+			for _, step := range order + "t" {
+				if err := steps[step](); err != nil {
+					t.Fatalf("step %c: %v", step, err)
+				}
+			}
+			if got := listed(t, newHandler(s, func() {}, quiet), ""); len(got) != 0 {
+				t.Errorf("still listed: %v", got)
+			}
+			if got := broker.messages(); len(got) != 1 {
+				t.Errorf("announced %d times", len(got))
+			}
+		})
+	}
+}
+
+// TestChangesAtTheSameTime: neither a renaming nor another removal undoes a removal.
+func TestChangesAtTheSameTime(t *testing.T) {
+	s := newTestStore(t)
+	const rounds = 20
+	for round := range rounds {
+		id := fmt.Sprint(round)
+		insert(t, s, video{ID: id, Owner: "ann"})
+		before, err := s.find(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var work sync.WaitGroup
+		for range 4 {
+			work.Go(func() {
+				if _, err := s.rename(t.Context(), id, "ann", "new"); err != nil && !errors.Is(err, errNoVideo) {
+					t.Error(err)
+				}
+			})
+			work.Go(func() {
+				if err := s.remove(t.Context(), id, "ann"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		work.Wait()
+		if _, err := s.find(t.Context(), id); !errors.Is(err, errNoVideo) {
+			t.Errorf("find after the removal: %v", err)
+		}
+		if n, err := s.videos.CountDocuments(t.Context(), owned(before, "ann")); err != nil || n != 0 {
+			t.Errorf("a change that comes late would find %d documents, %v", n, err)
+		}
+	}
+	if waiting, err := s.unsent(t.Context()); err != nil || len(waiting) != rounds {
+		t.Errorf("%d removals wait to be announced, %v, want %d", len(waiting), err, rounds)
+	}
+}
+
+func TestMissingVariables(t *testing.T) {
+	err := run(t.Context(), chassistest.Env(nil), io.Discard)
+	for _, name := range []string{"PORT", "RABBIT", "DBHOST", "DBNAME"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v does not name %s", err, name)
+		}
+	}
+}
+
+// TestService starts the service, tells it of a video, removes that, and hears of it.
+func TestService(t *testing.T) {
+	rabbit := chassistest.JetStream(t)
+	address := chassistest.Start(t, run, map[string]string{
+		"RABBIT": rabbit, "DBHOST": chassistest.Mongo(t), "DBNAME": "metadata-" + uuid.NewString()[:8],
+	})
+	broker, err := messaging.Connect(rabbit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	id := uuid.NewString()
+	err = broker.Publish(t.Context(), messaging.Fanout("video-uploaded", "metadata.video-uploaded"), []messaging.Message{
+		{ID: uuid.NewString(), Body: []byte(`{"owner":{"id":"ann"},"video":{"id":"` + id + `","name":"n"}}`)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready, err := http.Get(address + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(ready.Body)
+	ready.Body.Close()
+	if err != nil || ready.StatusCode != 200 || !strings.Contains(string(answer), `"db":"ok","rabbit":"ok"`) {
+		t.Errorf("/readyz: %s %s, %v", ready.Status, answer, err)
+	}
+	status := func(method string) int {
+		req, _ := http.NewRequestWithContext(t.Context(), method, address+"/video?id="+id, http.NoBody)
+		req.Header.Set(chassis.ViewerHeader, "ann")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	eventually(t, "the video is listed", func() bool { return status("GET") == http.StatusOK })
+	removals, err := broker.Open(t.Context(), messaging.Queue{Name: "history.video-removed", Exchange: "video-removed"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer removals.Close()
+	if got := status("DELETE"); got != http.StatusNoContent {
+		t.Fatalf("DELETE: %d", got)
+	}
+	waitFor(t, removals, id)
+}
+
+// waitFor takes messages until one holds the text.
+func waitFor(t *testing.T, session messaging.Session, text string) {
+	t.Helper()
+	timeout := time.After(30 * time.Second)
+	for {
+		select {
+		case d, open := <-session.Deliveries():
+			if !open {
+				t.Fatal("the session is over")
+			}
+			if err := session.Ack([]messaging.Delivery{d}); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(d.Body), text) {
+				return
+			}
+		case <-timeout:
+			t.Fatal("no message with " + text)
+		}
+	}
+}

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"net/url"
+
+	"flixtube/chassis"
+)
+
+type config struct {
+	addr, rabbit, dbHost, dbName string
+	metadata                     *url.URL
+}
+
+func readConfig(getenv func(string) string) (config, error) {
+	env := chassis.NewEnv(getenv)
+	cfg := config{
+		addr:     env.Addr(),
+		rabbit:   env.Required("RABBIT"),
+		dbHost:   env.Required("DBHOST"),
+		dbName:   env.Required("DBNAME"),
+		metadata: env.URL("METADATA_URL", "http://metadata"),
+	}
+	return cfg, env.Err()
+}

@@ -1,0 +1,51 @@
+// Recommendations says what to watch next.
+//
+//	GET /recommendations?limit=&video= for the viewer in X-Viewer-Id, or for nobody in particular; video
+//	                                   is the one being watched. At most 50, by default 10.
+//
+// First come the videos that viewers of what you watched also watched ("co-viewed"), then those that most
+// viewers watched lately ("popular"), then those that metadata lists as the newest ("new"). What you have
+// watched is never among them.
+//
+// It listens to the queues recommendations.viewed (the exchange viewed) and recommendations.video-removed
+// (the exchange video-removed).
+//
+// Variables: PORT, RABBIT, DBHOST, DBNAME; optionally HOST and METADATA_URL (http://metadata).
+package main
+
+import (
+	"context"
+	"io"
+
+	"flixtube/chassis"
+	"flixtube/chassis/database"
+	"flixtube/chassis/messaging"
+)
+
+func main() { chassis.Main(run) }
+
+func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
+	cfg, err := readConfig(getenv)
+	if err != nil {
+		return err
+	}
+	log := chassis.NewLogger(stdout)
+	db, err := database.Connect(cfg.dbHost, cfg.dbName)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	broker, err := messaging.Connect(cfg.rabbit)
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+
+	views, videos := newStore(db), newMetadata(cfg.metadata)
+	return chassis.Service{
+		Addr:       cfg.addr,
+		Handler:    newHandler(views, videos, log, database.Check(db), messaging.Check(broker), videos.check()),
+		Log:        log,
+		Background: messaging.Consumers(broker, log, subscriptions(views)...),
+	}.Run(ctx)
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"flixtube/chassis"
+	"flixtube/chassis/chassistest"
+	"flixtube/chassis/messaging"
+)
+
+func TestMissingVariables(t *testing.T) {
+	err := run(t.Context(), chassistest.Env(nil), io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "PORT, RABBIT, DBHOST, DBNAME") {
+		t.Errorf("got %v, want an error that names all of PORT, RABBIT, DBHOST, DBNAME", err)
+	}
+}
+
+// TestService starts recommendations without a metadata service, lets two viewers watch the same video, and
+// has what one of them also watched recommended to the other.
+func TestService(t *testing.T) {
+	rabbit := chassistest.JetStream(t)
+	address := chassistest.Start(t, run, map[string]string{
+		"RABBIT": rabbit, "DBHOST": chassistest.Mongo(t),
+		"DBNAME":       "recommendations_" + strings.ToLower(rand.Text()),
+		"METADATA_URL": "http://127.0.0.1:1",
+	})
+	broker, err := messaging.Connect(rabbit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	send := func(exchange string, messages ...messaging.Message) {
+		t.Helper()
+		if err := broker.Publish(t.Context(), messaging.Fanout(exchange, "recommendations."+exchange), messages); err != nil {
+			t.Fatal(err)
+		}
+	}
+	view := func(viewer, video string) messaging.Message {
+		id := viewer + "-" + video
+		return messaging.Message{ID: id, Body: []byte(`{"id":"` + id + `","viewer":{"id":"` + viewer + `"},"video":{"id":"` + video + `"}}`)}
+	}
+	send("video-removed", messaging.Message{ID: "gone", Body: []byte(`{"video":{"id":"gone"}}`)})
+	send("viewed", view("ann", "a"), view("bob", "a"), view("bob", "gone"), view("bob", "b"), view("cid", "c"))
+
+	const want = `{"recommendations":[{"videoId":"b","reason":"co-viewed"},{"videoId":"c","reason":"popular"}]}`
+	if err := chassistest.Poll(30*time.Second, func() error {
+		if got := recommendations(t, address, "ann"); got != want {
+			return fmt.Errorf("got %s, want %s", got, want)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// recommendations is the answer of GET /recommendations.
+func recommendations(t *testing.T, address, viewer string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/recommendations", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set(chassis.ViewerHeader, viewer)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(body))
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"flixtube/chassis/messaging"
+)
+
+func TestDecode(t *testing.T) {
+	long := strings.Repeat("x", maxID+1)
+	for body, want := range map[string]string{ // id, viewer, video; "" is an error
+		`{"id":"1","viewedAt":"2026-01-02T03:04:05Z","viewer":{"id":"ann"},"video":{"id":"v"}}`: "1 ann v",
+		`{"video":{"id":"x"}}`:                    "message  x",
+		`{"video":{"id":"x","more":1},"more":[]}`: "message  x",
+		`{"video":{}}`:                            "",
+		`{"video":"x"}`:                           "",
+		`{"viewedAt":"today","video":{"id":"x"}}`: "",
+		`null`:                            "",
+		`{"video"`:                        "",
+		`{"video":{"id":"` + long + `"}}`: "",
+		`{"id":"` + long + `","video":{"id":"x"}}`:            "",
+		`{"viewer":{"id":"` + long + `"},"video":{"id":"x"}}`: "",
+	} {
+		v, err := decodeViewed(messaging.Message{ID: "message", Body: []byte(body)})
+		if got := v.ID + " " + v.Viewer.ID + " " + v.Video.ID; (err == nil) != (want != "") || err == nil && got != want {
+			t.Errorf("viewed %.80s: got %q, %v; want %q", body, got, err, want)
+		}
+		if err == nil && v.ViewedAt.IsZero() {
+			t.Errorf("viewed %.80s: no time", body)
+		}
+	}
+	for body, want := range map[string]string{
+		`{"id":"1","video":{"id":"v"}}`: "v",
+		`{"video":{}}`:                  "",
+		`[]`:                            "",
+	} {
+		got, err := decodeVideoRemoved(messaging.Message{Body: []byte(body)})
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("removed %s: got %q, %v; want %q", body, got, err, want)
+		}
+	}
+}
+
+// TestAnyOrder holds the consumers to what the broker may do: deliver messages in any order, more than once,
+// in batches of any size, to several replicas at the same time. The end is that of the plain sequence.
+func TestAnyOrder(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("seed %d", seed)
+	for range 8 {
+		sequence := someFacts(random)
+		plain, shuffled := newTestStore(t), newTestStore(t)
+		for _, f := range sequence {
+			f.deliver(t, plain, f.message)
+		}
+		deliverInAnyOrder(t, random, shuffled, sequence)
+		for _, viewer := range []string{"", "viewer-1", "viewer-2", "viewer-3", "viewer-4"} {
+			for _, watching := range []string{"", "video-0", "video-4"} {
+				want, got := mustRecommend(t, plain, viewer, watching), mustRecommend(t, shuffled, viewer, watching)
+				if !reflect.DeepEqual(got, want) {
+					t.Fatalf("for %q, watching %q\ngot  %v\nwant %v", viewer, watching, got, want)
+				}
+				if viewer == "" && len(want) == 0 {
+					t.Fatal("nothing to compare")
+				}
+			}
+		}
+	}
+}
+
+func mustRecommend(t *testing.T, s *store, viewer, watching string) []recommendation {
+	t.Helper()
+	h := handler{s, fakeCatalogue{}, slog.New(slog.DiscardHandler)}
+	found, err := h.recommend(t.Context(), viewer, watching, maxRecommendations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// fact is a message, and the queue on which it comes.
+type fact struct {
+	queue   string
+	message messaging.Message
+}
+
+func (f fact) deliver(t *testing.T, s *store, batch ...messaging.Message) {
+	t.Helper()
+	for _, subscription := range subscriptions(s) {
+		if subscription.Queue.Name == f.queue {
+			if err := subscription.Handler(t.Context(), batch); err != nil {
+				t.Errorf("%s: %v", f.queue, err)
+			}
+			return
+		}
+	}
+	t.Errorf("nobody listens to %s", f.queue)
+}
+
+// someFacts are 40 views of ten videos, by four viewers and some without one; two of the videos are removed
+// somewhere in between.
+func someFacts(random *rand.Rand) []fact {
+	var facts []fact
+	for i := range 40 {
+		viewer := ""
+		if n := random.IntN(5); n > 0 {
+			viewer = `"viewer":{"id":"viewer-` + strconv.Itoa(n) + `"},`
+		}
+		facts = append(facts, fact{"recommendations.viewed", messaging.Message{
+			ID:   "m" + strconv.Itoa(i),
+			Body: []byte(`{` + viewer + `"video":{"id":"video-` + strconv.Itoa(random.IntN(10)) + `"}}`),
+		}})
+	}
+	for _, video := range []string{"video-0", "video-1"} {
+		facts = append(facts, fact{"recommendations.video-removed", messaging.Message{
+			ID: "removed " + video, Body: []byte(`{"video":{"id":"` + video + `"}}`),
+		}})
+	}
+	random.Shuffle(len(facts), func(i, j int) { facts[i], facts[j] = facts[j], facts[i] })
+	return facts
+}
+
+func deliverInAnyOrder(t *testing.T, random *rand.Rand, s *store, sequence []fact) {
+	t.Helper()
+	var facts []fact
+	for _, f := range sequence {
+		for range 1 + random.IntN(3) {
+			facts = append(facts, f)
+		}
+	}
+	random.Shuffle(len(facts), func(i, j int) { facts[i], facts[j] = facts[j], facts[i] })
+	byQueue := map[string][]messaging.Message{}
+	for _, f := range facts {
+		byQueue[f.queue] = append(byQueue[f.queue], f.message)
+	}
+	var replicas errgroup.Group
+	replicas.SetLimit(4)
+	for queue, messages := range byQueue {
+		for len(messages) > 0 {
+			n := 1 + random.IntN(min(len(messages), 15))
+			batch := messages[:n]
+			messages = messages[n:]
+			replicas.Go(func() error { fact{queue: queue}.deliver(t, s, batch...); return nil })
+		}
+	}
+	_ = replicas.Wait()
+}

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"net/url"
+
+	"flixtube/chassis"
+)
+
+type config struct {
+	addr, rabbit, outboxDir  string
+	storage                  *url.URL
+	uploadLimit, outboxLimit int64
+}
+
+func readConfig(getenv func(string) string) (config, error) {
+	env := chassis.NewEnv(getenv)
+	cfg := config{
+		addr:        env.Addr(),
+		rabbit:      env.Required("RABBIT"),
+		outboxDir:   env.Required("OUTBOX_DIR"),
+		storage:     env.URL("VIDEO_STORAGE_URL", "http://video-storage"),
+		uploadLimit: env.Int("UPLOAD_LIMIT", 4<<30),
+		outboxLimit: env.Int("OUTBOX_LIMIT", 100_000),
+	}
+	return cfg, env.Err()
+}

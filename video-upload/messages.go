@@ -1,0 +1,37 @@
+package main
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"flixtube/chassis/messaging"
+)
+
+var uploadedTo = messaging.Fanout("video-uploaded", "metadata.video-uploaded")
+
+// videoUploaded tells that a video's bytes are stored.
+type videoUploaded struct {
+	ID         string    `json:"id"`
+	UploadedAt time.Time `json:"uploadedAt"`
+	Owner      owner     `json:"owner"`
+	Video      video     `json:"video"`
+}
+
+type owner struct {
+	ID string `json:"id"`
+}
+
+type video struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	ContentType string `json:"contentType"`
+	Size        int64  `json:"size"` // bytes
+}
+
+func newVideoUploaded(v video, ownerID string) (messaging.Message, error) {
+	u := videoUploaded{ID: uuid.NewString(), UploadedAt: time.Now().UTC(), Owner: owner{ownerID}, Video: v}
+	body, err := json.Marshal(u)
+	return messaging.Message{ID: u.ID, Body: body}, err
+}

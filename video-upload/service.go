@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gabriel-vasile/mimetype"
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"flixtube/chassis"
+	"flixtube/chassis/messaging"
+)
+
+// announcements is where a stored video is noted, to be announced for certain.
+type announcements interface {
+	Add(ctx context.Context, m messaging.Message) error
+}
+
+// newHandler returns the routes. limit is the size of the largest video, in bytes.
+func newHandler(s *storage, outbox announcements, limit int64, log *slog.Logger, checks ...chassis.Check) http.Handler {
+	h := handler{s, outbox, limit, log}
+	e := chassis.NewEcho(log, checks...)
+	e.POST("/upload", h.postUpload)
+	return e
+}
+
+type handler struct {
+	storage *storage
+	outbox  announcements
+	limit   int64
+	log     *slog.Logger
+}
+
+// head is how many bytes of a file tell its type.
+const head = 3072
+
+func (h handler) postUpload(c echo.Context) error {
+	req := c.Request()
+	name, err := videoName(req.Header.Get("File-Name"))
+	if err != nil {
+		return err
+	}
+	if req.ContentLength > h.limit {
+		return h.tooLarge()
+	}
+	body := bufio.NewReaderSize(http.MaxBytesReader(c.Response(), req.Body, h.limit), head)
+	start, err := body.Peek(head)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return h.unreadable(err)
+	}
+	if len(start) == 0 {
+		return chassis.Errorf(http.StatusBadRequest, "the body is empty")
+	}
+	contentType := videoType(start)
+	if contentType == "" {
+		return chassis.Errorf(http.StatusUnsupportedMediaType, "this is not a video that browsers play")
+	}
+
+	// From here a caller who goes away shows as a body that breaks off. One who goes after the last byte has
+	// uploaded a video.
+	ctx := context.WithoutCancel(req.Context())
+	v := video{ID: uuid.NewString(), Name: name, ContentType: contentType}
+	v.Size, err = h.storage.save(ctx, v.ID, contentType, body, req.ContentLength)
+	var fault callersFault
+	if errors.As(err, &fault) {
+		return h.unreadable(fault)
+	}
+	if err != nil {
+		return err
+	}
+	if err := h.announce(ctx, v, chassis.Viewer(req.Header)); err != nil {
+		if err := h.storage.discard(ctx, v.ID); err != nil {
+			h.log.Error("a video stays stored that nobody will hear of", "video", v.ID, "error", err)
+		}
+		return chassis.Errorf(http.StatusServiceUnavailable, "the video cannot be announced, send it again later").
+			Because(err)
+	}
+	return c.JSON(http.StatusCreated, map[string]any{"video": v})
+}
+
+func (h handler) announce(ctx context.Context, v video, ownerID string) error {
+	m, err := newVideoUploaded(v, ownerID)
+	if err != nil {
+		return err
+	}
+	return h.outbox.Add(ctx, m)
+}
+
+func (h handler) tooLarge() error {
+	return chassis.Errorf(http.StatusRequestEntityTooLarge, "a video may have up to %d bytes", h.limit)
+}
+
+func (h handler) unreadable(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return h.tooLarge()
+	}
+	return chassis.Errorf(http.StatusBadRequest, "the body broke off").Because(err)
+}
+
+// played are the types that are taken. Those that detection finds besides, audio in an MP4 for one, are not.
+var played = []string{"video/mp4", "video/webm", "video/ogg", "video/quicktime", "video/x-matroska"}
+
+// videoType returns the type that the first bytes of a file show, or "".
+func videoType(start []byte) string {
+	found := mimetype.Detect(start)
+	for _, t := range played {
+		if found.Is(t) {
+			return t
+		}
+	}
+	if found.Is("video/x-m4v") {
+		return "video/mp4" // the same but for the name, which fewer browsers know
+	}
+	return ""
+}
+
+const maxName = 200 // characters
+
+var extension = regexp.MustCompile(`\.[A-Za-z0-9]{1,5}$`)
+
+// videoName makes a video's name of the name of its file: without folders, of either kind of slash, and without
+// its extension, unless nothing else is left.
+func videoName(encoded string) (string, error) {
+	file, err := url.PathUnescape(encoded)
+	if err != nil || !utf8.ValidString(file) {
+		return "", chassis.Errorf(http.StatusBadRequest, "File-Name must be percent-encoded UTF-8")
+	}
+	file = chassis.Line(file[strings.LastIndexAny(file, `/\`)+1:])
+	if strings.Trim(file, ". ") == "" {
+		return "", chassis.Errorf(http.StatusBadRequest, "File-Name names no file")
+	}
+	name := chassis.Line(extension.ReplaceAllString(file, ""))
+	if name == "" {
+		name = file
+	}
+	if runes := []rune(name); len(runes) > maxName {
+		name = chassis.Line(string(runes[:maxName]))
+	}
+	return name, nil
+}

@@ -1,0 +1,591 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"flixtube/chassis"
+	"flixtube/chassis/chassistest"
+	"flixtube/chassis/messaging"
+	"flixtube/chassis/outbox"
+)
+
+const (
+	mp4Head  = "\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
+	webmHead = "\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm"
+)
+
+// mp4 is a file of so many bytes that begins like a video.
+func mp4(size int) []byte {
+	return append([]byte(mp4Head), bytes.Repeat([]byte{7}, size-len(mp4Head))...)
+}
+
+// received is what the fake storage saw of one upload.
+type received struct {
+	id, contentType string
+	length          int64 // as the header said
+	body            []byte
+	err             error
+}
+
+// fakeStorage really reads what comes.
+type fakeStorage struct {
+	*httptest.Server
+	answer  func(w http.ResponseWriter) // after the body; nil: 201
+	deaf    int                         // answer with this status instead of reading
+	got     atomic.Int64                // bytes so far
+	mu      sync.Mutex
+	uploads []received
+	deleted []string
+}
+
+func newFakeStorage(t *testing.T) *fakeStorage {
+	t.Helper()
+	f := &fakeStorage{}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{}`) })
+	mux.HandleFunc("POST /upload", f.upload)
+	mux.HandleFunc("DELETE /video", func(w http.ResponseWriter, req *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.deleted = append(f.deleted, req.URL.Query().Get("id"))
+		w.WriteHeader(http.StatusNoContent)
+	})
+	f.Server = httptest.NewServer(mux)
+	t.Cleanup(f.Close)
+	return f
+}
+
+func (f *fakeStorage) upload(w http.ResponseWriter, req *http.Request) {
+	r := received{id: req.Header.Get("id"), contentType: req.Header.Get("Content-Type"), length: req.ContentLength}
+	defer func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.uploads = append(f.uploads, r)
+	}()
+	if f.deaf != 0 {
+		w.WriteHeader(f.deaf)
+		return
+	}
+	p := make([]byte, 32<<10)
+	for r.err == nil {
+		var n int
+		n, r.err = req.Body.Read(p)
+		r.body = append(r.body, p[:n]...)
+		f.got.Add(int64(n))
+	}
+	if !errors.Is(r.err, io.EOF) {
+		return
+	}
+	r.err = nil
+	if f.answer != nil {
+		f.answer(w)
+		return
+	}
+	w.WriteHeader(http.StatusCreated)
+}
+
+func (f *fakeStorage) seen() (uploads []received, deleted []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.uploads), slices.Clone(f.deleted)
+}
+
+// fakeOutbox keeps what it is given, or refuses it.
+type fakeOutbox struct {
+	refuse error
+	mu     sync.Mutex
+	facts  []messaging.Message
+}
+
+func (f *fakeOutbox) Add(ctx context.Context, m messaging.Message) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if f.refuse == nil {
+		f.facts = append(f.facts, m)
+	}
+	return f.refuse
+}
+
+func (f *fakeOutbox) added() []messaging.Message {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.facts)
+}
+
+func newTestHandler(t *testing.T, limit int64) (http.Handler, *fakeStorage, *fakeOutbox) {
+	t.Helper()
+	storage, box := newFakeStorage(t), &fakeOutbox{}
+	base, err := url.Parse(storage.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newHandler(newStorage(base), box, limit, slog.New(slog.DiscardHandler)), storage, box
+}
+
+// newTestService serves the real handler over the fakes, and ends before them.
+func newTestService(t *testing.T, limit int64) (string, *fakeStorage, *fakeOutbox) {
+	t.Helper()
+	h, storage, box := newTestHandler(t, limit)
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server.URL, storage, box
+}
+
+// chunked hides how long a body is.
+func chunked(body io.Reader) io.Reader { return struct{ io.Reader }{body} }
+
+func upload(t *testing.T, address, fileName string, body io.Reader) (int, video) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+"/upload", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fileName != "" {
+		req.Header.Set("File-Name", fileName)
+	}
+	req.Header.Set("Content-Type", "text/html")
+	req.Header.Set(chassis.ViewerHeader, "ann")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer struct {
+		Video video
+		Error string
+	}
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || (res.StatusCode >= 400) == (answer.Error == "") {
+		t.Errorf("status %d, error %q, %v", res.StatusCode, answer.Error, err)
+	}
+	return res.StatusCode, answer.Video
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	err := chassistest.Poll(30*time.Second, func() error {
+		if !ok() {
+			return errors.New(what)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal("not in time: ", err)
+	}
+}
+
+func TestUpload(t *testing.T) {
+	const limit = 300_000
+	address, storage, box := newTestService(t, limit)
+	for _, test := range []struct {
+		what   string
+		body   []byte
+		hidden bool
+		length int64
+	}{
+		{"with a length", mp4(limit), false, limit},
+		{"chunked", mp4(limit), true, -1},
+		{"shorter than what tells the type", mp4(40), true, -1},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			before := len(box.added())
+			var body io.Reader = bytes.NewReader(test.body)
+			if test.hidden {
+				body = chunked(body)
+			}
+			status, v := upload(t, address, "Urlaub%20%C3%BCber%20alles.MP4", body)
+			if status != http.StatusCreated {
+				t.Fatalf("status %d", status)
+			}
+			uploads, deleted := storage.seen()
+			last := uploads[len(uploads)-1]
+			if last.err != nil || !bytes.Equal(last.body, test.body) || last.length != test.length ||
+				last.contentType != "video/mp4" || last.id != v.ID || len(deleted) != 0 {
+				t.Errorf("storage got %d bytes of %d as %q under %q (%v), deleted %v",
+					len(last.body), last.length, last.contentType, last.id, last.err, deleted)
+			}
+			want := video{ID: v.ID, Name: "Urlaub über alles", ContentType: "video/mp4", Size: int64(len(test.body))}
+			if v != want || len(v.ID) != 36 {
+				t.Errorf("answered %+v, want %+v", v, want)
+			}
+			facts := box.added()
+			if len(facts) != before+1 {
+				t.Fatalf("announced %d times", len(facts)-before)
+			}
+			var u videoUploaded
+			if err := json.Unmarshal(facts[before].Body, &u); err != nil {
+				t.Fatal(err)
+			}
+			if u.ID != facts[before].ID || u.ID == v.ID || u.Owner.ID != "ann" || u.Video != want ||
+				time.Since(u.UploadedAt).Abs() > time.Hour {
+				t.Errorf("announced %s", facts[before].Body)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	const limit = 100_000
+	address, storage, box := newTestService(t, limit)
+	video := mp4(5000)
+	for _, test := range []struct {
+		what, fileName string
+		body           io.Reader
+		want           int
+	}{
+		{"no name", "", bytes.NewReader(video), 400},
+		{"a name of spaces", "%20%09", bytes.NewReader(video), 400},
+		{"a name that is not UTF-8", "%ff.mp4", bytes.NewReader(video), 400},
+		{"a name that is not encoded", "100%.mp4", bytes.NewReader(video), 400},
+		{"a name of control characters", "%00%E2%80%AE", bytes.NewReader(video), 400},
+		{"a folder", "videos/", bytes.NewReader(video), 400},
+		{"the folder above", "..%2f..", bytes.NewReader(video), 400},
+		{"empty", "a.mp4", http.NoBody, 400},
+		{"empty and chunked", "a.mp4", chunked(strings.NewReader("")), 400},
+		{"a page", "a.mp4", strings.NewReader("<!doctype html><script>alert(1)</script>"), 415},
+		{"a picture", "a.mp4", strings.NewReader("\x89PNG\r\n\x1a\n" + strings.Repeat("x", 5000)), 415},
+		{"one byte", "a.mp4", strings.NewReader("x"), 415},
+		{"sound in an MP4", "a.mp4", strings.NewReader("\x00\x00\x00\x18ftypM4A \x00\x00\x00\x00M4A mp42"), 415},
+		{"a picture in an MP4", "a.mp4", strings.NewReader("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"), 415},
+		{"a byte too many", "a.mp4", bytes.NewReader(mp4(limit + 1)), 413},
+	} {
+		if status, _ := upload(t, address, test.fileName, test.body); status != test.want {
+			t.Errorf("%s: %d, want %d", test.what, status, test.want)
+		}
+	}
+	if uploads, _ := storage.seen(); len(uploads) != 0 || len(box.added()) != 0 {
+		t.Errorf("stored %d and announced %d of those", len(uploads), len(box.added()))
+	}
+	if status, _ := upload(t, address, "a.mp4", chunked(bytes.NewReader(mp4(limit+1)))); status != 413 {
+		t.Errorf("a byte too many, chunked: %d, want 413", status)
+	}
+	storedNothing(t, storage, box)
+}
+
+// TestRefusedEarly: what goes wrong in a video's first bytes never reaches the storage.
+func TestRefusedEarly(t *testing.T) {
+	address, storage, _ := newTestService(t, 100)
+	if status, _ := upload(t, address, "a.mp4", chunked(bytes.NewReader(mp4(101)))); status != 413 {
+		t.Errorf("a byte too many: %d, want 413", status)
+	}
+	if uploads, _ := storage.seen(); len(uploads) != 0 {
+		t.Error("the storage was asked")
+	}
+}
+
+// storedNothing waits until the storage has seen one upload, and that broken off.
+func storedNothing(t *testing.T, storage *fakeStorage, box *fakeOutbox) {
+	t.Helper()
+	eventually(t, "the storage sees the end", func() bool { uploads, _ := storage.seen(); return len(uploads) > 0 })
+	if uploads, _ := storage.seen(); len(uploads) != 1 || uploads[0].err == nil {
+		t.Errorf("storage got %d uploads, the first with error %v", len(uploads), uploads[0].err)
+	}
+	if facts := box.added(); len(facts) != 0 {
+		t.Errorf("announced: %s", facts[0].Body)
+	}
+}
+
+// TestAtOnce: what can be known before the end of the body is answered before it.
+func TestAtOnce(t *testing.T) {
+	const limit = 1 << 20
+	for what, test := range map[string]struct {
+		headers, body, want string
+	}{
+		"too large":       {"Content-Length: 1048577\r\nExpect: 100-continue\r\n\r\n", "", "HTTP/1.1 413"},
+		"not a video":     {"Content-Length: 1048576\r\n\r\n", strings.Repeat("x", head), "HTTP/1.1 415"},
+		"storage is full": {"Content-Length: 1048576\r\n\r\n", string(mp4(head)), "HTTP/1.1 507"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			address, storage, _ := newTestService(t, limit)
+			storage.deaf = http.StatusInsufficientStorage
+			conn := send(t, address, test.headers, test.body)
+			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			answer := make([]byte, len(test.want))
+			if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != test.want {
+				t.Errorf("answered %q, %v, want %q", answer, err, test.want)
+			}
+		})
+	}
+}
+
+// TestCallerGoneAfterTheEnd: who has sent the last byte has uploaded the video, and need not wait for the answer.
+func TestCallerGoneAfterTheEnd(t *testing.T) {
+	h, storage, box := newTestHandler(t, 1<<20)
+	ctx, leave := context.WithCancel(t.Context())
+	storage.answer = func(w http.ResponseWriter) {
+		leave()
+		w.WriteHeader(http.StatusCreated)
+	}
+	req := httptest.NewRequestWithContext(ctx, http.MethodPost, "/upload", bytes.NewReader(mp4(5000)))
+	req.Header.Set("File-Name", "a.mp4")
+	h.ServeHTTP(httptest.NewRecorder(), req)
+	if _, deleted := storage.seen(); len(box.added()) != 1 || len(deleted) != 0 {
+		t.Errorf("announced %d times, deleted %v", len(box.added()), deleted)
+	}
+}
+
+// send begins an upload by hand.
+func send(t *testing.T, address, headers, body string) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, "POST /upload HTTP/1.1\r\nHost: x\r\nFile-Name: a.mp4\r\n"+headers+body); err != nil {
+		t.Fatal(err)
+	}
+	return conn.(*net.TCPConn)
+}
+
+func TestCutOff(t *testing.T) {
+	const size = 200_000
+	video := string(mp4(size))
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", size, video)
+	for what, test := range map[string]struct {
+		headers, body string
+		end           func(*net.TCPConn) error
+	}{
+		"caller gone":           {"Content-Length: 400000\r\n\r\n", video, (*net.TCPConn).Close},
+		"caller gone, chunked":  {"Transfer-Encoding: chunked\r\n\r\n", chunk, (*net.TCPConn).Close},
+		"caller died":           {"Content-Length: 400000\r\n\r\n", video, func(c *net.TCPConn) error { _ = c.SetLinger(0); return c.Close() }},
+		"shorter than promised": {"Content-Length: 400000\r\n\r\n", video, (*net.TCPConn).CloseWrite},
+		"malformed chunk":       {"Transfer-Encoding: chunked\r\n\r\n", chunk, func(c *net.TCPConn) error { _, err := c.Write([]byte("zz\r\n")); return err }},
+	} {
+		t.Run(what, func(t *testing.T) {
+			address, storage, box := newTestService(t, 1<<30)
+			conn := send(t, address, test.headers, test.body)
+			eventually(t, "the storage has the first half", func() bool { return storage.got.Load() >= size/2 })
+			if err := test.end(conn); err != nil {
+				t.Fatal(err)
+			}
+			storedNothing(t, storage, box)
+		})
+	}
+}
+
+// TestStreams: the beginning of a video is at the storage before its end has been sent.
+func TestStreams(t *testing.T) {
+	address, storage, _ := newTestService(t, 1<<30)
+	body, sender := io.Pipe()
+	go func() {
+		_, _ = sender.Write(mp4(1 << 20))
+		err := chassistest.Poll(30*time.Second, func() error {
+			if storage.got.Load() < 1<<19 {
+				return errors.New("the storage has not got the beginning")
+			}
+			return nil
+		})
+		if err == nil {
+			_, err = sender.Write([]byte("the end"))
+		}
+		_ = sender.CloseWithError(err)
+	}()
+	if status, v := upload(t, address, "a.mp4", body); status != http.StatusCreated || v.Size != 1<<20+7 {
+		t.Errorf("status %d, %+v", status, v)
+	}
+}
+
+func TestStorageFails(t *testing.T) {
+	with := func(status int) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) { w.WriteHeader(status) }
+	}
+	for what, test := range map[string]struct {
+		arrange func(*fakeStorage)
+		want    int
+		delete  bool
+	}{
+		"full":           {func(f *fakeStorage) { f.answer = with(507) }, 507, false},
+		"full at once":   {func(f *fakeStorage) { f.deaf = 507 }, 507, false},
+		"away":           {func(f *fakeStorage) { f.answer = with(503) }, 503, false},
+		"broken":         {func(f *fakeStorage) { f.answer = with(500) }, 502, false},
+		"another server": {func(f *fakeStorage) { f.answer = with(404) }, 502, false},
+		"redirecting": {func(f *fakeStorage) {
+			f.answer = func(w http.ResponseWriter) { w.Header().Set("Location", "/livez"); w.WriteHeader(302) }
+		}, 502, false},
+		"content with nothing": {func(f *fakeStorage) { f.deaf = 201 }, 502, true},
+		"silent at the end": {func(f *fakeStorage) {
+			f.answer = func(http.ResponseWriter) { panic(http.ErrAbortHandler) }
+		}, 502, true},
+		"down": {func(f *fakeStorage) { f.Close() }, 502, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			address, storage, box := newTestService(t, 1<<30)
+			test.arrange(storage)
+			if status, _ := upload(t, address, "a.mp4", bytes.NewReader(mp4(1<<20))); status != test.want {
+				t.Errorf("status %d, want %d", status, test.want)
+			}
+			uploads, deleted := storage.seen()
+			if (len(deleted) > 0) != test.delete || len(uploads) > 1 || len(box.added()) != 0 {
+				t.Errorf("deleted %v, tried %d times, announced %v", deleted, len(uploads), box.added())
+			}
+		})
+	}
+}
+
+func TestOutboxRefuses(t *testing.T) {
+	for _, reason := range []error{outbox.ErrFull, errors.New("no space left on device")} {
+		address, storage, box := newTestService(t, 1<<30)
+		box.refuse = reason
+		if status, _ := upload(t, address, "a.mp4", bytes.NewReader(mp4(5000))); status != http.StatusServiceUnavailable {
+			t.Errorf("status %d, want 503", status)
+		}
+		uploads, deleted := storage.seen()
+		if len(uploads) != 1 || len(deleted) != 1 || deleted[0] != uploads[0].id {
+			t.Errorf("stored %d, deleted %v", len(uploads), deleted)
+		}
+	}
+}
+
+func TestVideoType(t *testing.T) {
+	for start, want := range map[string]string{
+		mp4Head: "video/mp4",
+		"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2avc1mp41": "video/mp4",
+		"\x00\x00\x00\x18ftypM4V \x00\x00\x00\x00M4V mp42":         "video/mp4",
+		"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  ":             "video/quicktime",
+		webmHead: "video/webm",
+		"\x1a\x45\xdf\xa3\xa3\x42\x86\x81\x01\x42\x82\x88matroska":             "video/x-matroska",
+		"OggS\x00\x02" + strings.Repeat("\x00", 22) + "\x80theora\x03\x02\x01": "video/ogg",
+		"OggS\x00\x02" + strings.Repeat("\x00", 22) + "\x01vorbis\x00\x00\x00": "",
+		"\x00\x00\x00\x18ftypavif\x00\x00\x00\x00avifmif1":                     "",
+		"RIFF\x00\x00\x00\x00AVI LIST":                                         "",
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"x()\"/>":           "",
+		"": "",
+	} {
+		if got := videoType([]byte(start)); got != want {
+			t.Errorf("%q: %q, want %q", start, got, want)
+		}
+	}
+}
+
+func TestVideoName(t *testing.T) {
+	long := strings.Repeat("ü", 300)
+	for file, want := range map[string]string{
+		"a.mp4":                           "a",
+		"archive.tar.gz":                  "archive.tar",
+		"no extension":                    "no extension",
+		"Part 2. The return":              "Part 2. The return",
+		".mp4":                            ".mp4",
+		"../../etc/passwd":                "passwd",
+		`C:\Users\ann\My film.webm`:       "My film",
+		"/a/b\\c/d.mp4":                   "d",
+		"gpj.\u202e\u2066exe.mp4":         "gpj.exe",
+		"a\r\nX-Viewer-Id: bob\x00.mp4":   "aX-Viewer-Id: bob",
+		"<script>alert(1)<%2fscript>.mp4": "<script>alert(1)<%2fscript>",
+		long + ".mp4":                     long[:2*maxName],
+		" 映画 .mp4 ":                       "映画",
+	} {
+		got, err := videoName(url.PathEscape(file))
+		if err != nil || got != want {
+			t.Errorf("%q: %q, %v, want %q", file, got, err, want)
+		}
+	}
+}
+
+func TestMissingVariables(t *testing.T) {
+	err := run(t.Context(), chassistest.Env(map[string]string{"UPLOAD_LIMIT": "4G"}), io.Discard)
+	for _, name := range []string{"PORT", "RABBIT", "OUTBOX_DIR", "UPLOAD_LIMIT"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v does not name %s", err, name)
+		}
+	}
+}
+
+// TestService stops the service in the middle of an upload, which it lets end, and starts it again: the video
+// is announced.
+func TestService(t *testing.T) {
+	storage := newFakeStorage(t)
+	vars := map[string]string{
+		"RABBIT": chassistest.JetStream(t), "OUTBOX_DIR": t.TempDir(), "VIDEO_STORAGE_URL": storage.URL,
+	}
+	address, stop := chassistest.StartStop(t, run, vars)
+	body, sender := io.Pipe()
+	ended := make(chan video, 1)
+	go func() {
+		status, v := upload(t, address, "a.mp4", body)
+		if status != http.StatusCreated {
+			t.Errorf("status %d", status)
+		}
+		ended <- v
+	}()
+	if _, err := sender.Write(mp4(100_000)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the storage has the beginning", func() bool { return storage.got.Load() > 0 })
+	go stop()
+	eventually(t, "the service stops listening", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+	sender.Close()
+	v := <-ended
+	stop()
+	if v.ID == "" {
+		t.Fatal("the upload was cut off")
+	}
+
+	address = chassistest.Start(t, run, vars)
+	res, err := http.Get(address + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if err != nil || res.StatusCode != http.StatusOK || !strings.Contains(string(ready), `"video-storage":"ok"`) {
+		t.Errorf("/readyz: %s %s, %v", res.Status, ready, err)
+	}
+	broker, err := messaging.Connect(vars["RABBIT"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	session, err := broker.Open(t.Context(), messaging.Queue{Name: "metadata.video-uploaded", Exchange: "video-uploaded"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	waitFor(t, session, v.ID)
+}
+
+// waitFor takes messages until one holds the text.
+func waitFor(t *testing.T, session messaging.Session, text string) {
+	t.Helper()
+	timeout := time.After(30 * time.Second)
+	for {
+		select {
+		case d, open := <-session.Deliveries():
+			if !open {
+				t.Fatal("the session is over")
+			}
+			if err := session.Ack([]messaging.Delivery{d}); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(d.Body), text) {
+				return
+			}
+		case <-timeout:
+			t.Fatal("no message with " + text)
+		}
+	}
+}
