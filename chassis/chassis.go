@@ -35,7 +35,10 @@ func Main(run Run) {
 	}
 }
 
-// NewLogger returns the log of a service: one line per event, key=value.
-func NewLogger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, nil))
+// NewLogger returns the log of a service: one line per event, key=value. level is debug, info, warn or error; by
+// default, and if it is none of them, info.
+func NewLogger(w io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(level)) // what it does not know leaves info
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
 }

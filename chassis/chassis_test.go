@@ -63,7 +63,7 @@ func TestPortTaken(t *testing.T) {
 	}
 	defer l.Close()
 	var logged syncBuffer
-	err = chassis.Service{Addr: l.Addr().String(), Handler: http.NotFoundHandler(), Log: chassis.NewLogger(&logged)}.Run(t.Context())
+	err = chassis.Service{Addr: l.Addr().String(), Handler: http.NotFoundHandler(), Log: chassis.NewLogger(&logged, "")}.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("got %v", err)
 	}
@@ -78,7 +78,7 @@ func TestStop(t *testing.T) {
 	var order []string
 	run := func(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 		return chassis.Service{
-			Addr: chassis.NewEnv(getenv).Addr(), Log: chassis.NewLogger(stdout),
+			Addr: chassis.NewEnv(getenv).Addr(), Log: chassis.NewLogger(stdout, ""),
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				close(entered)
 				<-release
@@ -143,7 +143,7 @@ func TestBackgroundErrorStops(t *testing.T) {
 func TestAnswers(t *testing.T) {
 	var logged syncBuffer
 	up := chassis.Check{Name: "rabbit", Probe: func(context.Context) error { return errors.New("down") }}
-	e := chassis.NewEcho(chassis.NewLogger(&logged), up)
+	e := chassis.NewEcho(chassis.NewLogger(&logged, ""), up)
 	e.GET("/known", func(echo.Context) error {
 		return chassis.Errorf(http.StatusTeapot, "no %s", "coffee").Because(errors.New("secret cause"))
 	})

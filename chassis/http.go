@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Error is an answer to the caller: a status, and a sentence that shows no internals. Handlers return it;
@@ -50,7 +51,7 @@ type Check struct {
 	Probe    func(context.Context) error
 }
 
-// NewEcho returns an Echo with what every service has: GET /livez, GET /readyz, panics caught, errors
+// NewEcho returns an Echo with what every service has: GET /livez, /readyz and /metrics, panics caught, errors
 // answered as {"error": "..."}.
 func NewEcho(log *slog.Logger, checks ...Check) *echo.Echo {
 	e := echo.New()
@@ -64,6 +65,7 @@ func NewEcho(log *slog.Logger, checks ...Check) *echo.Echo {
 	e.GET("/livez", func(c echo.Context) error {
 		return c.JSON(http.StatusOK, map[string]string{"status": "alive"})
 	})
+	e.GET("/metrics", echo.WrapHandler(promhttp.Handler()))
 	e.GET("/readyz", func(c echo.Context) error { return readyz(c, checks) })
 	return e
 }

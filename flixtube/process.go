@@ -112,7 +112,7 @@ func (p *process) run(ctx context.Context) error {
 		return err
 	}
 	cmd.Cancel = func() error { return askToStop(cmd.Process, stdin) }
-	cmd.WaitDelay = time.Hour
+	cmd.WaitDelay = p.grace
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout)
+	log := chassis.NewLogger(stdout, getenv("LOG_LEVEL"))
 	db, err := database.Connect(cfg.dbHost, cfg.dbName)
 	if err != nil {
 		return err

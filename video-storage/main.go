@@ -34,7 +34,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout)
+	log := chassis.NewLogger(stdout, getenv("LOG_LEVEL"))
 	var videos store
 	if cfg.dir != "" {
 		dir, err := openDirectory(cfg.dir)

@@ -39,7 +39,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout)
+	log := chassis.NewLogger(stdout, getenv("LOG_LEVEL"))
 	transport := chassis.NewTransport()
 	probe := func(base string) func(context.Context) error {
 		return chassis.HTTPCheck(&http.Client{Transport: transport}, strings.TrimRight(base, "/"))

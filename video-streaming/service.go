@@ -89,10 +89,11 @@ func (s *service) watch(res *http.Response) error {
 		return nil
 	}
 	s.box.Offer(m, func(err error) {
-		if err != nil {
+		if err != nil { // the outbox says so in the log
 			s.counted.remove(v.id) // the viewing's next request may have better luck
-			s.log.Error("view lost", "video", v.video, "error", err)
+			return
 		}
+		s.log.Debug("view accepted", "id", m.ID)
 	})
 	return nil
 }

@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
 	"flixtube/chassis"
 )
 
@@ -26,6 +29,16 @@ func Consumers(b Broker, log *slog.Logger, subscriptions ...Subscription) []func
 	}
 	return work
 }
+
+func counter(name, help string) *prometheus.CounterVec {
+	return promauto.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"queue"})
+}
+
+var (
+	handled = counter("messages_handled_total", "Messages whose work was done.")
+	retried = counter("messages_retried_total", "Failures of messages that are tried again.")
+	buried  = counter("messages_dead_total", "Messages that went to the dead letters.")
+)
 
 // deliveryLimit is how often a broker delivers a message whose consumer never answers, because handling it
 // kills the process, before it is given up. It is the default of RabbitMQ 4's quorum queues.
@@ -128,6 +141,7 @@ func (c *consumer) work(ctx context.Context, batch []attempt) error {
 	var rejects Rejects
 	switch {
 	case err == nil:
+		handled.WithLabelValues(c.Queue.Name).Add(float64(len(batch)))
 		return c.ack(batch)
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -135,6 +149,7 @@ func (c *consumer) work(ctx context.Context, batch []attempt) error {
 		if err := c.bury(ctx, batch, rejects); err != nil {
 			return err
 		}
+		handled.WithLabelValues(c.Queue.Name).Add(float64(len(batch) - len(rejects)))
 		return c.ack(batch)
 	}
 	if ready := c.Ready(ctx); ready != nil {
@@ -183,6 +198,7 @@ func (c *consumer) failed(ctx context.Context, a attempt, err error) error {
 		}
 		return c.ack([]attempt{a})
 	}
+	retried.WithLabelValues(c.Queue.Name).Inc()
 	pause := jittered(c.Pause << (2 * (a.tries - 1)))
 	c.log.Warn("a message failed and will be tried again", "id", a.ID, "tries", a.tries, "pause", pause, "error", err)
 	a.due = now.Add(pause)
@@ -217,7 +233,11 @@ func (c *consumer) bury(ctx context.Context, batch []attempt, rejects Rejects) e
 		c.log.Error("a message cannot be handled", "id", m.ID, "dead", c.Queue.Dead().Name, "error", reason)
 		dead = append(dead, m)
 	}
-	return c.broker.Publish(ctx, To(c.Queue.Dead()), dead)
+	if err := c.broker.Publish(ctx, To(c.Queue.Dead()), dead); err != nil {
+		return err
+	}
+	buried.WithLabelValues(c.Queue.Name).Add(float64(len(dead)))
+	return nil
 }
 
 func (c *consumer) ack(batch []attempt) error {

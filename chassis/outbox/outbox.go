@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
@@ -37,6 +39,13 @@ const (
 
 var facts = []byte("facts")
 
+var (
+	waiting  = promauto.NewGauge(prometheus.GaugeOpts{Name: "outbox_facts_waiting", Help: "Facts on disk that the broker does not have yet."})
+	accepted = promauto.NewCounter(prometheus.CounterOpts{Name: "outbox_facts_accepted_total", Help: "Facts that are, or were, on disk."})
+	refused  = promauto.NewCounter(prometheus.CounterOpts{Name: "outbox_facts_refused_total", Help: "Facts that were lost: the outbox or the disk was full."})
+	sent     = promauto.NewCounter(prometheus.CounterOpts{Name: "outbox_facts_sent_total", Help: "Facts that the broker has confirmed."})
+)
+
 // Outbox is a bounded queue of facts on disk. It is safe for concurrent use.
 type Outbox struct {
 	db    *bbolt.DB
@@ -49,7 +58,9 @@ type Outbox struct {
 	written  chan struct{} // closed when the writer has ended
 	more     chan struct{} // wakes the relay
 
-	count atomic.Int64 // facts on disk
+	count  atomic.Int64 // facts on disk
+	lost   atomic.Int64 // refused since it was logged
+	logged atomic.Int64 // when that was, in Unix nanoseconds
 }
 
 type fact struct {
@@ -82,6 +93,7 @@ func Open(dir string, limit int, log *slog.Logger) (*Outbox, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("outbox: %w", err), db.Close())
 	}
+	waiting.Add(float64(o.count.Load()))
 	if o.count.Load() > 0 {
 		log.Info("facts from before wait to be sent", "count", o.count.Load())
 	}
@@ -112,7 +124,7 @@ func (o *Outbox) Offer(m messaging.Message, settled func(error)) {
 	select {
 	case o.incoming <- fact{m, settled}:
 	default:
-		settled(ErrFull)
+		o.refuse(fact{m, settled}, ErrFull)
 	}
 }
 
@@ -138,6 +150,7 @@ func (o *Outbox) Close() error {
 	}
 	o.mu.Unlock()
 	<-o.written
+	waiting.Sub(float64(o.count.Swap(0)))
 	return o.db.Close()
 }
 
@@ -163,23 +176,43 @@ func (o *Outbox) write() {
 }
 
 func (o *Outbox) settle(batch []fact) {
-	room := o.limit - int(o.count.Load())
-	accepted := batch[:max(0, min(room, len(batch)))]
-	err := o.append(accepted)
+	room := max(0, min(o.limit-int(o.count.Load()), len(batch)))
+	err := o.append(batch[:room])
 	if err == nil {
-		o.count.Add(int64(len(accepted)))
+		o.changed(room)
+		accepted.Add(float64(room))
 		select {
 		case o.more <- struct{}{}:
 		default:
 		}
 	}
 	for i, f := range batch {
-		if i >= len(accepted) {
-			f.settled(ErrFull)
-		} else {
-			f.settled(err)
+		switch {
+		case i >= room:
+			o.refuse(f, ErrFull)
+		case err != nil:
+			o.refuse(f, err)
+		default:
+			f.settled(nil)
 		}
 	}
+}
+
+// changed notes that there are n facts more on disk.
+func (o *Outbox) changed(n int) {
+	o.count.Add(int64(n))
+	waiting.Add(float64(n))
+}
+
+// refuse counts a fact that is lost, and logs at most once a second how many were.
+func (o *Outbox) refuse(f fact, why error) {
+	refused.Inc()
+	lost := o.lost.Add(1)
+	if last, now := o.logged.Load(), time.Now().UnixNano(); now-last > int64(time.Second) && o.logged.CompareAndSwap(last, now) {
+		o.lost.Add(-lost)
+		o.log.Error("facts refused", "count", lost, "error", why)
+	}
+	f.settled(why)
 }
 
 func (o *Outbox) append(batch []fact) error {
@@ -272,6 +305,7 @@ func (o *Outbox) relay(ctx context.Context, send func(context.Context, []messagi
 	if err != nil {
 		return 0, fmt.Errorf("forget what was sent: %w", err)
 	}
-	o.count.Add(-int64(len(keys)))
+	o.changed(-len(keys))
+	sent.Add(float64(len(keys)))
 	return len(keys), nil
 }
