@@ -16,6 +16,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// Metrics answers GET /metrics in the text format of Prometheus. It is for services that only others of ours can
+// reach.
+func Metrics() echo.HandlerFunc { return echo.WrapHandler(promhttp.Handler()) }
+
 // Error is an answer to the caller: a status, and a sentence that shows no internals. Handlers return it;
 // any other error is answered with 500 and logged.
 type Error struct {
@@ -51,7 +55,7 @@ type Check struct {
 	Probe    func(context.Context) error
 }
 
-// NewEcho returns an Echo with what every service has: GET /livez, /readyz and /metrics, panics caught, errors
+// NewEcho returns an Echo with what every service has: GET /livez, GET /readyz, panics caught, errors
 // answered as {"error": "..."}.
 func NewEcho(log *slog.Logger, checks ...Check) *echo.Echo {
 	e := echo.New()
@@ -65,7 +69,6 @@ func NewEcho(log *slog.Logger, checks ...Check) *echo.Echo {
 	e.GET("/livez", func(c echo.Context) error {
 		return c.JSON(http.StatusOK, map[string]string{"status": "alive"})
 	})
-	e.GET("/metrics", echo.WrapHandler(promhttp.Handler()))
 	e.GET("/readyz", func(c echo.Context) error { return readyz(c, checks) })
 	return e
 }

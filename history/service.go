@@ -24,6 +24,7 @@ func newHandler(views viewStore, log *slog.Logger, checks ...chassis.Check) http
 	e := chassis.NewEcho(log, checks...)
 	e.POST("/viewed", h.postViewed)
 	e.GET("/history", h.getHistory)
+	e.GET("/metrics", chassis.Metrics())
 	return e
 }
 

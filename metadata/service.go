@@ -20,6 +20,7 @@ func newHandler(videos *store, removed func(), log *slog.Logger, checks ...chass
 	e.GET("/video", h.getVideo)
 	e.PATCH("/video", h.patchVideo)
 	e.DELETE("/video", h.deleteVideo)
+	e.GET("/metrics", chassis.Metrics())
 	return e
 }
 

@@ -29,6 +29,7 @@ func newHandler(views viewStore, videos catalogue, log *slog.Logger, checks ...c
 	h := handler{views, videos, log}
 	e := chassis.NewEcho(log, checks...)
 	e.GET("/recommendations", h.getRecommendations)
+	e.GET("/metrics", chassis.Metrics())
 	return e
 }
 

@@ -55,6 +55,7 @@ func newHandler(videos store, log *slog.Logger, checks ...chassis.Check) http.Ha
 	e.HEAD("/video", s.get)
 	e.DELETE("/video", s.remove)
 	e.POST("/upload", s.upload)
+	e.GET("/metrics", chassis.Metrics())
 	return e
 }
 

@@ -38,6 +38,7 @@ func newHandler(storage *url.URL, transport http.RoundTripper, box recorder, log
 	e := chassis.NewEcho(log, checks...)
 	e.GET("/video", s.video)
 	e.HEAD("/video", s.video)
+	e.GET("/metrics", chassis.Metrics())
 	return e
 }
 

@@ -30,6 +30,7 @@ func newHandler(s *storage, outbox announcements, limit int64, log *slog.Logger,
 	h := handler{s, outbox, limit, log}
 	e := chassis.NewEcho(log, checks...)
 	e.POST("/upload", h.postUpload)
+	e.GET("/metrics", chassis.Metrics())
 	return e
 }
 
