@@ -110,6 +110,25 @@ func (b *blobs) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
+func (b *blobs) StoredBefore(ctx context.Context, then time.Time) ([]string, error) {
+	var ids []string
+	for pages := b.container.NewListBlobsFlatPager(nil); pages.More(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list the blobs: %w", err)
+		}
+		for _, item := range page.Segment.BlobItems {
+			if item.Name == nil || item.Properties == nil || item.Properties.LastModified == nil {
+				continue
+			}
+			if _, err := checkID(*item.Name); err == nil && item.Properties.LastModified.Before(then) {
+				ids = append(ids, *item.Name)
+			}
+		}
+	}
+	return ids, nil
+}
+
 // isMissing goes by the status: an answer to HEAD has no body that could say more.
 func isMissing(err error) bool {
 	var answered *azcore.ResponseError

@@ -1,20 +1,25 @@
 package main
 
-import "flixtube/chassis"
+import (
+	"net/url"
+
+	"flixtube/chassis"
+)
 
 // config has either a dir or an azure.
 type config struct {
-	addr   string
-	rabbit string
-	dir    string
-	azure  azure
+	addr     string
+	rabbit   string
+	dir      string
+	azure    azure
+	metadata *url.URL
 }
 
 type azure struct{ account, key, endpoint string }
 
 func readConfig(getenv func(string) string) (config, error) {
 	env := chassis.NewEnv(getenv)
-	cfg := config{addr: env.Addr(), rabbit: env.Required("RABBIT"), dir: getenv("VIDEOS_DIR")}
+	cfg := config{addr: env.Addr(), rabbit: env.Required("RABBIT"), dir: getenv("VIDEOS_DIR"), metadata: env.URL("METADATA_URL", "http://metadata")}
 	const three = "STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT"
 	blobs := getenv("STORAGE_ACCOUNT_NAME") + getenv("STORAGE_ACCESS_KEY") + getenv("STORAGE_ENDPOINT")
 	switch {

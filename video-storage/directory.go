@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 )
 
 // directory keeps each video in a directory of its own, named by its id:
@@ -142,6 +143,30 @@ func (d *directory) Delete(_ context.Context, id string) error {
 		return err
 	}
 	return errors.Join(d.sync("."), d.root.RemoveAll(temp))
+}
+
+func (d *directory) StoredBefore(_ context.Context, then time.Time) ([]string, error) {
+	entries, err := fs.ReadDir(d.root.FS(), ".")
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, entry := range entries {
+		if _, err := checkID(entry.Name()); err != nil {
+			continue
+		}
+		info, err := d.root.Stat(entry.Name() + "/video")
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // deleted meanwhile, or not ours
+		}
+		if err != nil {
+			return nil, err
+		}
+		if info.ModTime().Before(then) {
+			ids = append(ids, entry.Name())
+		}
+	}
+	return ids, nil
 }
 
 // write makes a file that is on disk when write returns.

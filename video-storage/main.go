@@ -11,6 +11,7 @@
 //
 //	PORT                  where it listens; on HOST, by default every interface
 //	RABBIT                the broker, amqp:// or nats://
+//	METADATA_URL          http://metadata
 //	VIDEOS_DIR            the directory of the videos, which this process alone may change; or:
 //	STORAGE_ENDPOINT      the address of the blob service, as in https://<account>.blob.core.windows.net
 //	STORAGE_ACCOUNT_NAME  its account, and
@@ -21,6 +22,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"flixtube/chassis"
@@ -52,12 +54,13 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	}
 	defer broker.Close()
 
+	sweeps := sweeper{videos, cfg.metadata, &http.Client{Transport: chassis.NewTransport(), Timeout: 10 * time.Second}, log}
 	return chassis.Service{
 		Addr:    cfg.addr,
 		Handler: newHandler(videos, log, messaging.Check(broker)),
 		Log:     log,
 		Background: append(messaging.Consumers(broker, log, removal(videos)),
-			func(ctx context.Context) error { return await(ctx, videos, log) }),
+			func(ctx context.Context) error { return await(ctx, videos, log) }, sweeps.run),
 	}.Run(ctx)
 }
 

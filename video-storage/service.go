@@ -32,8 +32,7 @@ type store interface {
 	// there is no such video. errTaken if there was one before.
 	Create(ctx context.Context, id, contentType string, body io.Reader) error
 
-	// Delete removes a video; one that is not there is no error.
-	Delete(ctx context.Context, id string) error
+	oldVideos
 
 	// Ready is nil when the store can be used.
 	Ready(ctx context.Context) error

@@ -321,7 +321,10 @@ func testCancelled(t *testing.T, videos store) {
 }
 
 // brokenStore fails as it is told.
-type brokenStore struct{ err error }
+type brokenStore struct {
+	store
+	err error
+}
 
 func (s brokenStore) Open(context.Context, string) (*video, error) { return nil, s.err }
 func (s brokenStore) Create(_ context.Context, _, _ string, body io.Reader) error {
@@ -332,9 +335,9 @@ func (s brokenStore) Delete(context.Context, string) error { return s.err }
 func (s brokenStore) Ready(context.Context) error          { return s.err }
 
 func TestFailures(t *testing.T) {
-	full := serveStore(t, brokenStore{fmt.Errorf("write: %w", &fs.PathError{Op: "write", Path: "/secret", Err: syscall.ENOSPC})})
+	full := serveStore(t, brokenStore{err: fmt.Errorf("write: %w", &fs.PathError{Op: "write", Path: "/secret", Err: syscall.ENOSPC})})
 	expect(t, 507, "POST", full+"/upload", "data", "id: x")
-	down := serveStore(t, brokenStore{fmt.Errorf("dial /secret")})
+	down := serveStore(t, brokenStore{err: fmt.Errorf("dial /secret")})
 	for _, method := range []string{"GET", "DELETE"} {
 		res, body := call(t, method, down+"/video?id=x", "")
 		if res.StatusCode != 503 || strings.Contains(body, "secret") {
