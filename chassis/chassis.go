@@ -20,8 +20,16 @@ type Run func(ctx context.Context, getenv func(string) string, stdout io.Writer)
 //
 // When STOP_WITH_PARENT is set the service also stops when its standard input ends: a parent that holds
 // the other end of that pipe takes its children with it, even if it is killed.
+//
+// With -version or -health as its only argument it runs no service, but answers that and ends.
 func Main(run Run) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if answered, err := answerFlag(os.Args[1:], os.Getenv, os.Stdout); answered {
+		exit(err)
+		return
+	}
+	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer release()
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	if os.Getenv("STOP_WITH_PARENT") != "" {
 		go func() {
@@ -29,7 +37,12 @@ func Main(run Run) {
 			stop()
 		}()
 	}
-	if err := run(ctx, os.Getenv, os.Stdout); err != nil {
+	exit(run(ctx, os.Getenv, os.Stdout))
+}
+
+// exit ends the process if something failed.
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

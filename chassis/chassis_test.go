@@ -154,7 +154,7 @@ func TestAnswers(t *testing.T) {
 		status       int
 		body, log    string
 	}{
-		{"GET", "/livez", 200, `{"status":"alive"}`, ""},
+		{"GET", "/livez", 200, `{"status":"alive","version":"development"}`, ""},
 		{"GET", "/readyz", 200, `{"dependencies":{"rabbit":"down"},"status":"ready"}`, ""},
 		{"GET", "/known", 418, `{"error":"no coffee"}`, ""},
 		{"GET", "/unknown", 500, `{"error":"internal error"}`, "secret detail"},

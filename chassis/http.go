@@ -67,7 +67,7 @@ func NewEcho(log *slog.Logger, checks ...Check) *echo.Echo {
 		},
 	}))
 	e.GET("/livez", func(c echo.Context) error {
-		return c.JSON(http.StatusOK, map[string]string{"status": "alive"})
+		return c.JSON(http.StatusOK, map[string]string{"status": "alive", "version": Version})
 	})
 	e.GET("/readyz", func(c echo.Context) error { return readyz(c, checks) })
 	return e

@@ -24,6 +24,10 @@
 //	flixtube servers -data DIR [-remove]
 //	             runs the broker and the database alone, to work on one service; prints the lines DBHOST=...
 //	             and RABBIT=... for its environment. -remove deletes DIR at the end.
+//
+//	flixtube dead [-data DIR] list | show ID | back ID | back all | drop ID | drop all
+//	             looks at the messages that could not be handled, puts them back or drops them: in the broker
+//	             that RABBIT names, or else in that of the flixtube which runs on DIR
 package main
 
 import (
@@ -36,6 +40,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -48,18 +53,26 @@ func main() {
 	})
 }
 
+// memoryLimit is what the embedded servers may take before the garbage collector works harder. GOMEMLIMIT,
+// when set, counts instead.
+const memoryLimit = 512 << 20
+
 // commands are what the first argument may name; without one, everything runs.
 var commands = map[string]command{
 	"servers": runServers,
+	"dead":    runDead,
 }
 
-type command func(ctx context.Context, args []string, stdout io.Writer) error
+type command func(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	ctx, cancel := withGoRun(ctx)
 	defer cancel()
+	if getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	if len(args) > 0 && commands[args[0]] != nil {
-		return commands[args[0]](ctx, args[1:], stdout)
+		return commands[args[0]](ctx, args[1:], getenv, stdout)
 	}
 	flags := newFlags("flixtube", stdout)
 	data := flags.String("data", "", "`folder` where everything is kept (default: the user's data folder + /flixtube)")
@@ -94,7 +107,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	return nil
 }
 
-func runServers(ctx context.Context, args []string, stdout io.Writer) error {
+func runServers(ctx context.Context, args []string, _ func(string) string, stdout io.Writer) error {
 	flags := newFlags("flixtube servers", stdout)
 	data := flags.String("data", "", "`folder` for their files")
 	remove := flags.Bool("remove", false, "delete the folder at the end, and do without its safety from power cuts")

@@ -151,12 +151,25 @@ func (s *system) startServers() (map[string]string, error) {
 			return nil, err
 		}
 		vars["RABBIT"], s.ended = address, append(s.ended, stop)
+		if err := s.tellAddress(address); err != nil {
+			return nil, err
+		}
 	}
 	given := func(name string) bool { return vars[name] != "" }
 	if !given("VIDEOS_DIR") && !slices.ContainsFunc(azureVariables, given) {
 		vars["VIDEOS_DIR"] = filepath.Join(s.data, "videos")
 	}
 	return vars, nil
+}
+
+// tellAddress lets "flixtube dead" find the broker for as long as it runs.
+func (s *system) tellAddress(broker string) error {
+	file := filepath.Join(s.data, addressFile)
+	if err := os.WriteFile(file, []byte(broker), 0o600); err != nil {
+		return err
+	}
+	s.ended = append(s.ended, func() { _ = os.Remove(file) })
+	return nil
 }
 
 // environment is that of a service: what the launcher itself was given, without keys and addresses that are

@@ -14,6 +14,14 @@ import (
 
 func noEnv(string) string { return "" }
 
+// briefly is the context of a launcher that should not get far; if it does, the test ends all the same.
+func briefly(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 func TestAPortThatIsTakenIsNamedFirst(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", ""} {
 		listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
@@ -23,7 +31,7 @@ func TestAPortThatIsTakenIsNamedFirst(t *testing.T) {
 		defer listener.Close()
 		_, port, _ := net.SplitHostPort(listener.Addr().String())
 		data := filepath.Join(t.TempDir(), "data")
-		err = run(t.Context(), []string{"-data", data, "-port", port}, noEnv, t.Output())
+		err = run(briefly(t), []string{"-data", data, "-port", port}, noEnv, t.Output())
 		if want := "gateway: port " + port + " is taken; choose another with -port"; err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}
@@ -39,7 +47,7 @@ func TestADataFolderHasOneLauncher(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = run(t.Context(), []string{"servers", "-data", data}, noEnv, t.Output())
+	err = run(briefly(t), []string{"servers", "-data", data}, noEnv, t.Output())
 	if err == nil || !strings.Contains(err.Error(), data+" is in use by another flixtube") {
 		t.Errorf("error %v", err)
 	}
@@ -53,14 +61,14 @@ func TestADataFolderHasOneLauncher(t *testing.T) {
 
 func TestArgumentsThatAreWrong(t *testing.T) {
 	for _, args := range [][]string{{"nonsense"}, {"-port", "65536"}, {"-port", "x"}, {"servers"}, {"servers", "-data", "x", "y"}} {
-		if err := run(t.Context(), args, noEnv, t.Output()); err == nil {
+		if err := run(briefly(t), args, noEnv, t.Output()); err == nil {
 			t.Errorf("%q: no error", args)
 		}
 	}
 }
 
 func TestServicesGetTheirOwnVariablesOnly(t *testing.T) {
-	inherited := []string{"PATH=/bin", "HOST=elsewhere", "STORAGE_ACCESS_KEY=secret", "RABBIT=old", "VIEWED_DELIVERY=queue"}
+	inherited := []string{"PATH=/bin", "HOST=elsewhere", "STORAGE_ACCESS_KEY=secret", "OUTBOX_DIR=old", "RABBIT=old", "VIEWED_DELIVERY=queue"}
 	vars := map[string]string{"HOST": "127.0.0.1", "RABBIT": "nats://x", "STORAGE_ACCESS_KEY": "secret", "HISTORY_URL": "http://h"}
 	tests := map[string]struct{ needs, want []string }{
 		"one that needs nothing": {nil, []string{"HISTORY_URL=http://h", "HOST=127.0.0.1", "PATH=/bin", "VIEWED_DELIVERY=queue"}},

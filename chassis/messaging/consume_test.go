@@ -29,6 +29,7 @@ func (s *standIn) Publish(_ context.Context, _ messaging.Destination, msgs []mes
 func (s *standIn) Open(context.Context, messaging.Queue, int) (messaging.Session, error) {
 	return s, nil
 }
+func (s *standIn) Len() int                              { return 0 }
 func (s *standIn) Ping(context.Context) error            { return nil }
 func (s *standIn) Close() error                          { return nil }
 func (s *standIn) Deliveries() <-chan messaging.Delivery { return s.deliveries }

@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"flixtube/chassis"
 )
 
 // jetStream speaks NATS JetStream. An exchange is a stream that keeps a message for as long as one of the
@@ -32,7 +32,7 @@ const (
 )
 
 func connectJetStream(address string) (*jetStream, error) {
-	conn, err := nats.Connect(address, nats.Name(filepath.Base(os.Args[0])),
+	conn, err := nats.Connect(address, nats.Name(chassis.Name()),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(500*time.Millisecond),
 		nats.ReconnectBufSize(-1), // what cannot be sent is the outbox's to keep
 		nats.PingInterval(10*time.Second))
@@ -197,9 +197,12 @@ func (j *jetStream) Open(ctx context.Context, q Queue, prefetch int) (Session, e
 	if err != nil {
 		return nil, fmt.Errorf("consume %s: %w", q.Name, err)
 	}
+	info := consumer.CachedInfo()
 	s := &jetSession{
-		messages: messages, out: make(chan Delivery, maxAckPending),
-		closed: make(chan struct{}), open: map[jetstream.Msg]struct{}{},
+		messages: messages,
+		held:     int(info.NumPending) + info.NumAckPending, //nolint:gosec // no queue is as long
+		out:      make(chan Delivery, maxAckPending),
+		closed:   make(chan struct{}), open: map[jetstream.Msg]struct{}{},
 	}
 	ended := make(chan struct{})
 	go s.receive(ended)
@@ -211,6 +214,7 @@ func (j *jetStream) Open(ctx context.Context, q Queue, prefetch int) (Session, e
 // delivered again, for as long as it lives.
 type jetSession struct {
 	messages jetstream.MessagesContext
+	held     int
 	out      chan Delivery // holds all that the server may leave unacknowledged
 	closed   chan struct{}
 	once     sync.Once
@@ -263,6 +267,8 @@ func (s *jetSession) keep(ended <-chan struct{}) {
 		s.mu.Unlock()
 	}
 }
+
+func (s *jetSession) Len() int { return s.held }
 
 func (s *jetSession) Deliveries() <-chan Delivery { return s.out }
 

@@ -78,6 +78,9 @@ type Broker interface {
 
 // Session takes messages from one queue.
 type Session interface {
+	// Len is how many messages the queue held when the session was opened.
+	Len() int
+
 	// Deliveries is closed when the session is over: the connection was lost, or it was closed.
 	Deliveries() <-chan Delivery
 

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"flixtube/chassis"
 )
 
 // rabbitMQ speaks AMQP 0-9-1. It dials when it needs to and keeps two connections, because RabbitMQ stops
@@ -56,7 +56,7 @@ func (l *link) connection() (*amqp.Connection, error) {
 		return l.conn, nil
 	}
 	properties := amqp.NewConnectionProperties()
-	properties.SetClientConnectionName(filepath.Base(os.Args[0]))
+	properties.SetClientConnectionName(chassis.Name())
 	conn, err := amqp.DialConfig(l.address, amqp.Config{
 		Heartbeat: heartbeat, Properties: properties,
 		Dial: func(network, addr string) (net.Conn, error) {
@@ -117,14 +117,15 @@ func declareExchange(ch *amqp.Channel, name string) error {
 	return nil
 }
 
-func declareQueue(ch *amqp.Channel, q Queue) error {
+// declareQueue returns how many messages the queue holds.
+func declareQueue(ch *amqp.Channel, q Queue) (int, error) {
 	var arguments amqp.Table
 	if q.Exchange != "" {
 		if err := declareExchange(ch, q.Exchange); err != nil {
-			return err
+			return 0, err
 		}
-		if err := declareQueue(ch, q.Dead()); err != nil {
-			return err
+		if _, err := declareQueue(ch, q.Dead()); err != nil {
+			return 0, err
 		}
 		arguments = amqp.Table{
 			amqp.QueueTypeArg:           amqp.QueueTypeQuorum,
@@ -135,15 +136,16 @@ func declareQueue(ch *amqp.Channel, q Queue) error {
 			amqp.QueueOverflowArg:       amqp.QueueOverflowRejectPublish, // at-least-once asks for it
 		}
 	}
-	if _, err := ch.QueueDeclare(q.Name, true, false, false, false, arguments); err != nil {
-		return fmt.Errorf("declare queue %s: %w", q.Name, err)
+	declared, err := ch.QueueDeclare(q.Name, true, false, false, false, arguments)
+	if err != nil {
+		return 0, fmt.Errorf("declare queue %s: %w", q.Name, err)
 	}
 	if q.Exchange != "" {
 		if err := ch.QueueBind(q.Name, "", q.Exchange, false, nil); err != nil {
-			return fmt.Errorf("bind queue %s: %w", q.Name, err)
+			return 0, fmt.Errorf("bind queue %s: %w", q.Name, err)
 		}
 	}
-	return nil
+	return declared.Messages, nil
 }
 
 // publisher is the channel on which one destination is published to, one window at a time.
@@ -192,7 +194,7 @@ func (p *publisher) open(l *link) error {
 		}
 	}
 	for _, q := range p.to.queues {
-		if err := declareQueue(ch, q); err != nil {
+		if _, err := declareQueue(ch, q); err != nil {
 			return err
 		}
 	}
@@ -254,7 +256,7 @@ func (r *rabbitMQ) Open(ctx context.Context, q Queue, prefetch int) (Session, er
 		return nil, err
 	}
 	s := &rabbitSession{link: &r.consume, ch: ch, out: make(chan Delivery), closed: make(chan struct{})}
-	if err = declareQueue(ch, q); err == nil {
+	if s.held, err = declareQueue(ch, q); err == nil {
 		err = ch.Qos(prefetch, 0, false)
 	}
 	var in <-chan amqp.Delivery
@@ -273,6 +275,7 @@ func (r *rabbitMQ) Open(ctx context.Context, q Queue, prefetch int) (Session, er
 type rabbitSession struct {
 	link   *link
 	ch     *amqp.Channel
+	held   int
 	out    chan Delivery
 	closed chan struct{}
 	once   sync.Once
@@ -299,6 +302,8 @@ func (s *rabbitSession) receive(in <-chan amqp.Delivery) {
 		}
 	}
 }
+
+func (s *rabbitSession) Len() int { return s.held }
 
 func (s *rabbitSession) Deliveries() <-chan Delivery { return s.out }
 

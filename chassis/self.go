@@ -1,0 +1,69 @@
+package chassis
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+)
+
+// Version is what -version and /livez show. Builds for others set it:
+// -ldflags "-X flixtube/chassis.Version=v1.2.3".
+var Version = "development"
+
+// Name is the service's name, that of its module, whatever its binary is called.
+func Name() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path != "" {
+		return path.Base(info.Main.Path)
+	}
+	return filepath.Base(os.Args[0])
+}
+
+// answerFlag does what the only argument asks for, if it is one that every service knows:
+//
+//	-version  prints the name and the version
+//	-health   asks the service that runs on PORT of this machine whether it is ready; an error if it is not. It
+//	          is for containers, which have no other program to ask with
+func answerFlag(args []string, getenv func(string) string, stdout io.Writer) (answered bool, err error) {
+	if len(args) != 1 {
+		return false, nil
+	}
+	switch args[0] {
+	case "-version":
+		_, err := fmt.Fprintln(stdout, Name(), Version)
+		return true, err
+	case "-health":
+		return true, askReady(getenv)
+	}
+	return false, nil
+}
+
+func askReady(getenv func(string) string) error {
+	env := NewEnv(getenv)
+	host, port := env.Optional("HOST", "127.0.0.1"), env.Required("PORT")
+	if err := env.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	res, err := (&http.Client{Transport: NewTransport()}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		why, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+		return fmt.Errorf("%s: %s", res.Status, why)
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"flixtube/chassis/messaging"
+)
+
+// queues are all that the services consume; each has dead letters of its own.
+var queues = []messaging.Queue{
+	{Name: "history.viewed", Exchange: "viewed"},
+	{Name: "recommendations.viewed", Exchange: "viewed"},
+	{Name: "viewed"},
+	{Name: "metadata.video-uploaded", Exchange: "video-uploaded"},
+	{Name: "video-storage.video-removed", Exchange: "video-removed"},
+	{Name: "history.video-removed", Exchange: "video-removed"},
+	{Name: "recommendations.video-removed", Exchange: "video-removed"},
+}
+
+const deadUsage = `usage: flixtube dead [-data DIR] list
+       flixtube dead [-data DIR] show ID
+       flixtube dead [-data DIR] back ID | all
+       flixtube dead [-data DIR] drop ID | all
+The broker is the one that RABBIT names, or else that of the flixtube that runs on DIR.`
+
+// runDead looks at the messages that could not be handled, puts them back or drops them.
+func runDead(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
+	flags := newFlags("flixtube dead", io.Discard)
+	data := flags.String("data", "", "")
+	if err := flags.Parse(args); err != nil {
+		return errors.New(deadUsage)
+	}
+	verb, id := flags.Arg(0), flags.Arg(1)
+	wants := map[string]int{"list": 1, "show": 2, "back": 2, "drop": 2}[verb]
+	if wants == 0 || flags.NArg() != wants {
+		return errors.New(deadUsage)
+	}
+	address, err := brokerAddress(*data, getenv)
+	if err != nil {
+		return err
+	}
+	broker, err := messaging.Connect(address)
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+	d := deadLetters{broker, stdout}
+	switch verb {
+	case "list":
+		return d.list(ctx)
+	case "show":
+		return d.each(ctx, id, d.show)
+	case "back":
+		return d.each(ctx, id, d.back)
+	default:
+		return d.each(ctx, id, d.drop)
+	}
+}
+
+// addressFile is where a running launcher says how to reach the broker inside it.
+const addressFile = "rabbit"
+
+func brokerAddress(data string, getenv func(string) string) (string, error) {
+	if address := getenv("RABBIT"); address != "" {
+		return address, nil
+	}
+	if data == "" {
+		var err error
+		if data, err = defaultData(getenv); err != nil {
+			return "", err
+		}
+	}
+	address, err := os.ReadFile(filepath.Join(data, addressFile))
+	if err != nil {
+		return "", fmt.Errorf("no flixtube runs on %s; start it, or name the broker in RABBIT", data)
+	}
+	return string(address), nil
+}
+
+type deadLetters struct {
+	broker messaging.Broker
+	out    io.Writer
+}
+
+const (
+	most     = 1000             // dead letters of one queue that are looked at together
+	patience = 15 * time.Second // for one that the broker counts but does not give: somebody else may hold it
+)
+
+// look calls f with what is in one queue's dead letters. Those that f does not acknowledge stay.
+func (d deadLetters) look(ctx context.Context, q messaging.Queue, f func(messaging.Session, []messaging.Delivery) error) error {
+	session, err := d.broker.Open(ctx, q.Dead(), most)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	var found []messaging.Delivery
+	enough := time.After(patience)
+	for len(found) < min(session.Len(), most) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case letter, ok := <-session.Deliveries():
+			if !ok {
+				return errors.New("the broker ended the session")
+			}
+			found = append(found, letter)
+		case <-enough:
+			return f(session, found)
+		}
+	}
+	return f(session, found)
+}
+
+func (d deadLetters) list(ctx context.Context) error {
+	table := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "QUEUE\tID\tTRIES\tLAST ERROR\tREASON")
+	for _, q := range queues {
+		err := d.look(ctx, q, func(_ messaging.Session, letters []messaging.Delivery) error {
+			for _, l := range letters {
+				h := l.Headers
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", q.Name, idOf(l), printable(h[messaging.HeaderTries]),
+					printable(h[messaging.HeaderLastError]), printable(fmt.Sprintf("%.120s", h[messaging.HeaderReason])))
+			}
+			if len(letters) == most {
+				fmt.Fprintf(table, "%s\tand perhaps more\t\t\t\n", q.Name)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return table.Flush()
+}
+
+// idOf names a dead letter, also one that came without an id.
+func idOf(l messaging.Delivery) string {
+	if l.ID == "" {
+		return "-"
+	}
+	return printable(l.ID)
+}
+
+// printable keeps what others wrote from steering the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || (r >= 0x7f && r < 0xa0) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// each does something with the dead letter of that id, in whichever queue, or with all of them.
+func (d deadLetters) each(ctx context.Context, id string, do func(context.Context, messaging.Queue, messaging.Session, messaging.Delivery) error) error {
+	count := 0
+	for _, q := range queues {
+		for again := true; again; {
+			err := d.look(ctx, q, func(session messaging.Session, letters []messaging.Delivery) error {
+				again = len(letters) == most && id == "all"
+				for _, l := range letters {
+					if id != "all" && idOf(l) != id {
+						continue
+					}
+					if err := do(ctx, q, session, l); err != nil {
+						return err
+					}
+					count++
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if count == 0 && id != "all" {
+		return fmt.Errorf("no dead letter has the id %q", id)
+	}
+	fmt.Fprintf(d.out, "%d dead letters\n", count)
+	return nil
+}
+
+func (d deadLetters) show(_ context.Context, q messaging.Queue, _ messaging.Session, l messaging.Delivery) error {
+	fmt.Fprintf(d.out, "queue: %s\nid: %s\n", q.Name, idOf(l))
+	for _, name := range slices.Sorted(maps.Keys(l.Headers)) {
+		fmt.Fprintf(d.out, "%s: %s\n", printable(name), printable(l.Headers[name]))
+	}
+	fmt.Fprintf(d.out, "%s\n", printable(string(l.Body)))
+	return nil
+}
+
+// back sends the message to its queue again, and only then takes it from the dead letters: if that is
+// interrupted it is in both, and handling it twice changes nothing.
+func (d deadLetters) back(ctx context.Context, q messaging.Queue, session messaging.Session, l messaging.Delivery) error {
+	err := d.broker.Publish(ctx, messaging.To(q), []messaging.Message{{ID: l.ID, Body: l.Body}})
+	if err != nil {
+		return err
+	}
+	return session.Ack([]messaging.Delivery{l})
+}
+
+func (d deadLetters) drop(_ context.Context, _ messaging.Queue, session messaging.Session, l messaging.Delivery) error {
+	return session.Ack([]messaging.Delivery{l})
+}
