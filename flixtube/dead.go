@@ -27,23 +27,23 @@ var queues = []messaging.Queue{
 	{Name: "recommendations.video-removed", Exchange: "video-removed"},
 }
 
-const deadUsage = `usage: flixtube dead [-data DIR] list
+var errDeadUsage = errors.New(`usage: flixtube dead [-data DIR] list
        flixtube dead [-data DIR] show ID
        flixtube dead [-data DIR] back ID | all
        flixtube dead [-data DIR] drop ID | all
-The broker is the one that RABBIT names, or else that of the flixtube that runs on DIR.`
+The broker is the one that RABBIT names, or else that of the flixtube that runs on DIR`)
 
 // runDead looks at the messages that could not be handled, puts them back or drops them.
 func runDead(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	flags := newFlags("flixtube dead", io.Discard)
 	data := flags.String("data", "", "")
 	if err := flags.Parse(args); err != nil {
-		return errors.New(deadUsage)
+		return errDeadUsage
 	}
 	verb, id := flags.Arg(0), flags.Arg(1)
 	wants := map[string]int{"list": 1, "show": 2, "back": 2, "drop": 2}[verb]
 	if wants == 0 || flags.NArg() != wants {
-		return errors.New(deadUsage)
+		return errDeadUsage
 	}
 	address, err := brokerAddress(*data, getenv)
 	if err != nil {
@@ -94,7 +94,7 @@ type deadLetters struct {
 
 const (
 	most     = 1000             // dead letters of one queue that are looked at together
-	patience = 15 * time.Second // for one that the broker counts but does not give: somebody else may hold it
+	withheld = 15 * time.Second // for one that the broker counts but does not give: somebody else may hold it
 )
 
 // look calls f with what is in one queue's dead letters. Those that f does not acknowledge stay.
@@ -105,7 +105,7 @@ func (d deadLetters) look(ctx context.Context, q messaging.Queue, f func(messagi
 	}
 	defer session.Close()
 	var found []messaging.Delivery
-	enough := time.After(patience)
+	enough := time.After(withheld)
 	for len(found) < min(session.Len(), most) {
 		select {
 		case <-ctx.Done():

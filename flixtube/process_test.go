@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"flixtube/chassis"
+	"flixtube/chassis/chassistest"
 )
 
 // childVariable makes the test binary behave as one of the children, by name.
@@ -198,10 +200,13 @@ func answers(address string) bool {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("not so after 30 s: %s", what)
+	err := chassistest.Poll(30*time.Second, func() error {
+		if !ok() {
+			return errors.New("not so: " + what)
 		}
-		time.Sleep(10 * time.Millisecond)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

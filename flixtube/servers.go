@@ -55,12 +55,15 @@ type natsLog struct{ log *slog.Logger }
 func (l natsLog) Noticef(string, ...any) {}
 func (l natsLog) Debugf(string, ...any)  {}
 func (l natsLog) Tracef(string, ...any)  {}
+
 func (l natsLog) Warnf(format string, args ...any) {
-	l.log.Warn("nats: " + fmt.Sprintf(format, args...))
+	l.log.Warn("nats", "says", fmt.Sprintf(format, args...))
 }
+
 func (l natsLog) Errorf(format string, args ...any) {
-	l.log.Error("nats: " + fmt.Sprintf(format, args...))
+	l.log.Error("nats", "says", fmt.Sprintf(format, args...))
 }
+
 func (l natsLog) Fatalf(format string, args ...any) { l.Errorf(format, args...) }
 
 // startDatabase runs a FerretDB on SQLite, its files in dir, and returns its address. stop ends it; clients

@@ -126,12 +126,14 @@ func TestRunDirect(t *testing.T) {
 	stop()
 	vars["HISTORY_URL"] = server.URL
 	chassistest.Start(t, run, vars)
-	deadline := time.Now().Add(30 * time.Second)
-	for len(history.posts()) < 2 {
-		if time.Now().After(deadline) {
-			t.Fatalf("history got %v", history.posts())
+	err := chassistest.Poll(30*time.Second, func() error {
+		if posts := history.posts(); len(posts) < 2 {
+			return fmt.Errorf("history got %v", posts)
 		}
-		time.Sleep(10 * time.Millisecond)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, post := range history.posts() {
 		if !strings.HasPrefix(post, `POST /viewed application/json {"id":"`+viewA+`"`) {

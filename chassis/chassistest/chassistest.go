@@ -55,7 +55,7 @@ func StartStop(tb testing.TB, run chassis.Run, vars map[string]string) (address 
 	ended := make(chan error, 1)
 	go func() {
 		err := run(ctx, Env(env), stdout)
-		stdout.Close()
+		_ = stdout.Close() // never fails
 		ended <- err
 	}()
 	found := make(chan string, 1)

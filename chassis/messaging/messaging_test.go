@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -91,7 +90,7 @@ func consume(t *testing.T, b messaging.Broker, s messaging.Subscription) (stop f
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := messaging.Consume(ctx, b, s, slog.New(slog.NewTextHandler(io.Discard, nil))); err != nil {
+		if err := messaging.Consume(ctx, b, s, slog.New(slog.DiscardHandler)); err != nil {
 			t.Errorf("Consume: %v", err)
 		}
 	}()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -20,7 +19,7 @@ import (
 
 func open(t *testing.T, dir string, limit int) *outbox.Outbox {
 	t.Helper()
-	box, err := outbox.Open(dir, limit, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	box, err := outbox.Open(dir, limit, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
