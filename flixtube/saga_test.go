@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"flixtube/chassis"
+	"flixtube/chassis/chassistest"
+)
+
+// TestSaga runs on RabbitMQ, with the whole system around it.
+func TestSaga(t *testing.T) {
+	rabbit := chassistest.RabbitMQ(t)
+	s, err := start(t.Context(), options{
+		data: t.TempDir(), getenv: chassistest.Env(map[string]string{"RABBIT": rabbit.URL}), out: t.Output(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.stop()
+	g := saga{s, "owner-" + uuid.NewString()}
+	t.Run("a program of others", func(t *testing.T) { g.foreignProgram(t, rabbit.URL) })
+	t.Run("removing while services are killed", g.removalUnderFire)
+}
+
+// saga talks to the services as one viewer.
+type saga struct {
+	*system
+	viewer string
+}
+
+func (g saga) call(t *testing.T, method, service, target string, body []byte, header ...string) (status int, answer []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, g.addresses[service]+target, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set(chassis.ViewerHeader, g.viewer)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	client := http.Client{Timeout: 20 * time.Second}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, []byte(err.Error()) // killed, perhaps
+	}
+	defer res.Body.Close()
+	answer, err = io.ReadAll(res.Body)
+	if err != nil {
+		return 0, []byte(err.Error())
+	}
+	return res.StatusCode, answer
+}
+
+func (g saga) await(t *testing.T, what string, try func() error) {
+	t.Helper()
+	if err := chassistest.Poll(2*time.Minute, try); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func (g saga) history(t *testing.T) (videos []string) {
+	t.Helper()
+	g.await(t, "history", func() error {
+		status, answer := g.call(t, "GET", "history", "/history?limit=500", nil)
+		var list struct {
+			History []struct {
+				VideoID string `json:"videoId"`
+			} `json:"history"`
+		}
+		if err := json.Unmarshal(answer, &list); err != nil || status != http.StatusOK {
+			return fmt.Errorf("%d %s", status, answer)
+		}
+		videos = nil
+		for _, v := range list.History {
+			videos = append(videos, v.VideoID)
+		}
+		return nil
+	})
+	return videos
+}
+
+// foreignProgram declares plainly what it uses, gets our messages, and has its own, which lack nearly everything,
+// recorded.
+func (g saga) foreignProgram(t *testing.T, address string) {
+	conn, err := amqp.Dial(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.ExchangeDeclare("viewed", "fanout", true, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ch.QueueDeclare("viewed", true, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := ch.QueueDeclare("", false, true, true, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.QueueBind(theirs.Name, "", "viewed", false, nil); err != nil {
+		t.Fatal(err)
+	}
+	deliveries, err := ch.Consume(theirs.Name, "", true, true, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	video := g.uploaded(t, "Seen by others")
+	view := uuid.NewString()
+	if status, answer := g.call(t, "GET", "video-streaming", "/video?id="+video+"&view="+view, nil); status != http.StatusOK {
+		t.Fatalf("watch: %d %.200s", status, answer)
+	}
+	select {
+	case d := <-deliveries:
+		var m struct {
+			ID     string
+			Viewer struct{ ID string }
+			Video  struct{ ID string }
+		}
+		if err := json.Unmarshal(d.Body, &m); err != nil || m.ID != view || d.MessageId != view || m.Viewer.ID != g.viewer || m.Video.ID != video {
+			t.Errorf("they got %s with the message id %s", d.Body, d.MessageId)
+		}
+	case <-time.After(time.Minute):
+		t.Error("they got nothing")
+	}
+
+	for _, to := range []struct{ exchange, key string }{{"viewed", ""}, {"", "viewed"}} {
+		name := "theirs-" + uuid.NewString()
+		if err := ch.PublishWithContext(t.Context(), to.exchange, to.key, false, false,
+			amqp.Publishing{Body: []byte(`{"video":{"id":"` + name + `"}}`)}); err != nil {
+			t.Fatal(err)
+		}
+		g.await(t, "their view", func() error {
+			everyone := saga{g.system, ""}
+			if videos := everyone.history(t); strings.Count(strings.Join(videos, " "), name) != 1 {
+				return fmt.Errorf("history has %d views, not theirs", len(videos))
+			}
+			return nil
+		})
+	}
+}
+
+// uploaded returns the id of a new video once it is listed.
+func (g saga) uploaded(t *testing.T, name string) (id string) {
+	t.Helper()
+	files, err := samples.ReadDir("samples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := samples.ReadFile("samples/" + files[0].Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, answer := g.call(t, "POST", "video-upload", "/upload", body, "File-Name", url.PathEscape(name))
+	var created struct{ Video struct{ ID string } }
+	if err := json.Unmarshal(answer, &created); err != nil || status != http.StatusCreated {
+		t.Fatalf("upload: %d %s", status, answer)
+	}
+	g.await(t, "the upload is listed", func() error {
+		if status, answer := g.call(t, "GET", "metadata", "/video?id="+created.Video.ID, nil); status != http.StatusOK {
+			return fmt.Errorf("%d %s", status, answer)
+		}
+		return nil
+	})
+	return created.Video.ID
+}
+
+// removalUnderFire removes videos that were watched; with each removal one of the four services that have a part
+// in it is killed. In the end none of them knows the videos any more, and all know the one that stays.
+func (g saga) removalUnderFire(t *testing.T) {
+	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any seed will do
+	t.Logf("seed %d", seed)
+	dice := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // nothing is secret here
+	var gone []string
+	for i := range 12 {
+		gone = append(gone, g.uploaded(t, fmt.Sprintf("To be removed %d", i)))
+	}
+	stays := g.uploaded(t, "To stay")
+	for _, id := range append(gone, stays) {
+		if status, answer := g.call(t, "GET", "video-streaming", "/video?id="+id+"&view="+uuid.NewString(), nil); status != http.StatusOK {
+			t.Fatalf("watch: %d %.200s", status, answer)
+		}
+	}
+
+	targets := []string{"metadata", "video-storage", "history", "recommendations"}
+	for i, id := range gone {
+		// The work of a removal takes some milliseconds; one of the four dies somewhere in them.
+		struck := make(chan struct{})
+		time.AfterFunc(time.Duration(dice.IntN(30))*time.Millisecond, func() {
+			g.processes[targets[i%len(targets)]].kill()
+			close(struck)
+		})
+		g.await(t, "remove", func() error {
+			status, answer := g.call(t, "DELETE", "metadata", "/video?id="+id, nil)
+			if status != http.StatusNoContent {
+				return fmt.Errorf("%d %s", status, answer)
+			}
+			return nil
+		})
+		<-struck
+	}
+
+	for _, id := range gone {
+		for service, target := range map[string]string{"metadata": "/video?id=", "video-storage": "/video?id="} {
+			g.await(t, service+" forgets", func() error {
+				if status, answer := g.call(t, "GET", service, target+id, nil); status != http.StatusNotFound {
+					return fmt.Errorf("%d %.100s", status, answer)
+				}
+				return nil
+			})
+		}
+	}
+	g.await(t, "history forgets", func() error {
+		seen := strings.Join(g.history(t), " ")
+		for _, id := range gone {
+			if strings.Contains(seen, id) {
+				return fmt.Errorf("it still has %s", id)
+			}
+		}
+		if !strings.Contains(seen, stays) {
+			return fmt.Errorf("it lacks %s", stays)
+		}
+		return nil
+	})
+	g.await(t, "recommendations forget", func() error {
+		other := saga{g.system, "somebody-else"}
+		status, answer := other.call(t, "GET", "recommendations", "/recommendations?limit=50", nil)
+		if status != http.StatusOK || !bytes.Contains(answer, []byte(stays)) {
+			return fmt.Errorf("%d %s", status, answer)
+		}
+		for _, id := range gone {
+			if bytes.Contains(answer, []byte(id)) {
+				return fmt.Errorf("they still have %s", id)
+			}
+		}
+		return nil
+	})
+}
