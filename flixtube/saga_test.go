@@ -184,9 +184,9 @@ func (g saga) uploaded(t *testing.T, name string) (id string) {
 // removalUnderFire removes videos that were watched; with each removal one of the four services that have a part
 // in it is killed. In the end none of them knows the videos any more, and all know the one that stays.
 func (g saga) removalUnderFire(t *testing.T) {
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any seed will do
+	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	dice := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // nothing is secret here
+	dice := rand.New(rand.NewPCG(seed, 0))
 	var gone []string
 	for i := range 12 {
 		gone = append(gone, g.uploaded(t, fmt.Sprintf("To be removed %d", i)))

@@ -107,4 +107,5 @@ func (l ferretLog) Handle(ctx context.Context, r slog.Record) error {
 func (l ferretLog) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return ferretLog{l.Handler.WithAttrs(attrs)}
 }
+
 func (l ferretLog) WithGroup(name string) slog.Handler { return ferretLog{l.Handler.WithGroup(name)} }
