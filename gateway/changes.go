@@ -28,7 +28,7 @@ func (h *handler) rename(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.change(c, http.MethodPatch, form.Get("id"), body); err != nil {
+	if err := h.change(c, http.MethodPatch, h.inner.metadata, "video", form.Get("id"), body); err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, "/video?"+url.Values{"id": {form.Get("id")}}.Encode())
@@ -39,10 +39,28 @@ func (h *handler) remove(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.change(c, http.MethodDelete, form.Get("id"), nil); err != nil {
+	if err := h.change(c, http.MethodDelete, h.inner.metadata, "video", form.Get("id"), nil); err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, "/")
+}
+
+func (h *handler) removeViewing(c echo.Context) error {
+	form, err := readForm(c)
+	if err != nil {
+		return err
+	}
+	if err := h.change(c, http.MethodDelete, h.inner.history, "viewed", form.Get("id"), nil); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, local(form.Get("back")))
+}
+
+func (h *handler) clearHistory(c echo.Context) error {
+	if err := h.change(c, http.MethodDelete, h.inner.history, "history", "", nil); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/history")
 }
 
 func readForm(c echo.Context) (url.Values, error) {
@@ -54,15 +72,17 @@ func readForm(c echo.Context) (url.Values, error) {
 	return req.PostForm, nil
 }
 
-// changeLimit is how long the owner's change may take.
+// changeLimit is how long a viewer's change may take.
 const changeLimit = 10 * time.Second
 
-// change asks metadata for it on behalf of the viewer; whether a video is the viewer's, metadata decides.
-func (h *handler) change(c echo.Context, method, id string, body []byte) error {
+// change asks a service for it on behalf of the viewer; whether something is the viewer's, the service decides.
+func (h *handler) change(c echo.Context, method string, service *url.URL, path, id string, body []byte) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), changeLimit)
 	defer cancel()
-	address := h.inner.metadata.JoinPath("video")
-	address.RawQuery = url.Values{"id": {id}}.Encode()
+	address := service.JoinPath(path)
+	if id != "" {
+		address.RawQuery = url.Values{"id": {id}}.Encode()
+	}
 	req, err := http.NewRequestWithContext(ctx, method, address.String(), bytes.NewReader(body))
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ type config struct {
 	addr                                                string
 	metadata, history, recommendations, streams, upload *url.URL
 	secureCookie                                        bool
+	rateLimit                                           int64 // requests per second
 }
 
 func readConfig(getenv func(string) string) (config, error) {
@@ -27,6 +28,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		streams:         env.URL("VIDEO_STREAMING_URL", "http://video-streaming"),
 		upload:          env.URL("VIDEO_UPLOAD_URL", "http://video-upload"),
 		secureCookie:    secure,
+		rateLimit:       env.Int("RATE_LIMIT", 100),
 	}
 	return cfg, env.Err()
 }

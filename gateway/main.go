@@ -2,20 +2,29 @@
 // services know, and videos stream through it both ways.
 //
 //	GET  /?q=&skip=               the library, newest first, and what is recommended to the viewer
-//	GET  /video?id=               watch a video; 404 with something else to watch when there is none
+//	GET  /video?id=&t=            watch a video, from t or from where the viewer stopped; 404 with something else to
+//	                              watch when there is none
 //	GET  /history?skip=           what the viewer watched
+//	POST /history/remove          the form beside each line: id
+//	GET  /history/clear           asks first; POST clears the history
+//	POST /language                the form at the foot: lang (en or ko), back
 //	GET  /upload                  the form; POST takes it (multipart/form-data), for browsers without scripts
 //	POST /video/rename            the owner's form: id, name
 //	POST /video/remove            the owner's form: id
 //	GET  /api/video?id=&view=     the bytes, with ranges: passed on to video-streaming
+//	POST /api/position?video=     {"position":…,"duration":…}, in seconds: passed on to history
 //	POST /api/upload              the raw file, its name in File-Name: passed on to video-upload
 //	GET  /assets/<fingerprint>/…  what the pages need; kept by browsers for good
+//
+// Pages come in English or Korean: by the cookie lang, or else by Accept-Language.
 //
 // Every browser gets an unguessable id in the cookie viewer, which goes inward as X-Viewer-Id.
 //
 // Variables: PORT; optionally HOST, METADATA_URL, HISTORY_URL, RECOMMENDATIONS_URL, VIDEO_STREAMING_URL,
-// VIDEO_UPLOAD_URL (by default http://metadata, …), and COOKIE_SECURE=true where browsers come by https
-// through something that ends TLS.
+// VIDEO_UPLOAD_URL (by default http://metadata, …), COOKIE_SECURE=true where browsers come by https through
+// something that ends TLS, and RATE_LIMIT (100): the changes and requests to /api that a viewer may make per
+// second. Ten seconds' worth may come at once, an upload counts as ten, and an address from which requests come
+// without a viewer's cookie may make ten times as many. What is too much is answered with 429.
 package main
 
 import (

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"flixtube/chassis"
 )
 
@@ -27,6 +25,7 @@ type neighbours struct {
 type video struct {
 	ID, Name, Owner string
 	UploadedAt      time.Time
+	Watched         int // percent, of those that the viewer has not finished
 }
 
 func (v *video) UnmarshalJSON(b []byte) error {
@@ -43,12 +42,32 @@ func (v *video) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// position is where the viewer stopped, in seconds.
+type position struct {
+	VideoID  string  `json:"videoId"`
+	Position float64 `json:"position"`
+	Duration float64 `json:"duration"`
+}
+
+// Watched is how far that is, in percent, or 0 if that is not known.
+func (p position) Watched() int {
+	if p.Duration <= 0 || p.Position < 0 {
+		return 0
+	}
+	return int(min(100, 100*p.Position/p.Duration))
+}
+
+// unfinished is whether there is something to continue: the viewer has not only looked in, and has not come to
+// the credits.
+func (p position) unfinished() bool { return p.Watched() >= 3 && p.Watched() < 95 }
+
 // viewing is one line of the viewer's history. Known is false for a video that metadata does not have.
 type viewing struct {
-	VideoID  string    `json:"videoId"`
+	ID       string    `json:"_id"`
 	ViewedAt time.Time `json:"viewedAt"`
-	Video    video     `json:"-"`
-	Known    bool      `json:"-"`
+	position
+	Video video `json:"-"`
+	Known bool  `json:"-"`
 }
 
 func (n neighbours) get(ctx context.Context, base *url.URL, path string, query url.Values, viewer string, v any) error {
@@ -93,33 +112,72 @@ func (n neighbours) video(ctx context.Context, viewer, id string) (video, bool, 
 	return answer.Video, err == nil, err
 }
 
-// videos returns those of the ids that there are, by id.
+// videos returns those of up to a hundred ids that there are, by id.
 func (n neighbours) videos(ctx context.Context, viewer string, ids []string) (map[string]video, error) {
-	found := make([]*video, len(ids))
-	work, ctx := errgroup.WithContext(ctx)
-	work.SetLimit(16)
-	seen := map[string]bool{}
-	for i, id := range ids {
-		if seen[id] {
-			continue
-		}
-		seen[id] = true
-		work.Go(func() error {
-			v, ok, err := n.video(ctx, viewer, id)
-			if ok {
-				found[i] = &v
-			}
-			return err
-		})
-	}
-	err := work.Wait()
 	byID := map[string]video{}
-	for _, v := range found {
-		if v != nil {
-			byID[v.ID] = *v
-		}
+	if len(ids) == 0 {
+		return byID, nil
+	}
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	var answer struct {
+		Videos []video `json:"videos"`
+	}
+	err := n.get(ctx, n.metadata, "videos", url.Values{"id": slices.Compact(ids)}, viewer, &answer)
+	for _, v := range answer.Videos {
+		byID[v.ID] = v
 	}
 	return byID, err
+}
+
+// unfinished returns the videos that the viewer may want to continue, the last watched first.
+func (n neighbours) unfinished(ctx context.Context, viewer string, limit int) ([]video, error) {
+	var answer struct {
+		Positions []position `json:"positions"`
+	}
+	if err := n.get(ctx, n.history, "positions", paging(0, 100), viewer, &answer); err != nil {
+		return nil, err
+	}
+	var ids []string
+	watched := map[string]int{}
+	for _, p := range answer.Positions {
+		if p.unfinished() {
+			ids = append(ids, p.VideoID)
+			watched[p.VideoID] = p.Watched()
+		}
+	}
+	byID, err := n.videos(ctx, viewer, ids)
+	videos := inOrder(ids, byID)
+	for i := range videos {
+		videos[i].Watched = watched[videos[i].ID]
+	}
+	return videos[:min(limit, len(videos))], err
+}
+
+// resume returns where the viewer goes on with a video, in seconds from its beginning.
+func (n neighbours) resume(ctx context.Context, viewer, id string) (float64, error) {
+	var answer struct {
+		Position position `json:"position"`
+	}
+	err := n.get(ctx, n.history, "position", url.Values{"video": {id}}, viewer, &answer)
+	var refused *chassis.Error
+	if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
+		return 0, nil
+	}
+	if err != nil || !answer.Position.unfinished() {
+		return 0, err
+	}
+	return answer.Position.Position, nil
+}
+
+func inOrder(ids []string, byID map[string]video) []video {
+	var videos []video
+	for _, id := range ids {
+		if v, ok := byID[id]; ok {
+			videos = append(videos, v)
+		}
+	}
+	return videos
 }
 
 // recommended returns what the viewer might watch next, after watching if that is not empty, the best first.
@@ -142,16 +200,7 @@ func (n neighbours) recommended(ctx context.Context, viewer, watching string, li
 		ids[i] = r.VideoID
 	}
 	byID, err := n.videos(ctx, viewer, ids)
-	if err != nil {
-		return nil, err
-	}
-	var videos []video
-	for _, id := range ids {
-		if v, ok := byID[id]; ok {
-			videos = append(videos, v)
-		}
-	}
-	return videos, nil
+	return inOrder(ids, byID), err
 }
 
 // watched returns a page of the viewer's history, newest first, still without the videos' names.

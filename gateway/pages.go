@@ -13,15 +13,19 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
+	"golang.org/x/text/language"
 
 	"flixtube/chassis"
 )
 
 type handler struct {
-	views
-	inner neighbours
-	limit time.Duration
-	log   *slog.Logger
+	views        views
+	texts        []texts
+	languages    language.Matcher // of the same order
+	inner        neighbours
+	limit        time.Duration
+	secureCookie bool
+	log          *slog.Logger
 
 	client   *http.Client
 	upload   *url.URL
@@ -34,20 +38,13 @@ const (
 	maxSearch  = 100
 )
 
-// layout is what every page tells its frame.
-type layout struct {
-	Section string   // of the navigation
-	Query   string   // in the search field
-	Missing []string // parts that did not come
-}
-
 // pager holds the addresses of the pages before and after, empty where there is none.
 type pager struct{ Previous, Next string }
 
 type homePage struct {
 	layout
-	Videos, Recommended []video
-	Pager               pager
+	Videos, Recommended, Unfinished []video
+	Pager                           pager
 }
 
 type watchPage struct {
@@ -55,13 +52,20 @@ type watchPage struct {
 	Video        video
 	View         string // the id of this viewing
 	Known, Owned bool
+	Start        float64 // seconds
 	Next         []video
 }
 
 type historyPage struct {
 	layout
+	Days  []day
+	Pager pager
+}
+
+// day is what was watched on one day, in UTC; the page's script makes it the viewer's days.
+type day struct {
+	Date     time.Time
 	Viewings []viewing
-	Pager    pager
 }
 
 type errorPage struct {
@@ -111,7 +115,7 @@ func (h *handler) home(c echo.Context) error {
 	if !utf8.ValidString(search) || utf8.RuneCountInString(search) > maxSearch {
 		return chassis.Errorf(http.StatusBadRequest, "a search has at most %d characters", maxSearch)
 	}
-	page := homePage{layout: layout{Section: "home", Query: search}}
+	page := &homePage{layout: layout{Section: "home", Query: search}}
 	parts := []part{{"the library", func(ctx context.Context) (err error) {
 		page.Videos, err = h.inner.newest(ctx, viewer, search, skip, pageSize+1)
 		return err
@@ -119,6 +123,9 @@ func (h *handler) home(c echo.Context) error {
 	if search == "" && skip == 0 {
 		parts = append(parts, part{"recommendations", func(ctx context.Context) (err error) {
 			page.Recommended, err = h.inner.recommended(ctx, viewer, "", suggestion)
+			return err
+		}}, part{"where you stopped", func(ctx context.Context) (err error) {
+			page.Unfinished, err = h.inner.unfinished(ctx, viewer, suggestion)
 			return err
 		}})
 	}
@@ -130,7 +137,7 @@ func (h *handler) home(c echo.Context) error {
 // watch counts nothing: the player's requests do, under the id that the page gives this viewing.
 func (h *handler) watch(c echo.Context) error {
 	id, viewer := c.QueryParam("id"), chassis.Viewer(c.Request().Header)
-	page := watchPage{Video: video{ID: id}, View: uuid.NewString()}
+	page := &watchPage{Video: video{ID: id}, View: uuid.NewString(), Start: seconds(c.QueryParam("t"))}
 	var found bool
 	var recommended, newest []video
 	parts := []part{
@@ -153,12 +160,18 @@ func (h *handler) watch(c echo.Context) error {
 			return err
 		}})
 	}
+	if id != "" && page.Start == 0 {
+		parts = append(parts, part{"where you stopped", func(ctx context.Context) (err error) {
+			page.Start, err = h.inner.resume(ctx, viewer, id)
+			return err
+		}})
+	}
 	page.Missing = h.compose(c, parts...)
 	page.Next = upNext(id, recommended, newest)
 	if !found {
-		return h.render(c, http.StatusNotFound, "error.html", errorPage{
+		return h.render(c, http.StatusNotFound, "error.html", &errorPage{
 			layout: page.layout, Status: http.StatusNotFound,
-			Message: "There is no such video. It may have been removed by its owner.", Next: page.Next,
+			Message: h.textsFor(c.Request()).t("There is no such video. It may have been removed by its owner."), Next: page.Next,
 		})
 	}
 	page.Owned = page.Video.Owner != "" && page.Video.Owner == viewer
@@ -184,28 +197,48 @@ func (h *handler) history(c echo.Context) error {
 		return err
 	}
 	viewer := chassis.Viewer(c.Request().Header)
-	page := historyPage{layout: layout{Section: "history"}}
+	page := &historyPage{layout: layout{Section: "history"}}
+	var viewings []viewing
 	page.Missing = h.compose(c, part{"your history", func(ctx context.Context) (err error) {
-		page.Viewings, err = h.inner.watched(ctx, viewer, skip, pageSize+1)
+		viewings, err = h.inner.watched(ctx, viewer, skip, pageSize+1)
 		return err
 	}})
-	page.Viewings, page.Pager = cut(page.Viewings, skip, "/history", "")
+	viewings, page.Pager = cut(viewings, skip, "/history", "")
 	titles := h.compose(c, part{"titles", func(ctx context.Context) error {
-		ids := make([]string, len(page.Viewings))
-		for i, v := range page.Viewings {
+		ids := make([]string, len(viewings))
+		for i, v := range viewings {
 			ids[i] = v.VideoID
 		}
 		byID, err := h.inner.videos(ctx, viewer, ids)
-		for i, v := range page.Viewings {
-			page.Viewings[i].Video, page.Viewings[i].Known = byID[v.VideoID], true
+		for i, v := range viewings {
+			viewings[i].Video, viewings[i].Known = byID[v.VideoID], true
 			if _, ok := byID[v.VideoID]; !ok {
-				page.Viewings[i].Video.ID, page.Viewings[i].Known = v.VideoID, err != nil
+				viewings[i].Video.ID, viewings[i].Known = v.VideoID, err != nil
 			}
 		}
 		return err
 	}})
 	page.Missing = append(page.Missing, titles...)
+	page.Days = byDay(viewings)
 	return h.render(c, http.StatusOK, "history.html", page)
+}
+
+// byDay keeps the order.
+func byDay(viewings []viewing) []day {
+	var days []day
+	for _, v := range viewings {
+		date := v.ViewedAt.UTC().Truncate(24 * time.Hour)
+		if len(days) == 0 || !days[len(days)-1].Date.Equal(date) {
+			days = append(days, day{Date: date})
+		}
+		last := &days[len(days)-1]
+		last.Viewings = append(last.Viewings, v)
+	}
+	return days
+}
+
+func (h *handler) clearPage(c echo.Context) error {
+	return h.render(c, http.StatusOK, "clear.html", &layout{Section: "history"})
 }
 
 // cut takes the one item off that only showed that there are more.
@@ -231,5 +264,5 @@ func cut[T any](items []T, skip int64, path, search string) ([]T, pager) {
 }
 
 func (h *handler) uploadPage(c echo.Context) error {
-	return h.render(c, http.StatusOK, "upload.html", layout{Section: "upload"})
+	return h.render(c, http.StatusOK, "upload.html", &layout{Section: "upload"})
 }

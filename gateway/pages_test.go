@@ -29,9 +29,14 @@ func library(ids []string, videos map[string]object) http.HandlerFunc {
 			answer(w, object{"video": v})
 			return
 		}
-		list := []object{}
-		for _, id := range ids {
-			list = append(list, videos[id])
+		list, wanted := []object{}, ids
+		if byID, ok := r.URL.Query()["id"]; ok {
+			wanted = byID
+		}
+		for _, id := range wanted {
+			if v, ok := videos[id]; ok {
+				list = append(list, v)
+			}
 		}
 		answer(w, object{"videos": list})
 	}
@@ -87,7 +92,16 @@ func TestHome(t *testing.T) {
 		"4": {"_id": "4", "name": 7, "owner": object{"x": 1}, "uploadedAt": "yesterday"}, "5": {"name": "no id"}, hostile: named(hostile, "Hostile"),
 	}
 	gateway := start(t, soon, services{
-		"metadata":        library([]string{"1", "2", "3", "4", "5", hostile}, videos),
+		"metadata": library([]string{"1", "2", "3", "4", "5", hostile}, videos),
+		"history": answers(object{"positions": []object{
+			{"videoId": "2", "position": 2, "duration": 100},
+			{"videoId": "gone", "position": 50, "duration": 100},
+			{"videoId": hostile, "position": 94.9, "duration": 100},
+			{"videoId": "3", "position": 95, "duration": 100},
+			{"videoId": "1", "position": 3, "duration": 100},
+			{"videoId": "4", "position": 1},
+			{"videoId": "4", "position": -1, "duration": 2},
+		}}),
 		"recommendations": answers(object{"recommendations": []object{{"videoId": "2"}, {"videoId": "gone"}, {"videoId": "1"}}}),
 	})
 	body := page(t, gateway+"/", 200)
@@ -95,8 +109,12 @@ func TestHome(t *testing.T) {
 	expect(t, "the library", links(t, body, "video-list"), "/video?id=1 "+script, "/video?id=2 서울 mp4",
 		"/video?id=3 Untitled", "/video?id=4 Untitled", "/video?id=a%22%3e%3cb%3e%26id%3d..%2f%20%c3%bc Hostile")
 	expect(t, "recommended", links(t, body, "recommended-list"), "/video?id=2 서울 mp4", "/video?id=1 "+script)
-	if n := strings.Count(body, `<div class="card"><a href="/video?id=`); n != 7 {
-		t.Errorf("%d cards are a div with a link, of 7", n)
+	expect(t, "to continue", links(t, body, "continue-list"), "/video?id=a%22%3e%3cb%3e%26id%3d..%2f%20%c3%bc Hostile", "/video?id=1 "+script)
+	if strings.Count(body, "<progress") != 2 || !strings.Contains(body, `value="94" aria-label="94 % watched"`) {
+		t.Errorf("the bars are wrong:\n%s", body)
+	}
+	if n := strings.Count(body, `<div class="card"><a href="/video?id=`); n != 9 {
+		t.Errorf("%d cards are a div with a link, of 9", n)
 	}
 	if strings.Contains(body, "Not available") {
 		t.Error("something is said to be missing")
@@ -152,7 +170,7 @@ func TestWatch(t *testing.T) {
 		t.Errorf("the title or the owner's forms are missing:\n%s", body)
 	}
 	expect(t, "up next", links(t, body, "next-list"), "/video?id=3 Three", "/video?id=2 Two")
-	if other := page(t, gateway+"/video?id=2", 200); strings.Contains(other, "<form method=\"post\"") || strings.Contains(other, "somebody") {
+	if other := page(t, gateway+"/video?id=2", 200); strings.Contains(other, `action="/video/`) || strings.Contains(other, "somebody") {
 		t.Error("a viewer is shown another owner's forms, or id")
 	}
 	for _, address := range []string{"/video?id=none", "/video?id=", "/video"} {
@@ -183,7 +201,10 @@ func TestHistory(t *testing.T) {
 				t.Errorf("asked for %s of %q", r.URL, chassis.Viewer(r.Header))
 			}
 			answer(w, object{"history": []object{
-				{"videoId": "1", "viewedAt": at}, {"videoId": "2"}, {"videoId": "gone", "viewedAt": at}, {"videoId": "1", "viewedAt": at},
+				{"_id": `a"b`, "videoId": "1", "viewedAt": at, "position": 30, "duration": 60},
+				{"videoId": "2"},
+				{"videoId": "gone", "viewedAt": at},
+				{"videoId": "1", "viewedAt": at},
 			}})
 		},
 	})
@@ -195,8 +216,19 @@ func TestHistory(t *testing.T) {
 	if !strings.Contains(body, `rel="prev" href="/history"`) || strings.Contains(body, `rel="next"`) {
 		t.Errorf("the paging is wrong:\n%s", body)
 	}
-	if n := lookups.Load(); n != 3 {
-		t.Errorf("%d lookups of 3 videos", n)
+	if n := lookups.Load(); n != 1 {
+		t.Errorf("%d lookups", n)
+	}
+	var days []string
+	for _, m := range regexp.MustCompile(`<h2 class="day">(.*?)</h2>`).FindAllStringSubmatch(body, -1) {
+		days = append(days, m[1])
+	}
+	expect(t, "days", days, "6 May 2026", "Without a date", "6 May 2026")
+	if !strings.Contains(body, `value="50" aria-label="50 % watched"`) || strings.Count(body, "<progress") != 1 {
+		t.Error("the bar is missing")
+	}
+	if !strings.Contains(body, `name="id" value="a&#34;b"><input type="hidden" name="back" value="/history?skip=24">`) {
+		t.Errorf("the line cannot be removed:\n%s", body)
 	}
 	page(t, gateway+"/history?skip=-1", 400)
 }
@@ -215,7 +247,10 @@ func TestParts(t *testing.T) {
 	for _, c := range []struct{ without, path, missing, has string }{
 		{"recommendations", "/", "recommendations", `<a href="/video?id=1">`},
 		{"metadata", "/", "the library, recommendations", `id="video-list"`},
-		{"metadata", "/video?id=1", "recommendations, other videos, the title", `<video controls`},
+		{"history", "/", "where you stopped", `<a href="/video?id=1">`},
+		{"history", "/video?id=1", "where you stopped", `<video`},
+		{"history", "/video?id=1&t=9", "", `#t=9"`},
+		{"metadata", "/video?id=1", "recommendations, other videos, the title", `<video`},
 		{"recommendations", "/video?id=1", "recommendations", `<h1 dir="auto">One</h1>`},
 		{"recommendations", "/video?id=none", "recommendations", "404"},
 		{"history", "/history", "your history", "<h1>History</h1>"},
@@ -250,6 +285,137 @@ func TestParts(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestResume(t *testing.T) {
+	position := object{}
+	gateway := start(t, soon, services{
+		"metadata": library(nil, map[string]object{"a&b": named("a&b", "One")}),
+		"history": func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.String() != "/position?video=a%26b" || chassis.Viewer(r.Header) == "" {
+				t.Errorf("asked for %s of %q", r.URL, chassis.Viewer(r.Header))
+			}
+			if len(position) == 0 {
+				w.WriteHeader(http.StatusNotFound)
+			}
+			answer(w, object{"position": position})
+		},
+	})
+	for _, c := range []struct {
+		query              string
+		position, duration any
+		want               string
+	}{
+		{"", nil, nil, `"`},
+		{"", 12.5, 100, `#t=12.5"`},
+		{"", 2.9, 100, `"`},
+		{"", 95, 100, `"`},
+		{"", 5, 0, `"`},
+		{"", "5", 10, `"`},
+		{"&t=90", 12.5, 100, `#t=90"`},
+		{"&t=1m30.5s", 12.5, 100, `#t=90.5"`},
+		{"&t=x", 12.5, 100, `#t=12.5"`},
+		{"&t=-4", 12.5, 100, `#t=12.5"`},
+		{"&t=NaN", 12.5, 100, `#t=12.5"`},
+		{"&t=1e99", 12.5, 100, `#t=12.5"`},
+	} {
+		position = object{"videoId": "a&b", "position": c.position, "duration": c.duration}
+		if c.position == nil {
+			position = object{}
+		}
+		body := page(t, gateway+"/video?id=a%26b"+c.query, 200)
+		if c.position == nil && strings.Contains(body, "where you stopped") {
+			t.Error("a video that was not watched yet is said to miss something")
+		}
+		_, rest, _ := strings.Cut(body, "&amp;view=")
+		if !strings.HasPrefix(rest[36:], c.want+">") {
+			t.Errorf("%s with %v: the address of the video ends in %.20s, want %s", c.query, position, rest[36:], c.want)
+		}
+	}
+}
+
+// full is a system in which every page has all of its parts.
+func full() services {
+	videos, ids := map[string]object{}, []string{}
+	var positions, lines, recommended []object
+	for i := range 24 {
+		id := fmt.Sprintf("%08d-0000-4000-8000-000000000000", i)
+		videos[id] = object{"_id": id, "name": "A title of some length, number " + id[:8], "uploadedAt": "2026-05-06T07:08:09Z"}
+		ids = append(ids, id)
+		positions = append(positions, object{"videoId": id, "position": 50, "duration": 100})
+		recommended = append(recommended, object{"videoId": id})
+		lines = append(lines, object{"_id": id, "videoId": id, "viewedAt": time.Date(2026, 5, 1+i/5, 0, 0, 0, 0, time.UTC), "position": 50, "duration": 100})
+	}
+	return services{
+		"metadata": library(ids, videos), "recommendations": answers(object{"recommendations": recommended}),
+		"history": answers(object{"positions": positions, "history": lines}),
+	}
+}
+
+func TestOutline(t *testing.T) {
+	gateway := start(t, soon, full())
+	heading := regexp.MustCompile(`<h([1-6])`)
+	for _, c := range []struct {
+		path, want string
+		status     int
+	}{
+		{"/", "1222", 200},
+		{"/?q=title", "12", 200},
+		{"/?skip=24", "12", 200},
+		{"/video?id=00000001-0000-4000-8000-000000000000", "12", 200},
+		{"/video?id=none", "12", 404},
+		{"/history", "122222", 200},
+		{"/history/clear", "1", 200},
+		{"/upload", "1", 200},
+		{"/none", "1", 404},
+	} {
+		body, levels := page(t, gateway+c.path, c.status), ""
+		for _, m := range heading.FindAllStringSubmatch(body, -1) {
+			levels += m[1]
+		}
+		if levels != c.want {
+			t.Errorf("%s has headings of the levels %s, want %s", c.path, levels, c.want)
+		}
+		for _, landmark := range []string{"<main ", "<header ", `<nav aria-label="Main">`, "<footer ", `role="search"`, `href="#main"`} {
+			if strings.Count(body, landmark) != 1 {
+				t.Errorf("%s does not have one %s", c.path, landmark)
+			}
+		}
+		if inline := regexp.MustCompile(`<style|\sstyle=|\son[a-z]+="|<script(?:>| [^>]*[^"]>)`).FindString(body); inline != "" {
+			t.Errorf("%s has %q within", c.path, inline)
+		}
+	}
+}
+
+// TestFirstPageIsLight counts all that a browser fetches to show a full home page, in the language that needs more.
+func TestFirstPageIsLight(t *testing.T) {
+	gateway := start(t, soon, full())
+	body := page(t, gateway+"/", 200, "Cookie", "lang=ko")
+	total, fetched := len(body), map[string]bool{"ko.js": true}
+	for _, m := range regexp.MustCompile(`/assets/[0-9a-f]+/([a-z.]+)"`).FindAllStringSubmatch(body, -1) {
+		fetched[m[1]] = true
+	}
+	for grown := true; grown; {
+		grown = false
+		for name := range fetched {
+			content, _ := files.ReadFile("assets/" + name)
+			for _, m := range regexp.MustCompile(`from "\./([a-z]+\.js)"`).FindAllSubmatch(content, -1) {
+				grown = grown || !fetched[string(m[1])]
+				fetched[string(m[1])] = true
+			}
+		}
+	}
+	for name := range fetched {
+		content, err := files.ReadFile("assets/" + name)
+		if err != nil {
+			t.Error(err)
+		}
+		total += len(content)
+	}
+	if total > 60_000 || len(fetched) < 6 {
+		t.Errorf("the home page with %d files weighs %d bytes", len(fetched), total)
+	}
+	t.Logf("%d bytes", total)
 }
 
 func TestErrorPages(t *testing.T) {

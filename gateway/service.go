@@ -7,24 +7,30 @@ import (
 	"net/http/httputil"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/text/language"
 
 	"flixtube/chassis"
 )
 
-// newHandler waits at most limit for each part of a page.
-func newHandler(cfg config, limit time.Duration, log *slog.Logger) http.Handler {
+// newHandler waits at most partLimit for each part of a page.
+func newHandler(cfg config, partLimit time.Duration, log *slog.Logger) http.Handler {
 	transport := chassis.NewTransport()
 	client := &http.Client{Transport: transport}
-	static := newAssets()
+	static, languages := newAssets(), newTexts()
+	var tags []language.Tag
+	for _, x := range languages {
+		tags = append(tags, language.Make(x.lang))
+	}
 	h := &handler{
-		views: newViews(static),
-		inner: neighbours{client, cfg.metadata, cfg.history, cfg.recommendations},
-		limit: limit,
-		log:   log,
+		views:        newViews(static, languages),
+		texts:        languages,
+		languages:    language.NewMatcher(tags),
+		inner:        neighbours{client, cfg.metadata, cfg.history, cfg.recommendations},
+		limit:        partLimit,
+		secureCookie: cfg.secureCookie,
+		log:          log,
 
 		client: client,
 		upload: cfg.upload.JoinPath("upload"),
@@ -32,6 +38,11 @@ func newHandler(cfg config, limit time.Duration, log *slog.Logger) http.Handler 
 			asViewer, dropOurHeaders),
 	}
 	stream := chassis.Proxy(cfg.streams.JoinPath("video"), transport, log, asViewer, dropOurHeaders)
+	// A page that is being left can only POST (sendBeacon).
+	position := chassis.Proxy(cfg.history.JoinPath("position"), transport, log, func(r *httputil.ProxyRequest) {
+		asViewer(r)
+		r.Out.Method = http.MethodPut
+	}, dropOurHeaders)
 
 	var checks []chassis.Check
 	for name, base := range map[string]string{
@@ -45,17 +56,23 @@ func newHandler(cfg config, limit time.Duration, log *slog.Logger) http.Handler 
 	e := chassis.NewEcho(log, checks...)
 	e.HTTPErrorHandler = h.answerError(e.HTTPErrorHandler)
 	e.Use(secureHeaders, sameOrigin())
-	viewer := identify(cfg.secureCookie)
+	viewer, limit := identify(cfg.secureCookie), newLimiter(cfg.rateLimit)
+	request, upload := limit.costs(1), limit.costs(uploadCost)
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", h.home, viewer)
 	e.Match(read, "/video", h.watch, viewer)
-	e.POST("/video/rename", h.rename, viewer)
-	e.POST("/video/remove", h.remove, viewer)
+	e.POST("/video/rename", h.rename, viewer, request)
+	e.POST("/video/remove", h.remove, viewer, request)
 	e.Match(read, "/history", h.history, viewer)
+	e.POST("/history/remove", h.removeViewing, viewer, request)
+	e.Match(read, "/history/clear", h.clearPage, viewer)
+	e.POST("/history/clear", h.clearHistory, viewer, request)
+	e.POST("/language", h.chooseLanguage)
 	e.Match(read, "/upload", h.uploadPage, viewer)
-	e.POST("/upload", h.uploadForm, viewer)
-	e.Match(read, "/api/video", echo.WrapHandler(stream), viewer)
-	e.POST("/api/upload", h.uploadRaw, viewer)
+	e.POST("/upload", h.uploadForm, viewer, upload)
+	e.Match(read, "/api/video", echo.WrapHandler(stream), viewer, request)
+	e.POST("/api/position", echo.WrapHandler(position), viewer, request)
+	e.POST("/api/upload", h.uploadRaw, viewer, upload)
 	e.Match(read, "/assets/:version/:name", static.serve)
 	return e
 }
@@ -115,28 +132,23 @@ func (h *handler) answerError(asJSON echo.HTTPErrorHandler) echo.HTTPErrorHandle
 			asJSON(err, c)
 			return
 		}
-		status, message := http.StatusInternalServerError, "Something went wrong on our side."
+		x := h.textsFor(req)
+		status, message := http.StatusInternalServerError, x.t("Something went wrong on our side.")
 		var own *chassis.Error
 		var routing *echo.HTTPError
 		switch {
 		case errors.As(err, &own):
-			status, message = own.Status, sentence(own.Message)
+			status, message = own.Status, x.message(own.Message)
 		case errors.As(err, &routing) && routing.Code == http.StatusNotFound:
-			status, message = routing.Code, "There is no such page."
+			status, message = routing.Code, x.t("There is no such page.")
 		case errors.As(err, &routing):
-			status, message = routing.Code, sentence(http.StatusText(routing.Code))
+			status, message = routing.Code, x.message(http.StatusText(routing.Code))
 		}
 		if status >= http.StatusInternalServerError && req.Context().Err() == nil {
 			h.log.Error("request failed", "method", req.Method, "path", req.URL.Path, "status", status, "error", err)
 		}
-		if err := h.render(c, status, "error.html", errorPage{Status: status, Message: message}); err != nil {
+		if err := h.render(c, status, "error.html", &errorPage{Status: status, Message: message}); err != nil {
 			asJSON(err, c)
 		}
 	}
-}
-
-// sentence makes one of an error's message.
-func sentence(message string) string {
-	first, size := utf8.DecodeRuneInString(message)
-	return string(unicode.ToUpper(first)) + strings.TrimSuffix(message[size:], ".") + "."
 }

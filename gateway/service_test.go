@@ -30,7 +30,12 @@ type services map[string]http.HandlerFunc
 // start runs the gateway's handler between these neighbours and returns its address.
 func start(t *testing.T, limit time.Duration, running services) string {
 	t.Helper()
-	cfg := config{}
+	return startWith(t, limit, 1000, running)
+}
+
+func startWith(t *testing.T, limit time.Duration, rateLimit int64, running services) string {
+	t.Helper()
+	cfg := config{rateLimit: rateLimit}
 	for name, address := range map[string]**url.URL{
 		"metadata": &cfg.metadata, "history": &cfg.history, "recommendations": &cfg.recommendations,
 		"video-streaming": &cfg.streams, "video-upload": &cfg.upload,
@@ -100,8 +105,8 @@ func TestStartsAndStops(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	_, err := readConfig(chassistest.Env(map[string]string{"HISTORY_URL": "history", "COOKIE_SECURE": "perhaps"}))
-	for _, name := range []string{"PORT", "HISTORY_URL", "COOKIE_SECURE"} {
+	_, err := readConfig(chassistest.Env(map[string]string{"HISTORY_URL": "history", "COOKIE_SECURE": "perhaps", "RATE_LIMIT": "0"}))
+	for _, name := range []string{"PORT", "HISTORY_URL", "COOKIE_SECURE", "RATE_LIMIT"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not name %s: %v", name, err)
 		}
@@ -248,8 +253,8 @@ func TestCookieIsSecureUnderTLS(t *testing.T) {
 
 func TestOtherSitesChangeNothing(t *testing.T) {
 	touched := func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s %s came through", r.Method, r.URL) }
-	gateway := start(t, time.Second, services{"metadata": touched, "video-upload": touched})
-	for _, path := range []string{"/video/rename", "/video/remove", "/upload", "/api/upload"} {
+	gateway := start(t, time.Second, services{"metadata": touched, "history": touched, "video-upload": touched})
+	for _, path := range []string{"/video/rename", "/video/remove", "/upload", "/history/remove", "/history/clear", "/language", "/api/upload", "/api/position"} {
 		for _, header := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://elsewhere.example"}} {
 			res, body := do(t, request(t, "POST", gateway+path, strings.NewReader("id=x"), header...))
 			if res.StatusCode != 403 || strings.HasPrefix(path, "/api/") != strings.HasPrefix(body, `{"error"`) {
@@ -261,7 +266,7 @@ func TestOtherSitesChangeNothing(t *testing.T) {
 
 func TestSecurityHeaders(t *testing.T) {
 	gateway := start(t, time.Second, nil)
-	for _, path := range []string{"/", "/video?id=x", "/history", "/upload", "/none", "/api/none"} {
+	for _, path := range []string{"/", "/video?id=x", "/history", "/history/clear", "/upload", "/none", "/api/none"} {
 		res, _ := do(t, request(t, "GET", gateway+path, nil))
 		csp := res.Header.Get("Content-Security-Policy")
 		if !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") ||
@@ -437,7 +442,7 @@ func TestUploadForm(t *testing.T) {
 	if res, _ := do(t, request(t, "POST", gateway+"/upload", half, "Content-Type", contentType)); res.StatusCode < 400 {
 		t.Errorf("half a form: %s", res.Status)
 	}
-	within(t, "the break of the upload upstream", broken)
+	_ = within(t, "the break of the upload upstream", broken)
 
 	empty, contentType := formWith(t, "")
 	for name, req := range map[string]*http.Request{
@@ -450,10 +455,10 @@ func TestUploadForm(t *testing.T) {
 	}
 }
 
-func TestOwnersForms(t *testing.T) {
+func TestForms(t *testing.T) {
 	var got string
 	status := 200
-	gateway := start(t, time.Second, services{"metadata": func(w http.ResponseWriter, r *http.Request) {
+	service := func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		got = r.Method + " " + r.URL.String() + " " + string(body)
 		if chassis.Viewer(r.Header) == "" {
@@ -461,7 +466,8 @@ func TestOwnersForms(t *testing.T) {
 		}
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, `{"error":"only the owner may do this"}`)
-	}})
+	}
+	gateway := start(t, time.Second, services{"metadata": service, "history": service})
 	jar, _ := cookiejar.New(nil)
 	client := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	post := func(path string, form url.Values) (*http.Response, string) {
@@ -474,10 +480,12 @@ func TestOwnersForms(t *testing.T) {
 		body, _ := io.ReadAll(res.Body)
 		return res, string(body)
 	}
-	form := url.Values{"id": {"a&b"}, "name": {`"새" name`}}
+	form := url.Values{"id": {"a&b"}, "name": {`"새" name`}, "back": {"/history?skip=24"}}
 	for path, want := range map[string]struct{ request, location string }{
-		"/video/rename": {`PATCH /video?id=a%26b {"name":"\"새\" name"}`, "/video?id=a%26b"},
-		"/video/remove": {"DELETE /video?id=a%26b ", "/"},
+		"/video/rename":   {`PATCH /video?id=a%26b {"name":"\"새\" name"}`, "/video?id=a%26b"},
+		"/video/remove":   {"DELETE /video?id=a%26b ", "/"},
+		"/history/remove": {"DELETE /viewed?id=a%26b ", "/history?skip=24"},
+		"/history/clear":  {"DELETE /history ", "/history"},
 	} {
 		status = 200
 		res, body := post(path, form)
@@ -495,5 +503,23 @@ func TestOwnersForms(t *testing.T) {
 	}
 	if res, _ := post("/video/rename", url.Values{"name": {strings.Repeat("x", maxForm+1)}}); res.StatusCode != 400 {
 		t.Errorf("a form that is too long: %s", res.Status)
+	}
+}
+
+func TestPosition(t *testing.T) {
+	var got string
+	gateway := start(t, time.Second, services{"history": func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = r.Method + " " + r.URL.String() + " " + chassis.Viewer(r.Header) + " " + string(body)
+		w.WriteHeader(http.StatusNoContent)
+	}})
+	viewer := strings.Repeat("v", 32)
+	req := request(t, "POST", gateway+"/api/position?video=a%26b", strings.NewReader(`{"position":1,"duration":2}`),
+		"Cookie", "viewer="+viewer, "Content-Type", "application/json", "Origin", gateway)
+	if res, body := do(t, req); res.StatusCode != 204 || got != "PUT /position?video=a%26b "+viewer+` {"position":1,"duration":2}` {
+		t.Errorf("%s %s; history got %s", res.Status, body, got)
+	}
+	if res, _ := do(t, request(t, "GET", gateway+"/api/position?video=x", nil)); res.StatusCode != 405 {
+		t.Errorf("GET: %s", res.Status)
 	}
 }

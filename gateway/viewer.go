@@ -11,7 +11,10 @@ import (
 	"flixtube/chassis"
 )
 
-const viewerCookie = "viewer"
+const (
+	viewerCookie = "viewer"
+	cookieAge    = 400 * 24 * 3600 // seconds; no browser keeps a cookie longer
+)
 
 var issuedID = regexp.MustCompile(`^[A-Za-z0-9_-]{32}$`)
 
@@ -22,22 +25,27 @@ func newViewerID() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
+// viewerOf returns the viewer of the cookie, or "".
+func viewerOf(req *http.Request) string {
+	for _, cookie := range req.CookiesNamed(viewerCookie) {
+		if issuedID.MatchString(cookie.Value) {
+			return cookie.Value
+		}
+	}
+	return ""
+}
+
 // identify puts the viewer of the cookie into X-Viewer-Id, over whatever the browser sent there. A browser
-// without a usable cookie gets a new one, for 400 days, the longest that browsers keep any.
+// without a usable cookie gets a new one.
 func identify(secure bool) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			req, id := c.Request(), ""
-			for _, cookie := range req.CookiesNamed(viewerCookie) {
-				if issuedID.MatchString(cookie.Value) {
-					id = cookie.Value
-					break
-				}
-			}
+			req := c.Request()
+			id := viewerOf(req)
 			if id == "" {
 				id = newViewerID()
 				c.SetCookie(&http.Cookie{
-					Name: viewerCookie, Value: id, Path: "/", MaxAge: 400 * 24 * 3600,
+					Name: viewerCookie, Value: id, Path: "/", MaxAge: cookieAge,
 					HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure || req.TLS != nil,
 				})
 			}

@@ -13,37 +13,50 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// views are the pages' templates by file name, each within the layout.
-type views map[string]*template.Template
+// views are the pages' templates by language and file name, each within the layout.
+type views map[string]map[string]*template.Template
 
-func newViews(static assets) views {
-	common := template.Must(template.New("").Funcs(template.FuncMap{
-		"asset": static.url, "title": title, "initial": initial, "hue": hue, "utc": utc, "rfc3339": rfc3339,
-	}).ParseFS(files, "pages/layout.html", "pages/parts.html"))
+func newViews(static assets, languages []texts) views {
 	all := views{}
-	for _, name := range []string{"home.html", "watch.html", "history.html", "upload.html", "error.html"} {
-		all[name] = template.Must(template.Must(common.Clone()).ParseFS(files, path.Join("pages", name)))
+	for _, x := range languages {
+		common := template.Must(template.New("").Funcs(template.FuncMap{
+			"asset": static.url, "initial": initial, "hue": hue, "rfc3339": rfc3339,
+			"t": x.t, "list": x.list, "title": x.title, "utc": x.utc, "day": x.day,
+		}).ParseFS(files, "pages/layout.html", "pages/parts.html"))
+		all[x.lang] = map[string]*template.Template{}
+		for _, name := range []string{"home.html", "watch.html", "history.html", "clear.html", "upload.html", "error.html"} {
+			all[x.lang][name] = template.Must(template.Must(common.Clone()).ParseFS(files, path.Join("pages", name)))
+		}
 	}
 	return all
 }
 
+// layout is what every page tells its frame. Lang and Here, the page's own address, render fills in.
+type layout struct {
+	Section    string   // of the navigation
+	Query      string   // in the search field
+	Missing    []string // parts that did not come
+	Lang, Here string
+}
+
+func (l *layout) frame() *layout { return l }
+
 // render answers with a whole page, or, if the template fails, not at all.
-func (v views) render(c echo.Context, status int, name string, data any) error {
+func (h *handler) render(c echo.Context, status int, name string, data interface{ frame() *layout }) error {
+	frame := data.frame()
+	frame.Lang, frame.Here = h.textsFor(c.Request()).lang, "/"
+	if c.Request().Method == echo.GET {
+		frame.Here = local(c.Request().URL.RequestURI())
+	}
 	var page bytes.Buffer
-	if err := v[name].ExecuteTemplate(&page, "layout", data); err != nil {
+	if err := h.views[frame.Lang][name].ExecuteTemplate(&page, "layout", data); err != nil {
 		return fmt.Errorf("render %s: %w", name, err)
 	}
 	header := c.Response().Header()
 	header.Set("Cache-Control", "no-store") // a page belongs to one viewer and one moment
+	header.Set("Content-Language", frame.Lang)
 	header.Set("Content-Length", strconv.Itoa(page.Len()))
 	return c.HTMLBlob(status, page.Bytes())
-}
-
-func title(v video) string {
-	if v.Name == "" {
-		return "Untitled"
-	}
-	return v.Name
 }
 
 // initial is the sign on the card of a video without a picture.
@@ -63,5 +76,4 @@ func hue(v video) uint32 {
 	return sum.Sum32() % 12
 }
 
-func utc(t time.Time) string     { return t.UTC().Format("2 January 2006, 15:04 UTC") }
 func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,7 +1,16 @@
 // History remembers who watched what, and when.
 //
 //	POST /viewed               takes one viewed message directly (204)
-//	GET  /history?skip=&limit= newest first: of the viewer in X-Viewer-Id, or of everyone without one
+//	GET  /history?skip=&limit= newest first: of the viewer in X-Viewer-Id, or of everyone without one. A viewer's
+//	                           own views have the position and duration of the video, in seconds, if known
+//
+// and for the viewer in X-Viewer-Id alone:
+//
+//	DELETE /history                 clears it
+//	DELETE /viewed?id=              removes one view, and the position in its video
+//	PUT    /position?video=         {"position":…,"duration":…}, in seconds: where the viewer is now (204)
+//	GET    /position?video=         {"position":{…}}, or 404
+//	GET    /positions?skip=&limit=  {"positions":[…]}, the last saved first
 //
 // It listens to the queue history.viewed (the exchange viewed), to the single-recipient queue viewed, and
 // to history.video-removed (the exchange video-removed).
@@ -37,11 +46,11 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	}
 	defer broker.Close()
 
-	views := newStore(db)
+	s := newStore(db)
 	return chassis.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(views, log, database.Check(db), messaging.Check(broker)),
+		Handler:    newHandler(s, s, log, database.Check(db), messaging.Check(broker)),
 		Log:        log,
-		Background: messaging.Consumers(broker, log, subscriptions(views)...),
+		Background: messaging.Consumers(broker, log, subscriptions(s)...),
 	}.Run(ctx)
 }

@@ -82,7 +82,7 @@ func subscriptions(s *store) []messaging.Subscription {
 		{Queue: messaging.Queue{Name: "viewed"}, Handler: record, Ready: s.ready},
 		{
 			Queue:   messaging.Queue{Name: "history.video-removed", Exchange: "video-removed"},
-			Handler: messaging.Decoded(decodeVideoRemoved, s.facts.Forget), Ready: s.ready,
+			Handler: messaging.Decoded(decodeVideoRemoved, s.forget), Ready: s.ready,
 		},
 	}
 }

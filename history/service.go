@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -13,36 +16,51 @@ import (
 	"flixtube/chassis/messaging"
 )
 
-// viewStore is what the routes need of the store.
+// viewStore and positionStore are what the routes need of the store.
 type viewStore interface {
 	record(ctx context.Context, views []viewed) error
 	list(ctx context.Context, viewer string, skip, limit int64) ([]view, error)
+	hide(ctx context.Context, viewer, id string) error
+	clear(ctx context.Context, viewer string, now time.Time) error
 }
 
-func newHandler(views viewStore, log *slog.Logger, checks ...chassis.Check) http.Handler {
-	h := handler{views}
+type positionStore interface {
+	savePosition(ctx context.Context, p position) error
+	position(ctx context.Context, viewer, video string) (position, bool, error)
+	listPositions(ctx context.Context, viewer string, skip, limit int64) ([]position, error)
+}
+
+func newHandler(views viewStore, positions positionStore, log *slog.Logger, checks ...chassis.Check) http.Handler {
+	h := handler{views, positions}
 	e := chassis.NewEcho(log, checks...)
 	e.POST("/viewed", h.postViewed)
 	e.GET("/history", h.getHistory)
+	e.DELETE("/history", h.clearHistory)
+	e.DELETE("/viewed", h.deleteViewed)
+	e.PUT("/position", h.putPosition)
+	e.GET("/position", h.getPosition)
+	e.GET("/positions", h.getPositions)
 	e.GET("/metrics", chassis.Metrics())
 	return e
 }
 
-type handler struct{ views viewStore }
+type handler struct {
+	views     viewStore
+	positions positionStore
+}
 
-// maxMessage bounds a viewed message that comes by HTTP, in bytes.
-const maxMessage = 64 << 10
+const (
+	maxMessage  = 64 << 10 // bytes of a viewed message that comes by HTTP
+	maxPosition = 1 << 10  // bytes of a position
+	maxDuration = 1e7      // seconds, some four months
+)
 
 // postViewed answers 204 once the view is stored: to the sender that is what the broker's confirm is to the
 // others.
 func (h handler) postViewed(c echo.Context) error {
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxMessage))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return chassis.Errorf(http.StatusRequestEntityTooLarge, "the message is too large")
-	}
+	body, err := readBody(c, maxMessage)
 	if err != nil {
-		return chassis.Errorf(http.StatusBadRequest, "the message cannot be read").Because(err)
+		return err
 	}
 	v, err := decodeViewed(messaging.Message{Body: body})
 	if err != nil {
@@ -52,6 +70,18 @@ func (h handler) postViewed(c echo.Context) error {
 		return chassis.Errorf(http.StatusServiceUnavailable, "the view is not stored, send it again").Because(err)
 	}
 	return c.NoContent(http.StatusNoContent)
+}
+
+func readBody(c echo.Context, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, limit))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, chassis.Errorf(http.StatusRequestEntityTooLarge, "the message is too large")
+	}
+	if err != nil {
+		return nil, chassis.Errorf(http.StatusBadRequest, "the message cannot be read").Because(err)
+	}
+	return body, nil
 }
 
 func (h handler) getHistory(c echo.Context) error {
@@ -69,4 +99,110 @@ func (h handler) getHistory(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]any{"history": views})
+}
+
+func (h handler) clearHistory(c echo.Context) error {
+	viewer, err := viewerOf(c)
+	if err != nil {
+		return err
+	}
+	if err := h.views.clear(c.Request().Context(), viewer, time.Now().UTC()); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (h handler) deleteViewed(c echo.Context) error {
+	viewer, err := viewerOf(c)
+	if err != nil {
+		return err
+	}
+	id, err := idParam(c, "id")
+	if err != nil {
+		return err
+	}
+	if err := h.views.hide(c.Request().Context(), viewer, id); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (h handler) putPosition(c echo.Context) error {
+	viewer, err := viewerOf(c)
+	if err != nil {
+		return err
+	}
+	video, err := idParam(c, "video")
+	if err != nil {
+		return err
+	}
+	body, err := readBody(c, maxPosition)
+	if err != nil {
+		return err
+	}
+	var at struct{ Position, Duration float64 }
+	if err := json.Unmarshal(body, &at); err != nil {
+		return chassis.Errorf(http.StatusBadRequest, `the body must be JSON: {"position":…,"duration":…}`).Because(err)
+	}
+	if at.Position < 0 || at.Duration <= 0 || at.Duration > maxDuration || at.Position > at.Duration+1 {
+		return chassis.Errorf(http.StatusBadRequest, "position must be within the duration, both in seconds")
+	}
+	err = h.positions.savePosition(c.Request().Context(), position{
+		VideoID: video, Viewer: viewer, Position: at.Position, Duration: at.Duration, SavedAt: time.Now().UTC(),
+	})
+	if err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (h handler) getPosition(c echo.Context) error {
+	viewer, err := viewerOf(c)
+	if err != nil {
+		return err
+	}
+	video, err := idParam(c, "video")
+	if err != nil {
+		return err
+	}
+	p, ok, err := h.positions.position(c.Request().Context(), viewer, video)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return chassis.Errorf(http.StatusNotFound, "there is no position in this video")
+	}
+	return c.JSON(http.StatusOK, map[string]any{"position": p})
+}
+
+func (h handler) getPositions(c echo.Context) error {
+	viewer, err := viewerOf(c)
+	if err != nil {
+		return err
+	}
+	skip, limit, err := chassis.Page(c.QueryParams(), 100)
+	if err != nil {
+		return err
+	}
+	positions, err := h.positions.listPositions(c.Request().Context(), viewer, skip, limit)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]any{"positions": positions})
+}
+
+func viewerOf(c echo.Context) (string, error) {
+	viewer := chassis.Viewer(c.Request().Header)
+	if viewer == "" {
+		return "", chassis.Errorf(http.StatusUnauthorized, "the request names no viewer")
+	}
+	return viewer, nil
+}
+
+func idParam(c echo.Context, name string) (string, error) {
+	id := c.QueryParam(name)
+	if id == "" || len(id) > maxID || !utf8.ValidString(id) {
+		return "", chassis.Errorf(http.StatusBadRequest, "%s must be an id", name)
+	}
+	return id, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"flixtube/chassis"
 )
@@ -24,7 +25,8 @@ func request(h http.Handler, method, target, body, viewer string) *httptest.Resp
 }
 
 func TestViewedThenHistory(t *testing.T) {
-	h := newHandler(newTestStore(t), slog.New(slog.DiscardHandler))
+	s := newTestStore(t)
+	h := newHandler(s, s, slog.New(slog.DiscardHandler))
 	for _, body := range []string{
 		`{"id":"1","viewedAt":"2026-01-02T03:04:05Z","viewer":{"id":"ann"},"video":{"id":"x"}}`,
 		`{"id":"2","viewedAt":"2026-01-02T03:04:06Z","viewer":{"id":"bob"},"video":{"id":"y"}}`,
@@ -52,7 +54,7 @@ func TestViewedThenHistory(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
-	h := newHandler(&fakeStore{}, slog.New(slog.DiscardHandler))
+	h := newHandler(&fakeStore{}, &fakeStore{}, slog.New(slog.DiscardHandler))
 	for _, test := range []struct {
 		method, target, body string
 		want                 int
@@ -79,17 +81,100 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestDatabaseDown(t *testing.T) {
-	h := newHandler(&fakeStore{errors.New("dial tcp 10.0.0.7: secret")}, slog.New(slog.DiscardHandler))
+	down := &fakeStore{errors.New("dial tcp 10.0.0.7: secret")}
+	h := newHandler(down, down, slog.New(slog.DiscardHandler))
 	for _, test := range []struct {
 		method, target string
 		want           int
 	}{
 		{"POST", "/viewed", 503},
 		{"GET", "/history", 500},
+		{"DELETE", "/history", 500},
+		{"DELETE", "/viewed?id=x", 500},
+		{"PUT", "/position?video=x", 500},
+		{"GET", "/position?video=x", 500},
+		{"GET", "/positions", 500},
 	} {
-		res := request(h, test.method, test.target, `{"video":{"id":"x"}}`, "")
+		res := request(h, test.method, test.target, `{"video":{"id":"x"},"position":1,"duration":2}`, "ann")
 		if res.Code != test.want || message(res) == "" || strings.Contains(res.Body.String(), "secret") {
 			t.Errorf("%s %s: %d %s, want %d without internals", test.method, test.target, res.Code, res.Body, test.want)
+		}
+	}
+}
+
+func TestOneViewersOwn(t *testing.T) {
+	s := newTestStore(t)
+	h := newHandler(s, s, slog.New(slog.DiscardHandler))
+	const x = `{"id":"1","viewedAt":"2026-01-02T03:04:05Z","viewer":{"id":"ann"},"video":{"id":"x"}}`
+	const y = `{"id":"2","viewedAt":"2026-01-02T03:04:06Z","viewer":{"id":"ann"},"video":{"id":"y"}}`
+	for _, step := range []struct {
+		method, target, viewer, body string
+		status                       int
+		want                         string // part of the answer
+	}{
+		{"PUT", "/position?video=x", "ann", `{"position":90.5,"duration":100}`, 204, ""},
+		{"GET", "/position?video=x", "ann", "", 200, `{"position":{"videoId":"x","position":90.5,"duration":100,"savedAt":"`},
+		{"GET", "/position?video=x", "bob", "", 404, "no position"},
+		{"PUT", "/position?video=x", "ann", `{"position":12,"duration":100,"more":[]}`, 204, ""},
+		{"PUT", "/position?video=y", "ann", `{"position":1,"duration":2}`, 204, ""},
+		{"GET", "/positions", "ann", "", 200, `{"positions":[{"videoId":"y","position":1,`},
+		{"GET", "/positions?skip=1", "ann", "", 200, `{"positions":[{"videoId":"x","position":12,`},
+		{"GET", "/positions?limit=0", "ann", "", 200, `{"positions":[]}`},
+		{"GET", "/positions", "bob", "", 200, `{"positions":[]}`},
+		{"POST", "/viewed", "", x, 204, ""},
+		{"POST", "/viewed", "", y, 204, ""},
+		{"GET", "/history?limit=1&skip=1", "ann", "", 200, `"viewer":"ann","position":12,"duration":100}]}`},
+		{"DELETE", "/viewed?id=1", "bob", "", 404, "no such view"},
+		{"DELETE", "/viewed?id=none", "ann", "", 404, "no such view"},
+		{"DELETE", "/viewed?id=1", "ann", "", 204, ""},
+		{"DELETE", "/viewed?id=1", "ann", "", 204, ""},
+		{"POST", "/viewed", "", x, 204, ""}, // a late duplicate
+		{"GET", "/history", "ann", "", 200, `{"history":[{"_id":"2","videoId":"y","viewedAt":"2026-01-02T03:04:06Z","viewer":"ann","position":1,"duration":2}]}`},
+		{"GET", "/positions", "ann", "", 200, `{"positions":[{"videoId":"y"`},
+		{"DELETE", "/history", "bob", "", 204, ""},
+		{"GET", "/history", "ann", "", 200, `[{"_id":"2"`},
+		{"DELETE", "/history", "ann", "", 204, ""},
+		{"POST", "/viewed", "", y, 204, ""},
+		{"GET", "/history", "ann", "", 200, `{"history":[]}`},
+		{"GET", "/history", "", "", 200, `{"history":[]}`},
+		{"GET", "/positions", "ann", "", 200, `{"positions":[]}`},
+	} {
+		res := request(h, step.method, step.target, step.body, step.viewer)
+		if res.Code != step.status || !strings.Contains(res.Body.String(), step.want) {
+			t.Fatalf("%s %s %s as %q: %d %s\nwant %d %s", step.method, step.target, step.body, step.viewer, res.Code, res.Body, step.status, step.want)
+		}
+	}
+}
+
+func TestBadRequestsOfAViewer(t *testing.T) {
+	h := newHandler(&fakeStore{}, &fakeStore{}, slog.New(slog.DiscardHandler))
+	const good = `{"position":1,"duration":2}`
+	for _, test := range []struct {
+		method, target, viewer, body string
+		want                         int
+	}{
+		{"PUT", "/position?video=x", "", good, 401},
+		{"PUT", "/position?video=x", "a b", good, 401},
+		{"PUT", "/position", "ann", good, 400},
+		{"PUT", "/position?video=%ff", "ann", good, 400},
+		{"PUT", "/position?video=" + strings.Repeat("x", maxID+1), "ann", good, 400},
+		{"PUT", "/position?video=x", "ann", ``, 400},
+		{"PUT", "/position?video=x", "ann", `{"position":"1","duration":2}`, 400},
+		{"PUT", "/position?video=x", "ann", `{"position":-1,"duration":2}`, 400},
+		{"PUT", "/position?video=x", "ann", `{"position":9,"duration":2}`, 400},
+		{"PUT", "/position?video=x", "ann", `{"position":0}`, 400},
+		{"PUT", "/position?video=x", "ann", `{"position":1,"duration":1e300}`, 400},
+		{"PUT", "/position?video=x", "ann", good + strings.Repeat(" ", maxPosition), 413},
+		{"GET", "/position?video=x", "", "", 401},
+		{"GET", "/position", "ann", "", 400},
+		{"GET", "/positions", "", "", 401},
+		{"GET", "/positions?limit=x", "ann", "", 400},
+		{"DELETE", "/history", "", "", 401},
+		{"DELETE", "/viewed?id=x", "", "", 401},
+		{"DELETE", "/viewed", "ann", "", 400},
+	} {
+		if res := request(h, test.method, test.target, test.body, test.viewer); res.Code != test.want || message(res) == "" {
+			t.Errorf("%s %s %.40s as %q: %d %s, want %d", test.method, test.target, test.body, test.viewer, res.Code, res.Body, test.want)
 		}
 	}
 }
@@ -106,3 +191,17 @@ type fakeStore struct{ err error }
 func (f *fakeStore) record(context.Context, []viewed) error { return f.err }
 
 func (f *fakeStore) list(context.Context, string, int64, int64) ([]view, error) { return nil, f.err }
+
+func (f *fakeStore) hide(context.Context, string, string) error { return f.err }
+
+func (f *fakeStore) clear(context.Context, string, time.Time) error { return f.err }
+
+func (f *fakeStore) savePosition(context.Context, position) error { return f.err }
+
+func (f *fakeStore) position(context.Context, string, string) (position, bool, error) {
+	return position{}, false, f.err
+}
+
+func (f *fakeStore) listPositions(context.Context, string, int64, int64) ([]position, error) {
+	return nil, f.err
+}

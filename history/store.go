@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"flixtube/chassis"
 	"flixtube/chassis/database"
 )
 
@@ -18,25 +21,54 @@ type view struct {
 	VideoID  string    `bson:"videoId" json:"videoId"`
 	ViewedAt time.Time `bson:"viewedAt" json:"viewedAt"`
 	Viewer   string    `bson:"viewer" json:"viewer"`
+
+	// How far the viewer came, in seconds, is joined from the positions when somebody's own views are listed.
+	Position float64 `bson:"-" json:"position,omitempty"`
+	Duration float64 `bson:"-" json:"duration,omitempty"`
 }
+
+// hidden is what stays of a view that its viewer has removed: its id, so that a message that comes late, or
+// again, does not bring it back.
+type hidden struct {
+	ID     string `bson:"_id"`
+	Viewer string `bson:"viewer"`
+	Hidden bool   `bson:"hidden"`
+}
+
+// notHidden is written so that it finds documents without the field.
+var notHidden = bson.E{Key: "hidden", Value: bson.D{{Key: "$ne", Value: true}}}
+
+var errNoView = chassis.Errorf(http.StatusNotFound, "there is no such view")
 
 func newView(v viewed) view {
 	return view{ID: v.ID, VideoID: v.Video.ID, ViewedAt: v.ViewedAt, Viewer: v.Viewer.ID}
 }
 
-// store keeps views under the id of their message.
+// store keeps views under the id of their message, one position for each viewer and video, and when a viewer
+// last cleared the history.
 type store struct {
-	views *mongo.Collection
-	facts database.Facts
+	views, cleared   *mongo.Collection
+	facts, positions database.Facts
 }
 
 func newStore(db database.Database) *store {
-	views := db.Collection("history")
-	return &store{views, database.Facts{Documents: views, Removed: db.Collection("removed"), Subject: "videoId"}}
+	views, removed := db.Collection("history"), db.Collection("removed")
+	return &store{
+		views: views, cleared: db.Collection("cleared"),
+		facts:     database.Facts{Documents: views, Removed: removed, Subject: "videoId"},
+		positions: database.Facts{Documents: db.Collection("positions"), Removed: removed, Subject: "videoId"},
+	}
 }
 
 // ready makes the indexes, which also shows that the database answers.
 func (s *store) ready(ctx context.Context) error {
+	err := database.Indexes(ctx, s.positions.Documents,
+		bson.D{{Key: "viewer", Value: 1}, {Key: "savedAt", Value: -1}, {Key: "_id", Value: 1}},
+		bson.D{{Key: "videoId", Value: 1}},
+	)
+	if err != nil {
+		return err
+	}
 	return database.Indexes(ctx, s.views,
 		bson.D{{Key: "viewedAt", Value: -1}, {Key: "_id", Value: 1}},
 		bson.D{{Key: "viewer", Value: 1}, {Key: "viewedAt", Value: -1}, {Key: "_id", Value: 1}},
@@ -57,13 +89,20 @@ func (s *store) record(ctx context.Context, views []viewed) error {
 
 // list returns views, newest first: those of one viewer, or everybody's if viewer is empty.
 func (s *store) list(ctx context.Context, viewer string, skip, limit int64) ([]view, error) {
-	filter := bson.D{}
-	if viewer != "" {
-		filter = bson.D{{Key: "viewer", Value: viewer}}
-	}
 	views := []view{}
 	if limit == 0 {
 		return views, nil // to MongoDB a limit of 0 is no limit
+	}
+	filter := bson.D{notHidden}
+	if viewer != "" {
+		after, err := s.clearedAt(ctx, viewer)
+		if err != nil {
+			return nil, err
+		}
+		filter = bson.D{{Key: "viewer", Value: viewer}, notHidden}
+		if !after.IsZero() {
+			filter = append(filter, bson.E{Key: "viewedAt", Value: bson.D{{Key: "$gt", Value: after}}})
+		}
 	}
 	found, err := s.views.Find(ctx, filter, options.Find().SetSkip(skip).SetLimit(limit).
 		SetSort(bson.D{{Key: "viewedAt", Value: -1}, {Key: "_id", Value: 1}}))
@@ -73,5 +112,75 @@ func (s *store) list(ctx context.Context, viewer string, skip, limit int64) ([]v
 	if err != nil {
 		return nil, fmt.Errorf("list views: %w", err)
 	}
-	return views, nil
+	if viewer != "" {
+		err = s.addPositions(ctx, viewer, views)
+	}
+	return views, err
+}
+
+// forget drops all that is known about removed videos.
+func (s *store) forget(ctx context.Context, videos []string) error {
+	if err := s.facts.Forget(ctx, videos); err != nil {
+		return err
+	}
+	return s.positions.Forget(ctx, videos)
+}
+
+// hide removes one view from its viewer's history, and the position in its video. Hiding what is hidden is not
+// an error.
+func (s *store) hide(ctx context.Context, viewer, id string) error {
+	var v struct {
+		VideoID string `bson:"videoId"`
+		Viewer  string `bson:"viewer"`
+		Hidden  bool   `bson:"hidden"`
+	}
+	err := s.views.FindOne(ctx, byID(id)).Decode(&v)
+	if errors.Is(err, mongo.ErrNoDocuments) || err == nil && v.Viewer != viewer {
+		return errNoView
+	}
+	if err == nil && v.Hidden {
+		return nil
+	}
+	if err == nil {
+		_, err = s.views.ReplaceOne(ctx, byID(id), hidden{id, viewer, true})
+	}
+	if err == nil {
+		_, err = s.positions.Documents.DeleteOne(ctx, byID(positionID(viewer, v.VideoID)))
+	}
+	if err != nil {
+		return fmt.Errorf("hide a view: %w", err)
+	}
+	return nil
+}
+
+// clear removes all views and positions of a viewer. The note comes first: it also covers views from before
+// that are still on their way.
+func (s *store) clear(ctx context.Context, viewer string, now time.Time) error {
+	_, err := s.cleared.ReplaceOne(ctx, byID(viewer), bson.D{{Key: "at", Value: now}}, options.Replace().SetUpsert(true))
+	err = database.IgnoreDuplicates(err) // of two at the same moment either will do
+	if err == nil {
+		_, err = s.views.UpdateMany(ctx, bson.D{{Key: "viewer", Value: viewer}, notHidden}, bson.D{
+			{Key: "$set", Value: bson.D{{Key: "hidden", Value: true}}},
+			{Key: "$unset", Value: bson.D{{Key: "videoId", Value: ""}, {Key: "viewedAt", Value: ""}}},
+		})
+	}
+	if err == nil {
+		_, err = s.positions.Documents.DeleteMany(ctx, bson.D{{Key: "viewer", Value: viewer}})
+	}
+	if err != nil {
+		return fmt.Errorf("clear a history: %w", err)
+	}
+	return nil
+}
+
+// clearedAt is zero if the viewer never cleared the history.
+func (s *store) clearedAt(ctx context.Context, viewer string) (time.Time, error) {
+	var note struct {
+		At time.Time `bson:"at"`
+	}
+	err := s.cleared.FindOne(ctx, byID(viewer)).Decode(&note)
+	if err != nil && !errors.Is(err, mongo.ErrNoDocuments) {
+		return time.Time{}, fmt.Errorf("look up when the history was cleared: %w", err)
+	}
+	return note.At, nil
 }

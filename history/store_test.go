@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"golang.org/x/sync/errgroup"
 
 	"flixtube/chassis"
@@ -96,10 +99,10 @@ func TestForget(t *testing.T) {
 		want string
 	}{
 		{"views", func() error { return s.record(t.Context(), []viewed{before, kept}) }, "kept before"},
-		{"removal", func() error { return s.facts.Forget(t.Context(), []string{"x"}) }, "kept"},
+		{"removal", func() error { return s.forget(t.Context(), []string{"x"}) }, "kept"},
 		{"view of a removed video", func() error { return s.record(t.Context(), []viewed{after}) }, "kept"},
 		{"the same view again", func() error { return s.record(t.Context(), []viewed{before, kept}) }, "kept"},
-		{"the same removal again", func() error { return s.facts.Forget(t.Context(), []string{"x", "x"}) }, "kept"},
+		{"the same removal again", func() error { return s.forget(t.Context(), []string{"x", "x"}) }, "kept"},
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {
@@ -119,7 +122,7 @@ func TestRecordAndForgetAtTheSameTime(t *testing.T) {
 		video := "video-" + string(rune('a'+i))
 		var group errgroup.Group
 		group.Go(func() error { return s.record(t.Context(), []viewed{viewing(video, "ann", video, i)}) })
-		group.Go(func() error { return s.facts.Forget(t.Context(), []string{video}) })
+		group.Go(func() error { return s.forget(t.Context(), []string{video}) })
 		if err := group.Wait(); err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +145,7 @@ func TestRecordTakesStrangeIDs(t *testing.T) {
 			t.Errorf("history of %q: %v", id, got)
 		}
 	}
-	if err := s.facts.Forget(t.Context(), strange); err != nil {
+	if err := s.forget(t.Context(), strange); err != nil {
 		t.Fatal(err)
 	}
 	if got := mustList(t, s, ""); len(got) > 0 {
@@ -185,5 +188,98 @@ func TestListPages(t *testing.T) {
 		if err != nil || got == nil || ids(got) != test.want {
 			t.Errorf("list(%q, %d, %d): got %q, %v; want %q", test.viewer, test.skip, test.limit, ids(got), err, test.want)
 		}
+	}
+}
+
+func at(viewer, video string, seconds float64) position {
+	return position{VideoID: video, Viewer: viewer, Position: seconds, Duration: 100, SavedAt: time.Now().UTC()}
+}
+
+func savedPositions(t *testing.T, s *store, viewer string) string {
+	t.Helper()
+	found, err := s.listPositions(t.Context(), viewer, 0, chassis.MaxPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, p := range found {
+		all = append(all, fmt.Sprintf("%s=%v", p.VideoID, p.Position))
+	}
+	return strings.Join(all, " ")
+}
+
+// TestPositionsAtTheSameTime saves one position many times at once, while others of the viewer come in too.
+func TestPositionsAtTheSameTime(t *testing.T) {
+	s := newTestStore(t)
+	var group errgroup.Group
+	for i := range 16 {
+		group.Go(func() error { return s.savePosition(t.Context(), at("ann", "x", float64(i))) })
+		group.Go(func() error { return s.savePosition(t.Context(), at("ann", "v"+strconv.Itoa(i), 7)) })
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Fields(savedPositions(t, s, "ann")); len(got) != 17 {
+		t.Errorf("16 videos and one more have the positions %v", got)
+	}
+	if err := s.savePosition(t.Context(), at("ann", "x", 42)); err != nil {
+		t.Fatal(err)
+	}
+	if p, ok, err := s.position(t.Context(), "ann", "x"); p.Position != 42 || !ok || err != nil {
+		t.Errorf("the last one is %v, %v, %v", p, ok, err)
+	}
+}
+
+func TestPositionsOfRemovedVideos(t *testing.T) {
+	s := newTestStore(t)
+	for i := range 20 {
+		video := "video-" + strconv.Itoa(i)
+		var group errgroup.Group
+		group.Go(func() error { return s.savePosition(t.Context(), at("ann", video, 1)) })
+		group.Go(func() error { return s.forget(t.Context(), []string{video}) })
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.savePosition(t.Context(), at("ann", "video-1", 2)); err != nil {
+		t.Fatal(err)
+	}
+	if got := savedPositions(t, s, "ann"); got != "" {
+		t.Errorf("positions of removed videos stay: %s", got)
+	}
+}
+
+// TestClearedStaysCleared sends views after the history was cleared: again, late, and new ones.
+func TestClearedStaysCleared(t *testing.T) {
+	s := newTestStore(t)
+	seen, late, next := viewing("seen", "ann", "x", 1), viewing("late", "ann", "y", 2), viewing("next", "ann", "x", 4)
+	other, ahead := viewing("other", "bob", "x", 1), viewing("ahead", "ann", "z", 5) // of a clock that is ahead
+	if err := s.record(t.Context(), []viewed{seen, other, ahead}); err != nil {
+		t.Fatal(err)
+	}
+	for _, video := range []string{"x", "y", "w"} {
+		if err := s.savePosition(t.Context(), at("ann", video, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := s.clear(t.Context(), "ann", seen.ViewedAt.Add(2*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.record(t.Context(), []viewed{seen, late, next, ahead}); err != nil {
+		t.Fatal(err)
+	}
+	if got := ids(mustList(t, s, "ann")); got != "next" {
+		t.Errorf("got %q, want next alone", got)
+	}
+	if got := ids(mustList(t, s, "bob")); got != "other" {
+		t.Errorf("another viewer's history is %q", got)
+	}
+	if got := savedPositions(t, s, "ann"); got != "" {
+		t.Errorf("positions stay: %s", got)
+	}
+	if n, err := s.views.CountDocuments(t.Context(), bson.D{{Key: "videoId", Value: "z"}}); n != 0 || err != nil {
+		t.Errorf("what was cleared is still there: %d, %v", n, err)
 	}
 }

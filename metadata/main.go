@@ -3,6 +3,8 @@
 //	GET    /videos?skip=&limit=&sort=&search=&owner=
 //	                   in the order in which they came, or newest first with sort=newest; search finds a part
 //	                   of the name, capital or small
+//	GET    /videos?id=&id=…
+//	                   those of up to 100 videos that there are, in the order of the ids
 //	GET    /video?id=  one video, or 404
 //	PATCH  /video?id=  {"name":"..."} renames it; only its owner may, the viewer in X-Viewer-Id
 //	DELETE /video?id=  removes it; only its owner may; a second time is 204 too

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"flixtube/chassis"
 )
@@ -32,9 +33,13 @@ type handler struct {
 const (
 	maxName  = 200     // characters of a name, and of what may be searched
 	maxPatch = 8 << 10 // bytes
+	maxIDs   = 100     // videos that are asked for by id at once
 )
 
 func (h handler) getVideos(c echo.Context) error {
+	if ids, ok := c.QueryParams()["id"]; ok {
+		return h.getByID(c, ids)
+	}
 	skip, limit, err := chassis.Page(c.QueryParams(), chassis.MaxPage)
 	if err != nil {
 		return err
@@ -58,6 +63,21 @@ func (h handler) getVideos(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	return answerVideos(c, documents)
+}
+
+func (h handler) getByID(c echo.Context, ids []string) error {
+	if len(ids) > maxIDs {
+		return chassis.Errorf(http.StatusBadRequest, "at most %d videos can be asked for at once", maxIDs)
+	}
+	documents, err := h.videos.findAll(c.Request().Context(), ids)
+	if err != nil {
+		return err
+	}
+	return answerVideos(c, documents)
+}
+
+func answerVideos(c echo.Context, documents []bson.D) error {
 	videos := make([]map[string]any, len(documents))
 	for i, d := range documents {
 		videos[i] = public(d)

@@ -131,6 +131,29 @@ func TestList(t *testing.T) {
 	}
 }
 
+func TestByIDs(t *testing.T) {
+	s := newTestStore(t)
+	h := newHandler(s, func() {}, quiet)
+	oid := bson.NewObjectID()
+	insert(t, s, video{ID: "a"}, video{ID: "b,c"}, video{ID: "gone", Owner: "ann"}, bson.D{{Key: "_id", Value: oid}})
+	if err := s.remove(t.Context(), "gone", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{
+		"id=" + oid.Hex() + "&id=none&id=a&id=gone": oid.Hex() + " a",
+		"id=b,c&id=&id=%ff":                         "b,c",
+		"id=":                                       "",
+		strings.Repeat("id=x&", maxIDs):             "",
+	} {
+		if got := strings.Join(listed(t, h, query), " "); got != want {
+			t.Errorf("GET /videos?%s lists %q, want %q", query, got, want)
+		}
+	}
+	if status, _ := call(t, h, "GET", "/videos?"+strings.Repeat("id=x&", maxIDs+1), "", ""); status != http.StatusBadRequest {
+		t.Errorf("too many ids: %d", status)
+	}
+}
+
 func esc(s string) string { return url.QueryEscape(s) }
 
 func TestForeignDocuments(t *testing.T) {

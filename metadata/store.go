@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -14,6 +15,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"golang.org/x/sync/errgroup"
 
 	"flixtube/chassis"
 	"flixtube/chassis/database"
@@ -130,6 +132,24 @@ func (s *store) find(ctx context.Context, id string) (bson.D, error) {
 		return nil, errNoVideo
 	}
 	return document, err
+}
+
+// findAll returns the documents of those ids that there are, in the order of the ids. It looks each one up by
+// itself, as only that uses FerretDB's index.
+func (s *store) findAll(ctx context.Context, ids []string) ([]bson.D, error) {
+	documents := make([]bson.D, len(ids))
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(8)
+	for i, id := range ids {
+		work.Go(func() (err error) {
+			if documents[i], err = s.find(ctx, id); errors.Is(err, errNoVideo) {
+				return nil
+			}
+			return err
+		})
+	}
+	err := work.Wait()
+	return slices.DeleteFunc(documents, func(d bson.D) bool { return d == nil }), err
 }
 
 // lookUp finds tombstones as well. An id is the document's string, or an ObjectID's hexadecimal form. FerretDB

@@ -1,10 +1,17 @@
 // Shows times as the viewer's language and time zone have them; the page itself holds them in UTC.
-const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+import { locale } from "./texts.js";
 
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const at = new Date(time.dateTime);
-  if (Number.isNaN(at.getTime())) continue;
-  time.textContent = (time.dataset.show === "date" ? date : moment).format(at);
-  time.title = moment.format(at);
+const date = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
+const moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
+
+export function showTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.getTime())) continue;
+    time.textContent = ({ date, clock }[time.dataset.show] ?? moment).format(at);
+    time.title = moment.format(at);
+  }
 }
+
+showTimes(document);

@@ -1,5 +1,7 @@
 // Sends the chosen or dropped files one after another, each as the raw body of POST /api/upload. Without
 // this script the form sends them by itself.
+import { locale, message, t } from "./texts.js";
+
 const form = document.getElementById("upload-form");
 const input = document.getElementById("files");
 const list = document.getElementById("uploads");
@@ -8,7 +10,6 @@ const row = document.getElementById("upload-row");
 const waiting = [];
 let sending = false;
 
-form.querySelector("[data-scripted]").hidden = false;
 form.querySelector("button").hidden = true; // choosing is enough
 
 form.addEventListener("submit", (event) => event.preventDefault());
@@ -41,10 +42,10 @@ function add(files) {
     upload.button.addEventListener("click", () => cancel(upload));
     list.append(item);
     if (file.type && !file.type.startsWith("video/")) {
-      fail(upload, "This is not a video.");
+      fail(upload, t("This is not a video."));
       continue;
     }
-    upload.state.textContent = "Waiting";
+    upload.state.textContent = t("Waiting");
     waiting.push(upload);
   }
   next();
@@ -68,10 +69,10 @@ function send(upload) {
   request.addEventListener("load", () => {
     const answer = parse(request.responseText);
     if (request.status >= 200 && request.status < 300) stored(upload, answer);
-    else fail(upload, answer.error ? sentence(answer.error) : "The video was not taken in.");
+    else fail(upload, answer.error ? message(answer.error) : t("The video was not taken in."));
   });
-  request.addEventListener("error", () => fail(upload, "The connection broke. Try again."));
-  request.addEventListener("abort", () => fail(upload, "Cancelled"));
+  request.addEventListener("error", () => fail(upload, t("The connection broke. Try again.")));
+  request.addEventListener("abort", () => fail(upload, t("Cancelled")));
   request.addEventListener("loadend", () => {
     sending = false;
     next();
@@ -87,7 +88,7 @@ function show(upload, sent, size) {
   const step = Math.floor(share * 10) * 10;
   if (upload.step === step) return;
   upload.step = step;
-  upload.state.textContent = step < 100 ? `${step} % of ${bytes(size)}` : "Checking";
+  upload.state.textContent = step < 100 ? t("%d %% of %s", step, bytes(size)) : t("Checking");
 }
 
 // stored waits until the library has heard of the video, which is soon but not at once.
@@ -97,14 +98,14 @@ async function stored(upload, answer) {
   upload.item.classList.add("done");
   upload.button.remove();
   upload.progress.value = 1;
-  upload.state.textContent = "Stored. It will be in the library in a moment.";
+  upload.state.textContent = t("Stored. It will be in the library in a moment.");
   for (let tries = 0; id && tries < 20; tries++) {
     const page = await fetch(address, { method: "HEAD" }).catch(() => null);
     if (page?.ok) {
       const link = document.createElement("a");
       link.href = address;
-      link.textContent = "Watch it";
-      upload.state.replaceChildren("In the library. ", link);
+      link.textContent = t("Watch it");
+      upload.state.replaceChildren(`${t("In the library.")} `, link);
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, 500));
@@ -121,7 +122,7 @@ function cancel(upload) {
   const place = waiting.indexOf(upload);
   if (place >= 0) {
     waiting.splice(place, 1);
-    fail(upload, "Cancelled");
+    fail(upload, t("Cancelled"));
   } else {
     upload.request.abort();
   }
@@ -135,14 +136,10 @@ function parse(text) {
   }
 }
 
-function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1).replace(/\.?$/, ".");
-}
-
 function bytes(n) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   let unit = 0;
   for (; n >= 1000 && unit < units.length - 1; unit++) n /= 1000;
   const format = { style: "unit", unit: units[unit], maximumFractionDigits: n < 10 ? 1 : 0 };
-  return new Intl.NumberFormat(undefined, format).format(n);
+  return new Intl.NumberFormat(locale, format).format(n);
 }

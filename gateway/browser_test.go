@@ -1,0 +1,312 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"flixtube/chassis/chassistest"
+)
+
+// startBrowser starts a Chromium with a fresh profile and stops it at the end of the test.
+func startBrowser(t *testing.T) context.Context {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(chassistest.Chromium(t)),
+		chromedp.NoSandbox, // for root, and in containers; it sees our own pages alone
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.Flag("mute-audio", true),
+		chromedp.Env("HOME="+t.TempDir()), // not every user has one
+		chromedp.WSURLReadTimeout(3*soon),
+		chromedp.WindowSize(1280, 800),
+	)
+	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	ctx, closeBrowser := chromedp.NewContext(ctx)
+	t.Cleanup(closeBrowser)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("start Chromium: %v", err)
+	}
+	return ctx
+}
+
+// tab is somebody's, with cookies of their own. Errors of scripts, and what the page's policy refuses, fail
+// the test.
+type tab struct {
+	t       *testing.T
+	ctx     context.Context
+	gateway string
+}
+
+func newTab(browser context.Context, t *testing.T, gateway string) tab {
+	t.Helper()
+	ctx, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	t.Cleanup(closeTab)
+	var mu sync.Mutex
+	var problems []string
+	err := errors.Join(chromedp.Do(ctx), chromedp.Listen(ctx, func(event any) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch e := event.(type) {
+		case *runtime.EventExceptionThrown:
+			problems = append(problems, fmt.Sprintf("%s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
+		case *log.EventEntryAdded:
+			if e.Entry.Level == log.EntryLevelError && !strings.Contains(e.Entry.Text, "50") { // of services that are down
+				problems = append(problems, e.Entry.Text+" "+e.Entry.URL)
+			}
+		}
+	}))
+	if err != nil {
+		t.Fatalf("open a tab: %v", err)
+	}
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(problems) > 0 {
+			t.Errorf("the browser complains: %q", problems)
+		}
+	})
+	return tab{t, ctx, gateway}
+}
+
+func (b tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 3*soon)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		b.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func (b tab) open(path string) {
+	b.t.Helper()
+	b.do("open "+path, chromedp.Navigate(b.gateway+path))
+}
+
+func (b tab) keys(keys string) {
+	b.t.Helper()
+	b.do("press "+keys, chromedp.KeyEvent(keys))
+}
+
+// until waits for an expression of the page to be true.
+func (b tab) until(js string) {
+	b.t.Helper()
+	err := chassistest.Poll(3*soon, func() error {
+		ctx, cancel := context.WithTimeout(b.ctx, soon)
+		defer cancel()
+		got, err := chromedp.Run(ctx, chromedp.Evaluate[bool](js))
+		if err == nil && !got {
+			err = errors.New("it is not so")
+		}
+		return err
+	})
+	if err != nil {
+		page, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
+		b.t.Fatalf("%s: %v\n%s", js, err, page)
+	}
+}
+
+// playing is a library of one video that has bytes, and a history that keeps its position.
+type playing struct {
+	mu     sync.Mutex
+	saved  []position
+	views  atomic.Int32 // requests for bytes
+	broken atomic.Bool
+}
+
+func (p *playing) last() (position, int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.saved) == 0 {
+		return position{}, 0
+	}
+	return p.saved[len(p.saved)-1], len(p.saved)
+}
+
+func (p *playing) start(t *testing.T) (gateway string) {
+	t.Helper()
+	samples, err := filepath.Glob("../flixtube/samples/*.mp4")
+	if err != nil || len(samples) == 0 {
+		chassistest.Missing(t, "a sample video (scripts/make-samples)")
+	}
+	content, err := os.ReadFile(samples[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start(t, soon, services{
+		"metadata":        library([]string{"a&b", "2"}, map[string]object{"a&b": named("a&b", "One"), "2": named("2", "Two")}),
+		"recommendations": answers(object{"recommendations": []object{}}),
+		"history": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPut {
+				body, _ := io.ReadAll(r.Body)
+				at := position{VideoID: r.FormValue("video")}
+				if err := json.Unmarshal(body, &at); err != nil {
+					t.Errorf("saved: %v", err)
+				}
+				p.mu.Lock()
+				p.saved = append(p.saved, at)
+				p.mu.Unlock()
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			if at, n := p.last(); n > 0 {
+				answer(w, object{"position": at, "positions": []position{at}})
+				return
+			}
+			w.WriteHeader(http.StatusNotFound)
+		},
+		"video-streaming": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				p.views.Add(1)
+			}
+			if p.broken.Load() {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			w.Header().Set("Content-Type", "video/mp4")
+			http.ServeContent(w, r, "", time.Unix(1700000000, 0), bytes.NewReader(content))
+		},
+	})
+}
+
+const player = `document.getElementById("player")`
+
+func TestBrowserKeysAndResume(t *testing.T) {
+	p := &playing{}
+	b := newTab(startBrowser(t), t, p.start(t))
+	b.open("/video?id=a%26b")
+	if n := p.views.Load(); n != 0 {
+		t.Errorf("%d requests for bytes before anybody plays: it would count as a view", n)
+	}
+	b.keys("k")
+	b.until(player + `.currentTime > 0.3 && !` + player + `.paused`)
+	b.keys(" ")
+	b.until(player + `.paused`)
+	b.keys("5")
+	b.until(`Math.abs(` + player + `.currentTime - ` + player + `.duration / 2) < 0.1`)
+	b.keys("j")
+	b.until(`Math.abs(` + player + `.currentTime - Math.max(0, ` + player + `.duration / 2 - 10)) < 0.1`)
+	b.keys("m")
+	b.until(player + `.muted`)
+	b.do("search", chromedp.Focus(chromedp.CSS(".search input")))
+	b.keys("mk1")
+	b.until(`document.querySelector(".search input").value === "mk1" && ` + player + `.paused && ` + player + `.muted`)
+	b.do("choose a speed", chromedp.Evaluate[chromedp.Void](`{ const s = document.getElementById("speed"); s.value = "1.5"; s.dispatchEvent(new Event("change")); }`))
+	b.until(player + `.playbackRate === 1.5`)
+
+	b.do("leave focus", chromedp.Evaluate[chromedp.Void](`document.activeElement.blur()`))
+	b.keys("4")
+	b.until(`Math.abs(` + player + `.currentTime - 0.4 * ` + player + `.duration) < 0.1`)
+	b.open("/") // saved as the page is left
+	err := chassistest.Poll(soon, func() error {
+		if at, _ := p.last(); at.VideoID != "a&b" || at.Watched() != 40 {
+			return fmt.Errorf("saved %+v", at)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.open("/")
+	b.until(`document.querySelector("#continue-list progress").value === 40`)
+	b.do("continue", chromedp.Click(chromedp.CSS("#continue-list a")))
+	b.until(`location.pathname === "/video" && document.readyState === "complete"`)
+	b.keys("k")
+	b.until(player + `.currentTime >= 0.4 * ` + player + `.duration`)
+	b.open("/video?id=a%26b&t=1")
+	b.keys("k")
+	b.until(player + `.currentTime >= 1 && ` + player + `.currentTime < 0.3 * ` + player + `.duration`)
+	b.keys("k")
+	b.do("copy the link", chromedp.Click(chromedp.CSS("#copy")))
+	b.until(`/\/video\?id=a%26b&t=\d+$/.test(document.getElementById("said").textContent)`)
+}
+
+func TestBrowserStoreDown(t *testing.T) {
+	p := &playing{}
+	p.broken.Store(true)
+	b := newTab(startBrowser(t), t, p.start(t))
+	b.open("/video?id=a%26b&t=1")
+	b.keys("k")
+	b.until(`document.getElementById("trouble").innerText.includes("Trying again in")`)
+	p.broken.Store(false)
+	b.until(player + `.currentTime > 1 && document.getElementById("trouble").hidden`)
+}
+
+func TestBrowserSearch(t *testing.T) {
+	gateway := start(t, soon, services{
+		"metadata": func(w http.ResponseWriter, r *http.Request) {
+			videos := map[string]object{"1": named("1", "여름"), "2": named("2", "Two")}
+			ids := []string{"2", "1"}
+			if search := r.FormValue("search"); search != "" && strings.Contains("여름", search) {
+				ids = ids[1:]
+			}
+			library(ids, videos)(w, r)
+		},
+		"recommendations": answers(object{"recommendations": []object{}}), "history": answers(object{}),
+	})
+	b := newTab(startBrowser(t), t, gateway)
+	b.open("/")
+	b.until(`document.querySelectorAll("#video-list > div > a").length === 2`)
+	b.do("type", chromedp.SendKeys(chromedp.CSS(".search input"), "여름"))
+	b.until(`document.querySelectorAll("#video-list > div > a").length === 1 && document.title.startsWith("여름")`)
+	b.until(`location.search === "?q=" + encodeURIComponent("여름") && document.activeElement.name === "q"`)
+	b.open("/video?id=1")
+	b.do("go back", chromedp.NavigateBack())
+	b.until(`document.querySelectorAll("#video-list > div > a").length === 1 && document.querySelector(".search input").value === "여름"`)
+}
+
+func TestBrowserHistory(t *testing.T) {
+	var mu sync.Mutex
+	now := time.Now()
+	lines := []object{
+		{"_id": "a", "videoId": "1", "viewedAt": now},
+		{"_id": "b", "videoId": "1", "viewedAt": now},
+		{"_id": "c", "videoId": "1", "viewedAt": now.AddDate(0, 0, -3)},
+	}
+	gateway := start(t, soon, services{
+		"metadata": library(nil, map[string]object{"1": named("1", "One")}),
+		"history": func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			if r.Method == http.MethodDelete {
+				var rest []object
+				for _, line := range lines {
+					if id := r.FormValue("id"); id != "" && line["_id"] != id {
+						rest = append(rest, line)
+					}
+				}
+				lines = rest
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			answer(w, object{"history": lines})
+		},
+	})
+	b := newTab(startBrowser(t), t, gateway)
+	b.open("/history")
+	b.until(`document.querySelectorAll("#history-list > ol").length === 2 && document.querySelector(".day").innerText === "Today"`)
+	b.do("remove one", chromedp.Click(chromedp.CSS("#history-list li:first-child button")))
+	b.until(`document.querySelectorAll("#history-list li").length === 2 && document.activeElement.closest("li") !== null`)
+	b.do("clear", chromedp.Click(chromedp.CSS(`a[href="/history/clear"]`)))
+	b.until(`location.pathname === "/history/clear" && document.readyState === "complete"`)
+	b.do("yes", chromedp.Click(chromedp.CSS("main button")))
+	b.until(`location.pathname === "/history" && !!document.querySelector(".empty")`)
+}
