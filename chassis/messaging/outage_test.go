@@ -3,6 +3,7 @@ package messaging_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/url"
 	"testing"
 	"time"
@@ -59,6 +60,34 @@ func connectionCut(t *testing.T, address string) {
 	after := messages(5)
 	publish(t, publisher, to, after)
 	in.expect(t, after)
+}
+
+// TestAskingABrokerThatDoesNotAnswer: whoever asks, in /readyz say, hears so within the time that it has, even
+// while others ask, too.
+func TestAskingABrokerThatDoesNotAnswer(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // the system takes connections for it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	b := connect(t, "amqp://guest:guest@"+silent.Addr().String())
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	answers := make(chan error)
+	for range 2 {
+		go func() { answers <- b.Ping(ctx) }()
+	}
+	enough := time.After(5 * time.Second)
+	for range 2 {
+		select {
+		case err := <-answers:
+			if err == nil {
+				t.Error("it answers")
+			}
+		case <-enough:
+			t.Fatal("the question outlasts its context")
+		}
+	}
 }
 
 // survivesKill kills the broker while messages are under way: those that were confirmed are all there afterwards.

@@ -21,7 +21,7 @@ import (
 // deliveryLimit returns. Exchanges and all other queues are declared plainly (durable, no arguments): programs
 // of others declare them too, and a difference would be refused (PRECONDITION_FAILED, AMQP 0-9-1 section 1.2).
 type rabbitMQ struct {
-	publish, consume link
+	publish, consume *link
 	mu               sync.Mutex
 	publishers       map[string]*publisher
 }
@@ -36,7 +36,7 @@ const (
 
 func connectRabbitMQ(address string) *rabbitMQ {
 	return &rabbitMQ{
-		publish: link{address: address}, consume: link{address: address},
+		publish: newLink(address), consume: newLink(address),
 		publishers: map[string]*publisher{},
 	}
 }
@@ -44,36 +44,65 @@ func connectRabbitMQ(address string) *rabbitMQ {
 // link is a connection that is made when it is asked for and made again when it was lost.
 type link struct {
 	address string
-	mu      sync.Mutex
-	conn    *amqp.Connection
-	socket  net.Conn
+	dialing chan struct{} // holds a token while somebody dials: the others wait, but no longer than they want to
+
+	mu     sync.Mutex
+	conn   *amqp.Connection
+	socket net.Conn
 }
 
-func (l *link) connection() (*amqp.Connection, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conn != nil && !l.conn.IsClosed() {
-		return l.conn, nil
+func newLink(address string) *link { return &link{address: address, dialing: make(chan struct{}, 1)} }
+
+// connection returns the connection, which it makes if need be, or an error when ctx is done.
+func (l *link) connection(ctx context.Context) (*amqp.Connection, error) {
+	if conn := l.current(); conn != nil {
+		return conn, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	select {
+	case l.dialing <- struct{}{}:
+		defer func() { <-l.dialing }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("connect to RabbitMQ: %w", ctx.Err())
+	}
+	if conn := l.current(); conn != nil {
+		return conn, nil
 	}
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(chassis.Name())
+	var socket net.Conn
 	conn, err := amqp.DialConfig(l.address, amqp.Config{
 		Heartbeat: heartbeat, Properties: properties,
-		Dial: func(network, addr string) (net.Conn, error) {
-			socket, err := amqp.DefaultDial(dialTimeout)(network, addr)
-			l.socket = socket
-			return socket, err
+		Dial: func(network, addr string) (_ net.Conn, err error) {
+			if socket, err = new(net.Dialer).DialContext(ctx, network, addr); err != nil {
+				return nil, err
+			}
+			deadline, _ := ctx.Deadline() // for the handshakes; DialConfig lifts it
+			return socket, socket.SetDeadline(deadline)
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to RabbitMQ: %w", err)
 	}
-	l.conn = conn
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn, l.socket = conn, socket
 	return conn, nil
 }
 
-func (l *link) channel() (*amqp.Channel, error) {
-	conn, err := l.connection()
+// current is the connection that there is, or nil.
+func (l *link) current() *amqp.Connection {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn == nil || l.conn.IsClosed() {
+		return nil
+	}
+	return l.conn
+}
+
+func (l *link) channel(ctx context.Context) (*amqp.Channel, error) {
+	conn, err := l.connection(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -101,8 +130,8 @@ func (l *link) close() error {
 	return l.conn.CloseDeadline(time.Now().Add(2 * time.Second))
 }
 
-func (r *rabbitMQ) Ping(context.Context) error {
-	_, err := r.publish.connection()
+func (r *rabbitMQ) Ping(ctx context.Context) error {
+	_, err := r.publish.connection(ctx)
 	return err
 }
 
@@ -171,7 +200,7 @@ func (r *rabbitMQ) Publish(ctx context.Context, to Destination, msgs []Message) 
 	defer cancel()
 	defer r.publish.dropAfter(ctx)()
 	for part := range slices.Chunk(msgs, window) {
-		if err := p.publish(ctx, &r.publish, part); err != nil {
+		if err := p.publish(ctx, r.publish, part); err != nil {
 			if p.ch != nil {
 				_ = p.ch.Close() // it may hold confirms that nobody waits for any more
 				p.ch = nil
@@ -182,8 +211,8 @@ func (r *rabbitMQ) Publish(ctx context.Context, to Destination, msgs []Message) 
 	return nil
 }
 
-func (p *publisher) open(l *link) error {
-	ch, err := l.channel()
+func (p *publisher) open(ctx context.Context, l *link) error {
+	ch, err := l.channel(ctx)
 	if err != nil {
 		return err
 	}
@@ -204,7 +233,7 @@ func (p *publisher) open(l *link) error {
 
 func (p *publisher) publish(ctx context.Context, l *link, msgs []Message) error {
 	if p.ch == nil || p.ch.IsClosed() {
-		if err := p.open(l); err != nil {
+		if err := p.open(ctx, l); err != nil {
 			return err
 		}
 	}
@@ -251,11 +280,11 @@ func (r *rabbitMQ) Open(ctx context.Context, q Queue, prefetch int) (Session, er
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	defer r.consume.dropAfter(ctx)()
-	ch, err := r.consume.channel()
+	ch, err := r.consume.channel(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &rabbitSession{link: &r.consume, ch: ch, out: make(chan Delivery), closed: make(chan struct{})}
+	s := &rabbitSession{link: r.consume, ch: ch, out: make(chan Delivery), closed: make(chan struct{})}
 	if s.held, err = declareQueue(ch, q); err == nil {
 		err = ch.Qos(prefetch, 0, false)
 	}

@@ -1,0 +1,286 @@
+package containers
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// reloadLimit is what a developer waits for at most, from saving a file to the new answer.
+const reloadLimit = 5 * time.Second
+
+// development is docker-compose.yml, running.
+type development struct {
+	*project
+	ports string
+}
+
+func (d development) url(service string) string {
+	return fmt.Sprintf("http://127.0.0.1:%s%d", d.ports, slices.Index(services, service))
+}
+
+// starts counts how often each service has started within its container.
+func (d development) starts() map[string]int {
+	d.t.Helper()
+	all := map[string]int{}
+	for _, service := range services {
+		all[service] = strings.Count(d.compose("logs", "--no-color", service), "msg=listening")
+	}
+	return all
+}
+
+// connections lists those to the broker, by the service that has them.
+func (d development) connections() map[string][]string {
+	d.t.Helper()
+	all := map[string][]string{}
+	list := d.compose("exec", "-T", "rabbit", "rabbitmqctl", "-q", "list_connections", "client_properties", "pid")
+	for line := range strings.Lines(list) {
+		properties, pid, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		for _, service := range services {
+			if strings.Contains(properties, `{"connection_name","`+service+`"}`) {
+				all[service] = append(all[service], pid)
+			}
+		}
+	}
+	for service := range all {
+		slices.Sort(all[service])
+	}
+	return all
+}
+
+// reload saves a change of a service's file, which is to bring a text with it, and measures the time until answer finds
+// that text. A machine that was busy with something else gets more chances.
+func (d development) reload(what string, save func(text string), answer func(text string) error) {
+	d.t.Helper()
+	for chances := 3; ; chances-- {
+		text := "probe " + rand.Text()
+		started := time.Now()
+		save(text)
+		waitFor(d.t, what, patience, func() error { return answer(text) })
+		took := since(started)
+		measured(d.t, "reload: "+what, took)
+		if took <= reloadLimit {
+			return
+		}
+		if chances == 1 {
+			d.t.Fatalf("%s: a reload takes more than %v", what, reloadLimit)
+		}
+	}
+}
+
+// edit is a save func: it puts text where mark is, or where it put one before.
+func (d development) edit(name, mark string) func(text string) {
+	d.t.Helper()
+	path := filepath.Join(d.dir, name)
+	original, err := os.ReadFile(path)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	from, to, _ := strings.Cut(mark, "→")
+	if !strings.Contains(string(original), from) {
+		d.t.Fatalf("%s has no %q", name, from)
+	}
+	return func(text string) {
+		edited := strings.Replace(string(original), from, from+strings.ReplaceAll(to, "TEXT", text), 1)
+		if err := os.WriteFile(path, []byte(edited), 0o644); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+// route is an edit that makes a service answer GET /probe with the text.
+const route = "chassis.NewEcho(log, checks...)\n→" + `
+	e.GET("/probe", func(c echo.Context) error { return c.String(200, "TEXT") })
+`
+
+// answers is an answer func: what url answers holds the text.
+func answers(url string) func(text string) error {
+	return func(text string) error {
+		body, err := get(url)
+		if err == nil && !strings.Contains(body, text) {
+			err = fmt.Errorf("no %q in %.300s", text, body)
+		}
+		return err
+	}
+}
+
+func TestDevelopment(t *testing.T) {
+	ports, debugPorts := freePorts(t), freePorts(t)
+	d := development{newProject(t, "development", "docker-compose.yml",
+		"PORTS="+ports, "DEBUG_PORTS="+debugPorts, "RABBITMQ_PORT="+freePort(t)), ports}
+	d.compose("config", "-q")
+	d.compose("-f", "docker-compose.debug.yml", "config", "-q")
+	images(t, d.project)
+
+	started := time.Now()
+	d.compose("build")
+	measured(t, "development: the image", since(started))
+	started = time.Now()
+	d.compose("up", "-d")
+	waitListed(t, d.url("gateway"), 3)
+	measured(t, "development: first start, compiling everything, to the samples on the home page", since(started))
+
+	for _, step := range []struct {
+		name string
+		run  func(development)
+	}{
+		{"ports", development.testPorts},
+		{"journeys", func(d development) { journeys(d.t, d.url("gateway")) }},
+		{"reload", development.testReload},
+		{"broken", development.testBroken},
+		{"chassis", development.testChassis},
+		{"second start", development.testSecondStart},
+		{"debug", development.testDebug},
+	} {
+		ok := t.Run(step.name, func(t *testing.T) {
+			inner := *d.project
+			inner.t = t
+			step.run(development{&inner, ports})
+		})
+		if !ok {
+			break
+		}
+	}
+}
+
+func (d development) testPorts() {
+	d.testVolumes()
+	published := d.published()
+	if len(published) != len(services)+1 {
+		d.t.Errorf("published are %v", published)
+	}
+	for port, address := range published {
+		if address != "127.0.0.1" {
+			d.t.Errorf("%s is published at %q", port, address)
+		}
+	}
+}
+
+func (d development) testReload() {
+	starts, connections := d.starts(), d.connections()
+	if len(connections) != len(services)-1 {
+		d.t.Fatalf("connected to the broker are %v", connections)
+	}
+	d.reload("Go", d.edit("history/service.go", route), answers(d.url("history")+"/probe"))
+	home := d.url("gateway") + "/"
+	d.reload("template", d.edit("gateway/pages/home.html", `{{define "main"}}→<p>TEXT</p>`), answers(home))
+	// A style or a script changes its address on the page, too.
+	asset := func(name string) func(text string) error {
+		return func(text string) error {
+			page, err := get(home)
+			if err != nil {
+				return err
+			}
+			_, rest, _ := strings.Cut(page, "/assets/")
+			fingerprint, _, _ := strings.Cut(rest, "/")
+			return answers(home + "assets/" + fingerprint + "/" + name)(text)
+		}
+	}
+	d.reload("CSS", d.edit("gateway/assets/flixtube.css", "\n→/* TEXT */\n"), asset("flixtube.css"))
+	d.reload("JS", d.edit("gateway/assets/upload.js", "\n→// TEXT\n"), asset("upload.js"))
+
+	for service, n := range d.starts() {
+		if edited := service == "history" || service == "gateway"; edited != (n > starts[service]) {
+			d.t.Errorf("%s has started %d times, before %d", service, n, starts[service])
+		}
+	}
+	now := d.connections()
+	delete(connections, "history")
+	delete(now, "history")
+	if fmt.Sprint(now) != fmt.Sprint(connections) {
+		d.t.Errorf("connections of others were disturbed: %v became %v", connections, now)
+	}
+}
+
+func (d development) testBroken() {
+	starts := d.starts()
+	listing := d.url("metadata") + "/videos"
+	began := time.Now()
+	breaking := d.edit("metadata/service.go", "package main\n→this is not Go TEXT\n")
+	mending := d.edit("metadata/service.go", route)
+	for i := range 3 { // one after the other, as a developer would
+		breaking(rand.Text())
+		waitFor(d.t, "the compiler's message", patience, func() error {
+			if _, err := get(listing); err != nil {
+				d.t.Fatalf("the old process does not serve: %v", err)
+			}
+			if strings.Count(d.compose("logs", "--no-color", "metadata"), "syntax error") < i+1 {
+				return errors.New("it is not in the log")
+			}
+			return nil
+		})
+		if i == 0 {
+			measured(d.t, "reload: a broken edit, to the compiler's message", since(began))
+		}
+	}
+	if now := d.starts(); fmt.Sprint(now) != fmt.Sprint(starts) {
+		d.t.Errorf("starts were %v, want %v", now, starts)
+	}
+	d.reload("mending what was broken", mending, answers(d.url("metadata")+"/probe"))
+}
+
+func (d development) testChassis() {
+	started := time.Now()
+	d.edit("chassis/self.go", "var Version = →\"edited \" + ")("")
+	for _, service := range services {
+		waitFor(d.t, service+" with the new chassis", patience, func() error {
+			return answers(d.url(service) + "/livez")("edited")
+		})
+	}
+	measured(d.t, "reload: the chassis, all seven services", since(started))
+}
+
+// testSecondStart has no source of modules, so it fails if anything is to be downloaded. It polls for changes, too.
+func (d development) testSecondStart() {
+	before, err := listed(d.url("gateway"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.compose("down")
+	d.env = append(d.env, "AIR_POLL=true")
+	without := *d.project
+	without.env = append(slices.Clone(d.env), "GOPROXY=off")
+	started := time.Now()
+	without.compose("up", "-d", "--no-build")
+	after := waitListed(d.t, d.url("gateway"), len(before))
+	measured(d.t, "development: second start", since(started))
+	if !slices.Equal(before, after) {
+		d.t.Errorf("the videos were %v and are %v", before, after)
+	}
+	d.reload("Go, polling", d.edit("recommendations/service.go", route), answers(d.url("recommendations")+"/probe"))
+}
+
+// testDebug runs one service under the debugger, and alone again.
+func (d development) testDebug() {
+	with := *d.project
+	started := time.Now()
+	out, err := with.try("-f", "docker-compose.debug.yml", "up", "-d", "--no-deps", "history")
+	if err != nil {
+		d.t.Fatalf("%v\n%s", err, out)
+	}
+	waitFor(d.t, "history under the debugger", patience, func() error { return answers(d.url("history") + "/livez")("alive") })
+	measured(d.t, "development: one service again, under the debugger", since(started))
+	cmd := with.command("exec", "-T", "history", "dlv", "connect", "127.0.0.1:2345")
+	cmd.Stdin = strings.NewReader("goroutines\nexit -c\n")
+	if output, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(output), "flixtube/chassis") {
+		d.t.Errorf("the debugger: %v\n%s", err, output)
+	}
+	if address := with.published()["history 2345/tcp"]; address != "127.0.0.1" {
+		d.t.Errorf("the debugger is published at %q", address)
+	}
+	d.compose("stop", "history")
+	if _, err := listed(d.url("gateway")); err != nil {
+		d.t.Errorf("without history: %v", err)
+	}
+	d.compose("up", "-d", "--no-deps", "history")
+	waitFor(d.t, "history again", patience, func() error { return answers(d.url("history") + "/livez")("alive") })
+	if ports := d.published()["history 2345/tcp"]; ports != "" {
+		d.t.Errorf("the debugger's port is still published at %q", ports)
+	}
+}

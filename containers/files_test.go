@@ -1,0 +1,149 @@
+package containers
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func read(t *testing.T, name string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(string(text), "\n")
+}
+
+// pinned images have a tag that begins with a number, and nothing computed about it but our own.
+var (
+	pinned = regexp.MustCompile(`^[a-z0-9./-]+:v?[0-9][A-Za-z0-9._-]*$`)
+	ours   = regexp.MustCompile(`^(flixtube/dev:local|\$\{REGISTRY:-flixtube\}/[a-z-]+:\$\{TAG:-development\})$`)
+)
+
+// dockerfileFaults is a small hadolint.
+func dockerfileFaults(lines []string) (faults []string) {
+	user := ""
+	for _, line := range lines {
+		instruction, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch instruction {
+		case "FROM":
+			words := strings.Fields(rest)
+			if strings.HasPrefix(words[0], "--platform=") {
+				words = words[1:]
+			}
+			if words[0] != "scratch" && !pinned.MatchString(words[0]) {
+				faults = append(faults, "not pinned: "+line)
+			}
+			user = ""
+		case "USER":
+			user = rest
+		case "ADD", "MAINTAINER":
+			faults = append(faults, instruction+" is not for us: "+line)
+		case "CMD", "ENTRYPOINT":
+			if !strings.HasPrefix(rest, "[") {
+				faults = append(faults, "a shell around the process keeps signals from it: "+line)
+			}
+		case "ARG", "ENV":
+			if regexp.MustCompile(`(?i)(PASSWORD|SECRET|TOKEN|_KEY)`).MatchString(rest) {
+				faults = append(faults, "a secret would stay in the image: "+line)
+			}
+		case "#":
+			if strings.HasPrefix(rest, "syntax=") {
+				faults = append(faults, "needs the network before it begins: "+line)
+			}
+		}
+		for _, m := range regexp.MustCompile(`go install (\S+)`).FindAllStringSubmatch(line, -1) {
+			if !regexp.MustCompile(`@v\d+\.\d+\.\d+$`).MatchString(m[1]) {
+				faults = append(faults, "not pinned: "+line)
+			}
+		}
+	}
+	if !regexp.MustCompile(`^[1-9]\d*:[1-9]\d*$`).MatchString(user) {
+		faults = append(faults, "the last user is root, or may be: USER "+user)
+	}
+	return faults
+}
+
+var (
+	port      = regexp.MustCompile(`"([^"]*:\d+)"`)
+	forbidden = regexp.MustCompile(`privileged|docker\.sock|network_mode: host|pid: host|cap_add|unconfined|:latest`)
+)
+
+func composeFaults(lines []string, address *regexp.Regexp) (faults []string) {
+	for _, line := range lines {
+		if image, ok := strings.CutPrefix(strings.TrimSpace(line), "image: "); ok {
+			image, _, _ = strings.Cut(image, " #")
+			if !pinned.MatchString(image) && !ours.MatchString(image) {
+				faults = append(faults, "not pinned: "+line)
+			}
+		}
+		if strings.HasPrefix(strings.TrimSpace(line), "ports:") {
+			found := port.FindAllStringSubmatch(line, -1)
+			if len(found) == 0 {
+				faults = append(faults, "ports that cannot be read: "+line)
+			}
+			for _, m := range found {
+				if !address.MatchString(m[1]) {
+					faults = append(faults, "published to anyone: "+line)
+				}
+			}
+		}
+		if code, _, _ := strings.Cut(line, "#"); forbidden.MatchString(code) {
+			faults = append(faults, "not contained: "+line)
+		}
+	}
+	return faults
+}
+
+func TestFiles(t *testing.T) {
+	for _, name := range []string{"Dockerfile-dev", "Dockerfile-prod"} {
+		for _, fault := range dockerfileFaults(read(t, name)) {
+			t.Errorf("%s: %s", name, fault)
+		}
+	}
+	local := regexp.MustCompile(`^127\.0\.0\.1:`)
+	for name, address := range map[string]*regexp.Regexp{
+		"docker-compose.yml": local, "docker-compose.debug.yml": local,
+		"docker-compose-prod.yml": regexp.MustCompile(`^\$\{GATEWAY_ADDRESS:-127\.0\.0\.1\}:`),
+	} {
+		for _, fault := range composeFaults(read(t, name), address) {
+			t.Errorf("%s: %s", name, fault)
+		}
+	}
+}
+
+func TestFaultsAreFound(t *testing.T) {
+	for _, tc := range []struct{ dockerfile, want string }{
+		{"FROM golang\nUSER 1:1", "not pinned"},
+		{"FROM golang:latest\nUSER 1:1", "not pinned"},
+		{"FROM golang:1.26\nUSER 1:1\nFROM scratch", "root"},
+		{"FROM golang:1.26\nUSER 0:0", "root"},
+		{"FROM golang:1.26\nUSER 1:1\nCMD service", "signals"},
+		{"FROM golang:1.26\nUSER 1:1\nARG RABBITMQ_PASSWORD", "secret"},
+		{"FROM golang:1.26\nRUN go install example.com/air@latest\nUSER 1:1", "not pinned"},
+		{"# syntax=docker/dockerfile:1\nFROM golang:1.26\nUSER 1:1", "network"},
+		{"FROM golang:1.26\nADD x /\nUSER 1:1", "not for us"},
+	} {
+		faults := dockerfileFaults(strings.Split(tc.dockerfile, "\n"))
+		if len(faults) != 1 || !strings.Contains(faults[0], tc.want) {
+			t.Errorf("%q: %q", tc.dockerfile, faults)
+		}
+	}
+	for _, tc := range []struct{ line, want string }{
+		{"    image: mongo", "not pinned"},
+		{"    image: mongo:latest # the newest", "not pinned"},
+		{`    ports: ["4000:80"]`, "anyone"},
+		{`    ports: ["127.0.0.1:4000:80", "0.0.0.0:4001:80"]`, "anyone"},
+		{"    ports:", "cannot be read"},
+		{"    privileged: true", "not contained"},
+		{"    volumes: [/var/run/docker.sock:/x]", "not contained"},
+	} {
+		faults := composeFaults([]string{tc.line}, regexp.MustCompile(`^127\.0\.0\.1:`))
+		if len(faults) == 0 || !strings.Contains(faults[0], tc.want) {
+			t.Errorf("%q: %q", tc.line, faults)
+		}
+	}
+}

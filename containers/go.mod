@@ -1,0 +1,3 @@
+module flixtube/containers
+
+go 1.26.0

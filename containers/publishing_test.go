@@ -1,0 +1,148 @@
+package containers
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The registry of the distribution project, and an account there.
+const (
+	registryModule = "github.com/distribution/distribution/v3/cmd/registry@v3.1.2"
+	account        = "publisher"
+	password       = "a password for this test"
+	passwordHash   = "$2a$04$o76vnjmf8116PJEa.Tnx5ObYMf0t6M/1DcYzC4Gp/1tI1xBqQbHCS" // bcrypt
+)
+
+// startRegistry returns the address of a registry that wants a login.
+func startRegistry(t *testing.T) string {
+	t.Helper()
+	dir, port := t.TempDir(), freePort(t)
+	install := exec.Command("go", "install", registryModule)
+	install.Env = append(os.Environ(), "GOBIN="+dir, "GOWORK=off", "CGO_ENABLED=0")
+	if output, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("go install %s: %v\n%s", registryModule, err, output)
+	}
+	files := map[string]string{
+		"users": account + ":" + passwordHash + "\n",
+		"config.yml": fmt.Sprintf(`version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: %s/data}}
+http: {addr: "127.0.0.1:%s"}
+auth: {htpasswd: {realm: test, path: %s/users}}
+`, dir, port, dir),
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	registry := exec.Command(filepath.Join(dir, "registry"), "serve", filepath.Join(dir, "config.yml"))
+	registry.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
+	if err := registry.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = registry.Process.Kill()
+		_ = registry.Wait() // killed, so it says so
+	})
+	address := "127.0.0.1:" + port
+	waitFor(t, "the registry", patience, func() error {
+		_, err := get("http://" + account + ":" + strings.ReplaceAll(password, " ", "%20") + "@" + address + "/v2/")
+		return err
+	})
+	return address
+}
+
+// TestPublishing pushes the images to a registry, deletes those that are here, and gets them back from there.
+func TestPublishing(t *testing.T) {
+	name, dir := prefix(t), copySources(t)
+	config := t.TempDir() // Docker's own, so that no login of this machine changes
+	t.Setenv("DOCKER_CONFIG", config)
+	registry := startRegistry(t) + "/" + name
+	publish := func(env []string, args ...string) (string, error) {
+		cmd := exec.Command("scripts/publish-images", args...)
+		cmd.Dir, cmd.Env = dir, append(settings(env...), "DOCKER_CONFIG="+config)
+		output, err := cmd.CombinedOutput()
+		return string(output), err
+	}
+	git := func(args ...string) string {
+		cmd := exec.Command("git", append([]string{
+			"-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false",
+		}, args...)...)
+		cmd.Dir = dir
+		output, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, output)
+		}
+		return strings.TrimSpace(string(output))
+	}
+	git("init", "-q")
+	git("remote", "add", "origin", "https://user:secret@example.com/flixtube.git")
+	git("add", "-A")
+	git("commit", "-q", "-m", "everything")
+	const tag = "v0.0.0-published"
+
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{registry}, "usage"},
+		{[]string{registry, "latest"}, "name a version"},
+		{[]string{registry, "a tag"}, "is not a tag"},
+		{[]string{"--push", tag}, "is not the name of a registry"},
+	} {
+		if output, err := publish(nil, tc.args...); err == nil || !strings.Contains(output, tc.want) {
+			t.Errorf("publish-images %q: %v\n%s", tc.args, err, output)
+		}
+	}
+	dirt := filepath.Join(dir, "gateway", "dirt.go")
+	if err := os.WriteFile(dirt, []byte("package main\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := publish(nil, registry, tag); err == nil || !strings.Contains(output, "uncommitted") {
+		t.Errorf("a dirty tree is published: %v\n%s", err, output)
+	}
+	if err := os.Remove(dirt); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := publish([]string{"REGISTRY_USER=" + account, "REGISTRY_PASSWORD=wrong"}, registry, tag); err == nil {
+		t.Errorf("a wrong password is taken:\n%s", output)
+	}
+
+	image := func(service string) string { return registry + "/" + service + ":" + tag }
+	t.Cleanup(func() {
+		for _, service := range services {
+			_ = exec.Command("docker", "rmi", "-f", image(service)).Run() // if it is there
+		}
+	})
+	login := []string{"REGISTRY_USER=" + account, "REGISTRY_PASSWORD=" + password}
+	if output, err := publish(login, registry, tag); err != nil {
+		t.Fatalf("publish-images: %v\n%s", err, output)
+	}
+	for _, service := range services { // with buildx they never were here
+		_ = exec.Command("docker", "rmi", "-f", image(service)).Run()
+	}
+	if output, err := exec.Command("docker", "pull", image("gateway")).CombinedOutput(); err == nil {
+		t.Errorf("the login stayed:\n%s", output)
+	}
+	in := exec.Command("docker", "login", "--username", account, "--password-stdin", strings.Split(registry, "/")[0])
+	in.Stdin = strings.NewReader(password)
+	if output, err := in.CombinedOutput(); err != nil {
+		t.Fatalf("docker login: %v\n%s", err, output)
+	}
+	for _, service := range services {
+		docker(t, "pull", "-q", image(service))
+		if version := docker(t, "run", "--rm", image(service), "-version"); version != service+" "+tag {
+			t.Errorf("%s says %q", service, version)
+		}
+		labels := docker(t, "inspect", "-f", "{{json .Config.Labels}}", image(service))
+		if !strings.Contains(labels, git("rev-parse", "HEAD")) || !strings.Contains(labels, `"https://example.com/flixtube.git"`) {
+			t.Errorf("%s has the labels %s", service, labels)
+		}
+	}
+	measured(t, "images pushed, deleted here and pulled again", len(services))
+}

@@ -1,0 +1,329 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"flixtube/chassis/chassistest"
+	"flixtube/chassis/database"
+	"flixtube/chassis/messaging"
+)
+
+const (
+	pathEvents   = 10_000
+	singleEvents = 500
+	benchWindow  = 1000 // unconfirmed messages at a time, in the bare loop as in ours
+	benchBatch   = 500  // messages in one bulk insert, likewise
+	benchLinger  = 5 * time.Millisecond
+)
+
+// way is one of those that are compared.
+type way struct {
+	name   string
+	events int
+	run    func(*bench, []messaging.Message) error
+
+	rate, cpu []float64 // of each round: events/s, and seconds of this process's CPU per million events
+}
+
+// BenchmarkMessages compares, on one RabbitMQ and one database, turn by turn in each round:
+//
+//   - publish, confirm, consume and store as history does, with a bare amqp091-go loop that has the same
+//     guarantees: it must reach 0.8 of the bare loop's events/s;
+//   - publishing in windows with publishing one by one: it must be 8 times as fast.
+//
+// What counts are the medians of the rounds, of which there should be some: -benchtime 9x.
+func BenchmarkMessages(b *testing.B) {
+	s := newBench(b)
+	ours := &way{name: "publish to store, ours", events: pathEvents, run: (*bench).ours}
+	bare := &way{name: "publish to store, bare amqp091-go", events: pathEvents, run: (*bench).bare}
+	windowed := &way{name: "publish and confirm, windowed", events: pathEvents, run: (*bench).windowed}
+	single := &way{name: "publish and confirm, one by one", events: singleEvents, run: (*bench).oneByOne}
+	ways := []*way{ours, bare, windowed, single}
+	for b.Loop() {
+		for _, w := range ways {
+			s.measure(b, w)
+		}
+		ways[0], ways[1] = ways[1], ways[0] // neither always comes first
+	}
+	b.Logf("medians of %d rounds\n%s", len(ours.rate), benchTable(ours, bare, windowed, single))
+	path, window := median(ours.rate)/median(bare.rate), median(windowed.rate)/median(single.rate)
+	b.ReportMetric(path, "×bare")
+	b.ReportMetric(window, "×one-by-one")
+	if path < 0.8 {
+		b.Errorf("ours reaches %.2f of the bare loop's events/s, want 0.8", path)
+	}
+	if window < 8 {
+		b.Errorf("windowed publishing is %.1f times as fast as one by one, want 8", window)
+	}
+}
+
+func benchTable(ways ...*way) string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "events/s\tCPU s per million\t  way")
+	for _, way := range ways {
+		fmt.Fprintf(w, "%.0f\t%.1f\t  %s\n", median(way.rate), median(way.cpu), way.name)
+	}
+	_ = w.Flush() // into a string or the log
+	return text.String()
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// bench is what all ways work on.
+type bench struct {
+	ctx    context.Context
+	rabbit string
+	mongo  string
+	store  *store           // a new one for each run
+	broker messaging.Broker // of ours, connected
+	conn   [2]*amqp.Connection
+}
+
+func newBench(b *testing.B) *bench {
+	b.Helper()
+	s := &bench{ctx: b.Context(), rabbit: chassistest.RabbitMQ(b).URL, mongo: chassistest.Mongo(b)}
+	var err error
+	if s.broker, err = messaging.Connect(s.rabbit); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.broker.Close() })
+	for i := range s.conn { // one to publish and one to consume, as ours has
+		if s.conn[i], err = amqp.Dial(s.rabbit); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { s.conn[i].Close() })
+	}
+	for _, q := range []string{"ours", "bare", "single"} { // declared alike, and before the clock runs
+		session, err := s.broker.Open(s.ctx, messaging.Queue{Name: q + ".viewed", Exchange: q}, 1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := session.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return s
+}
+
+func (s *bench) measure(b *testing.B, w *way) {
+	b.Helper()
+	db, err := database.Connect(s.mongo, "bench_"+strings.ToLower(rand.Text()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		_ = db.Drop(context.WithoutCancel(s.ctx))
+		db.Close()
+	}()
+	s.store = newStore(db)
+	if err := s.store.ready(s.ctx); err != nil {
+		b.Fatal(err)
+	}
+	msgs := make([]messaging.Message, w.events)
+	for i := range msgs {
+		id := rand.Text()
+		body := fmt.Sprintf(`{"id":"%s","viewedAt":"2026-01-02T03:04:05.678Z","viewer":{"id":"viewer-%d"},"video":{"id":"video-%d"}}`, id, i%500, i%100)
+		msgs[i] = messaging.Message{ID: id, Body: []byte(body)}
+	}
+	cpu, began := cpuTime(b), time.Now()
+	err = w.run(s, msgs)
+	took, used := time.Since(began), cpuTime(b)-cpu
+	if err != nil {
+		b.Fatalf("%s: %v", w.name, err)
+	}
+	w.rate = append(w.rate, float64(w.events)/took.Seconds())
+	w.cpu = append(w.cpu, used.Seconds()/float64(w.events)*1e6)
+}
+
+// cpuTime is what this process, without the broker and the database, has used so far.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func (s *bench) ours(msgs []messaging.Message) error {
+	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
+	defer cancel()
+	done := newCountdown(len(msgs))
+	record := func(ctx context.Context, views []viewed) error {
+		err := s.store.record(ctx, views)
+		if err == nil {
+			done.add(len(views))
+		}
+		return err
+	}
+	consumed := make(chan error, 1)
+	go func() {
+		consumed <- messaging.Consume(ctx, s.broker, messaging.Subscription{
+			Queue: messaging.Queue{Name: "ours.viewed", Exchange: "ours"}, Handler: messaging.Decoded(decodeViewed, record),
+		}, slog.New(slog.DiscardHandler))
+	}()
+	if err := s.broker.Publish(ctx, messaging.Fanout("ours", "ours.viewed"), msgs); err != nil {
+		return err
+	}
+	if err := done.wait(ctx); err != nil {
+		return err
+	}
+	cancel()
+	return <-consumed
+}
+
+// bare is what a program without the chassis would do: durable, confirmed, acknowledged after the bulk insert.
+func (s *bench) bare(msgs []messaging.Message) error {
+	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
+	defer cancel()
+	out, err := s.conn[0].Channel()
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if err := out.Confirm(false); err != nil {
+		return err
+	}
+	in, err := s.conn[1].Channel()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := in.Qos(2*benchBatch, 0, false); err != nil {
+		return err
+	}
+	deliveries, err := in.Consume("bare.viewed", "", false, false, false, false, nil)
+	if err != nil {
+		return err
+	}
+	consumed := make(chan error, 1)
+	go func() { consumed <- s.bareConsume(ctx, in, deliveries, len(msgs)) }()
+	for part := range slices.Chunk(msgs, benchWindow) {
+		confirms := make([]*amqp.DeferredConfirmation, len(part))
+		for i, m := range part {
+			confirms[i], err = out.PublishWithDeferredConfirmWithContext(ctx, "bare", "", true, false, amqp.Publishing{
+				MessageId: m.ID, Body: m.Body, ContentType: "application/json", DeliveryMode: amqp.Persistent, Timestamp: time.Now(),
+			})
+			if err != nil {
+				return err
+			}
+		}
+		for _, c := range confirms {
+			if ok, err := c.WaitContext(ctx); err != nil || !ok {
+				return errors.Join(errors.New("not confirmed"), err)
+			}
+		}
+	}
+	return <-consumed
+}
+
+func (s *bench) bareConsume(ctx context.Context, in *amqp.Channel, deliveries <-chan amqp.Delivery, n int) error {
+	for n > 0 {
+		var last uint64
+		var documents []view
+		take := func(d amqp.Delivery) error {
+			var v viewed
+			if err := json.Unmarshal(d.Body, &v); err != nil {
+				return err
+			}
+			documents, last = append(documents, newView(v)), d.DeliveryTag
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case d := <-deliveries:
+			if err := take(d); err != nil {
+				return err
+			}
+		}
+		for enough := time.After(benchLinger); len(documents) < benchBatch && enough != nil; {
+			select {
+			case d := <-deliveries:
+				if err := take(d); err != nil {
+					return err
+				}
+			case <-enough:
+				enough = nil
+			}
+		}
+		if _, err := s.store.views.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false)); err != nil {
+			return err
+		}
+		if err := in.Ack(last, true); err != nil {
+			return err
+		}
+		n -= len(documents)
+	}
+	return nil
+}
+
+func (s *bench) windowed(msgs []messaging.Message) error {
+	defer s.purge()
+	return s.broker.Publish(s.ctx, messaging.Fanout("single", "single.viewed"), msgs)
+}
+
+func (s *bench) oneByOne(msgs []messaging.Message) error {
+	defer s.purge()
+	for i := range msgs {
+		if err := s.broker.Publish(s.ctx, messaging.Fanout("single", "single.viewed"), msgs[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *bench) purge() {
+	if ch, err := s.conn[0].Channel(); err == nil {
+		_, _ = ch.QueuePurge("single.viewed", false) // else the queue is longer in the next round
+		_ = ch.Close()
+	}
+}
+
+// countdown waits until everything has arrived.
+type countdown struct {
+	left atomic.Int64
+	zero chan struct{}
+}
+
+func newCountdown(n int) *countdown {
+	c := &countdown{zero: make(chan struct{})}
+	c.left.Store(int64(n))
+	return c
+}
+
+func (c *countdown) add(n int) {
+	if c.left.Add(-int64(n)) == 0 {
+		close(c.zero)
+	}
+}
+
+func (c *countdown) wait(ctx context.Context) error {
+	select {
+	case <-c.zero:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%d events are missing: %w", c.left.Load(), ctx.Err())
+	}
+}
