@@ -63,6 +63,11 @@ func newProject(t *testing.T, kind, file string, env ...string) *project {
 			t.Logf("the end of the logs:\n%s", logs)
 		}
 		p.compose("down", "-v", "--remove-orphans")
+		for image := range strings.FieldsSeq(docker(t, "images", "--format", "{{.Repository}}:{{.Tag}}")) {
+			if strings.HasPrefix(image, p.name+"/") {
+				docker(t, "rmi", image)
+			}
+		}
 		label := "label=com.docker.compose.project=" + p.name
 		for what, left := range map[string]string{
 			"containers": docker(t, "ps", "-aq", "--filter", label),

@@ -172,7 +172,7 @@ func killed(t *testing.T, s *site) {
 	for _, service := range services {
 		ok := t.Run(service.name, func(t *testing.T) {
 			v := &viewer{t, *s, v.http}
-			before, err := s.stored()
+			before, err := s.stored(nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -192,13 +192,7 @@ func killed(t *testing.T, s *site) {
 			eventually(t, "it is started again", func() bool { return p.pid() != 0 && p.pid() != pid })
 			s.start(t)
 			if onItsWay {
-				waitFor(t, "nothing is left of the upload", func() error {
-					now, err := s.stored()
-					if err == nil && !slices.Equal(now, before) {
-						err = fmt.Errorf("%q are stored, before it was %q", now, before)
-					}
-					return err
-				})
+				s.waitNothingStored(t, before)
 			}
 
 			waitFor(t, "the player goes on", func() error { return v.watch(id, view, body) })

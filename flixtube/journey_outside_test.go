@@ -423,7 +423,7 @@ func brokenUploads(t *testing.T, s *site) {
 				var before []string
 				var err error
 				if s.videos != "" {
-					if before, err = s.stored(); err != nil {
+					if before, err = s.stored(nil); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -434,8 +434,8 @@ func brokenUploads(t *testing.T, s *site) {
 				}
 				if s.videos != "" {
 					waitFor(t, "the upload has reached the store", func() error {
-						now, err := s.stored()
-						if err == nil && len(now) <= len(before) {
+						more, err := s.stored(before)
+						if err == nil && len(more) == 0 {
 							err = errors.New("there is no more than before")
 						}
 						return err
@@ -453,13 +453,7 @@ func brokenUploads(t *testing.T, s *site) {
 					t.Fatal(err)
 				}
 				if s.videos != "" {
-					waitFor(t, "nothing is left in the store", func() error {
-						now, err := s.stored()
-						if err == nil && !slices.Equal(now, before) {
-							err = fmt.Errorf("it holds %q, before it was %q", now, before)
-						}
-						return err
-					})
+					s.waitNothingStored(t, before)
 				}
 			})
 			if !ok {

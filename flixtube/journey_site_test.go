@@ -64,13 +64,27 @@ func (s site) start(t *testing.T, names ...string) {
 	}
 }
 
-// stored returns what the folder of videos holds.
-func (s site) stored() (names []string, err error) {
+// stored returns what the folder of videos holds besides those that were there before.
+func (s site) stored(before []string) (names []string, err error) {
 	entries, err := os.ReadDir(s.videos)
 	for _, e := range entries {
-		names = append(names, e.Name())
+		if !slices.Contains(before, e.Name()) {
+			names = append(names, e.Name())
+		}
 	}
 	return names, err
+}
+
+// waitNothingStored returns when the folder holds nothing besides those that were there before.
+func (s site) waitNothingStored(t *testing.T, before []string) {
+	t.Helper()
+	waitFor(t, "nothing is left of the upload", func() error {
+		more, err := s.stored(before)
+		if err == nil && len(more) > 0 {
+			err = fmt.Errorf("stored are %q", more)
+		}
+		return err
+	})
 }
 
 // sample returns a small video.

@@ -35,6 +35,9 @@ const (
 	window   = 500             // facts that are written, or sent, together
 	queued   = 4096            // facts that wait for the disk
 	maxPause = 5 * time.Second // between attempts to send
+
+	mostReplicas = 100              // that share a folder
+	lookEvery    = 10 * time.Second // for what replicas have left behind
 )
 
 var facts = []byte("facts")
@@ -70,7 +73,8 @@ type fact struct {
 
 // Open opens the outbox in dir, which is made if need be, for at most limit facts. The caller closes it.
 //
-// Replicas may share dir: each process takes the first outbox file that no other one holds.
+// Replicas may share dir: each process takes the first outbox file that no other one holds, and one that has
+// nothing else to send sends what replicas have left behind that are gone.
 func Open(dir string, limit int, log *slog.Logger) (*Outbox, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
@@ -102,15 +106,16 @@ func Open(dir string, limit int, log *slog.Logger) (*Outbox, error) {
 }
 
 func openFree(dir string) (*bbolt.DB, error) {
-	for i := range 100 {
-		db, err := bbolt.Open(filepath.Join(dir, fmt.Sprintf("outbox-%d.db", i)), 0o600,
-			&bbolt.Options{Timeout: 100 * time.Millisecond})
+	for i := range mostReplicas {
+		db, err := bbolt.Open(path(dir, i), 0o600, &bbolt.Options{Timeout: 100 * time.Millisecond})
 		if !errors.Is(err, bolterrors.ErrTimeout) {
 			return db, err
 		}
 	}
 	return nil, errors.New("a hundred processes hold the files in " + dir)
 }
+
+func path(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("outbox-%d.db", i)) }
 
 // Offer hands m over without waiting. settled is called once, from another goroutine or this one: with nil once m is
 // on disk, or with the reason why it was refused.
@@ -247,6 +252,7 @@ func (o *Outbox) append(batch []fact) error {
 // fails is sent again, with growing pauses. It works until ctx is done and then returns nil.
 func (o *Outbox) Relay(ctx context.Context, send func(context.Context, []messaging.Message) error) error {
 	pause := time.Duration(0)
+	look := time.Now()
 	for ctx.Err() == nil {
 		sent, err := o.relay(ctx, send)
 		switch {
@@ -258,16 +264,67 @@ func (o *Outbox) Relay(ctx context.Context, send func(context.Context, []messagi
 			case <-ctx.Done():
 			case <-time.After(pause/2 + rand.N(pause)):
 			}
+		case sent == 0 && !time.Now().Before(look):
+			if err := o.adopt(ctx, send); err != nil && ctx.Err() == nil {
+				o.log.Warn("facts of a replica that is gone wait to be sent", "error", err)
+			}
+			look = time.Now().Add(lookEvery)
 		case sent == 0:
 			select {
 			case <-ctx.Done():
 			case <-o.more:
+			case <-time.After(time.Until(look)):
 			}
 		default:
 			if pause > 0 {
 				o.log.Info("facts are sent again")
 			}
 			pause = 0
+		}
+	}
+	return nil
+}
+
+// adopt sends what is in the folder's files that nobody holds.
+func (o *Outbox) adopt(ctx context.Context, send func(context.Context, []messaging.Message) error) error {
+	for i := range mostReplicas {
+		file := path(filepath.Dir(o.db.Path()), i)
+		if _, err := os.Stat(file); err != nil || file == o.db.Path() {
+			continue
+		}
+		db, err := bbolt.Open(file, 0o600, &bbolt.Options{Timeout: 1})
+		if errors.Is(err, bolterrors.ErrTimeout) {
+			continue // it is held
+		}
+		if err == nil {
+			left := &Outbox{db: db, log: o.log}
+			err = errors.Join(left.empty(ctx, send), db.Close())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// empty sends all there is, once.
+func (o *Outbox) empty(ctx context.Context, send func(context.Context, []messaging.Message) error) error {
+	n := 0
+	err := o.db.View(func(tx *bbolt.Tx) error {
+		if b := tx.Bucket(facts); b != nil {
+			n = b.Stats().KeyN
+		}
+		return nil
+	})
+	if err != nil || n == 0 {
+		return err
+	}
+	o.log.Info("facts of a replica that is gone are sent", "count", n)
+	o.changed(n)
+	defer func() { waiting.Sub(float64(o.count.Load())) }()
+	for o.count.Load() > 0 {
+		if _, err := o.relay(ctx, send); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -194,6 +194,21 @@ func TestReplicasShareAFolder(t *testing.T) {
 	two.expect(t, 2)
 }
 
+func TestFactsOfAReplicaThatIsGone(t *testing.T) {
+	dir, b := t.TempDir(), &broker{}
+	stays, goes, lives := open(t, dir, 10), open(t, dir, 10), open(t, dir, 10)
+	add(t, goes, 0, 3)
+	add(t, lives, 3, 5)
+	goes.Close()
+	relay(t, stays, b)
+	b.expect(t, 3)
+	relay(t, lives, b)
+	b.expect(t, 5)
+	if err := open(t, dir, 3).Add(t.Context(), message(5)); err != nil { // into the file that is free again
+		t.Error(err)
+	}
+}
+
 func TestClosedRefuses(t *testing.T) {
 	box := open(t, t.TempDir(), 10)
 	if err := box.Close(); err != nil {
