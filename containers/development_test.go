@@ -58,7 +58,7 @@ func (d development) connections() map[string][]string {
 // that text. A machine that was busy with something else gets more chances.
 func (d development) reload(what string, save func(text string), answer func(text string) error) {
 	d.t.Helper()
-	for chances := 3; ; chances-- {
+	for chances := 5; ; chances-- {
 		text := "probe " + rand.Text()
 		started := time.Now()
 		save(text)
