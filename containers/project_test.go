@@ -331,7 +331,7 @@ func listed(site string) ([]string, error) {
 // waitListed waits until n videos are on the home page.
 func waitListed(t *testing.T, site string, n int) (ids []string) {
 	t.Helper()
-	waitFor(t, "the home page", 2*patience, func() (err error) {
+	waitFor(t, "the home page", patience, func() (err error) {
 		if ids, err = listed(site); err == nil && len(ids) < n {
 			err = fmt.Errorf("it lists %d videos", len(ids))
 		}
