@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -218,6 +219,7 @@ func TestViewer(t *testing.T) {
 
 func TestProxy(t *testing.T) {
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("X-Seen", r.Method+" "+r.URL.String()+" "+r.Header.Get("Range"))
 		w.WriteHeader(http.StatusPartialContent)
 	}))
@@ -226,7 +228,8 @@ func TestProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	watched := 0
-	p := chassis.Proxy(u.JoinPath("video"), chassis.NewTransport(), slog.New(slog.DiscardHandler),
+	var logged bytes.Buffer
+	p := chassis.Proxy(u.JoinPath("video"), chassis.NewTransport(), slog.New(slog.NewTextHandler(&logged, nil)),
 		func(r *httputil.ProxyRequest) { r.Out.URL.RawQuery = "id=1" },
 		func(res *http.Response) error { watched = res.StatusCode; return nil })
 	req := httptest.NewRequest("GET", "/api/video?id=2", nil)
@@ -236,6 +239,15 @@ func TestProxy(t *testing.T) {
 	if w.Code != 206 || watched != 206 || w.Header().Get("X-Seen") != "GET /video?id=1 bytes=0-1" {
 		t.Errorf("%d %v, watched %d", w.Code, w.Header(), watched)
 	}
+
+	// A caller who breaks off is no news.
+	w = httptest.NewRecorder()
+	brokenOff := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	p.ServeHTTP(w, httptest.NewRequest("POST", "/api/upload", brokenOff))
+	if w.Code != 400 || logged.Len() > 0 {
+		t.Errorf("a body that broke off: %d %s, logged %s", w.Code, w.Body, &logged)
+	}
+
 	target.Close()
 	w = httptest.NewRecorder()
 	p.ServeHTTP(w, httptest.NewRequest("GET", "/api/video", nil))

@@ -3,6 +3,7 @@ package chassis
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -22,7 +23,7 @@ var buffers = &copyBuffers{sync.Pool{New: func() any { p := make([]byte, 256<<10
 
 // Proxy passes requests on to the path of target, bodies streaming both ways; the caller's query replaces
 // target's. rewrite may change the outgoing request, and watch, which may be nil, sees the answer before it
-// is passed on. A target that cannot be reached gives 502.
+// is passed on. A target that cannot be reached gives 502, a caller whose body breaks off 400.
 func Proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 	rewrite func(*httputil.ProxyRequest), watch func(*http.Response) error,
 ) *httputil.ReverseProxy {
@@ -36,6 +37,9 @@ func Proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 				out.Path, out.RawPath = "/"+out.Path, ""
 			}
 			r.Out.Host = ""
+			if r.Out.Body != nil {
+				r.Out.Body = callersBody{r.Out.Body}
+			}
 			if rewrite != nil {
 				rewrite(r)
 			}
@@ -44,9 +48,12 @@ func Proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
 			status, message := http.StatusBadGateway, target.Hostname()+" does not answer"
 			var tooLarge *http.MaxBytesError
+			var fault callersFault
 			switch {
 			case errors.As(err, &tooLarge):
 				status, message = http.StatusRequestEntityTooLarge, "the body is too large"
+			case errors.As(err, &fault):
+				status, message = http.StatusBadRequest, "the body broke off"
 			case errors.Is(err, context.Canceled):
 				return // the caller has gone; nobody reads an answer
 			default:
@@ -58,4 +65,19 @@ func Proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+}
+
+// callersBody marks what goes wrong at the caller's end.
+type callersBody struct{ io.ReadCloser }
+
+type callersFault struct{ error }
+
+func (f callersFault) Unwrap() error { return f.error }
+
+func (b callersBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = callersFault{err}
+	}
+	return n, err
 }

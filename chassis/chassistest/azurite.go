@@ -13,12 +13,6 @@ import (
 	"time"
 )
 
-// The account that every Azurite has; its key is public.
-const (
-	AzuriteAccount = "devstoreaccount1"
-	AzuriteKey     = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-)
-
 // Azurite starts a blob service of its own for this test and returns its endpoint, which includes the account.
 // It is found through the variable AZURITE, the path of azurite-blob, or on the PATH.
 func Azurite(tb testing.TB) (endpoint string) {

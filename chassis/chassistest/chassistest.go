@@ -28,6 +28,12 @@ func Missing(tb testing.TB, what string) {
 	tb.Skipf("%s is missing on this machine", what)
 }
 
+// The account that every Azurite has; its key is public.
+const (
+	AzuriteAccount = "devstoreaccount1"
+	AzuriteKey     = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+
 // Env makes a getenv of a map.
 func Env(vars map[string]string) func(string) string {
 	return func(name string) string { return vars[name] }

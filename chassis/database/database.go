@@ -69,13 +69,18 @@ func IgnoreDuplicates(err error) error {
 
 const duplicateKey = 11000
 
-// Indexes makes those that c lacks, one at a time: FerretDB 1.24.2 panics over a list of which several are
-// there already.
-func Indexes(ctx context.Context, c *mongo.Collection, keys ...bson.D) error {
-	for _, k := range keys {
+// Ready makes the indexes that c lacks and returns nil if the database takes writes: one whose disk is full, or that has
+// lost its primary, may still answer to Ping.
+func Ready(ctx context.Context, c *mongo.Collection, keys ...bson.D) error {
+	for _, k := range keys { // one at a time: FerretDB 1.24.2 panics over a list of which several are there already
 		if _, err := c.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: k}); err != nil {
 			return fmt.Errorf("make the indexes of %s: %w", c.Name(), err)
 		}
+	}
+	_, err := c.Database().Collection("probes").ReplaceOne(ctx, bson.D{{Key: "_id", Value: c.Name()}},
+		bson.D{{Key: "at", Value: time.Now().UTC()}}, options.Replace().SetUpsert(true))
+	if err := IgnoreDuplicates(err); err != nil { // two that insert it at once
+		return fmt.Errorf("try a write: %w", err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -10,7 +11,7 @@ import (
 )
 
 // Facts are documents about subjects that may be removed for good. Facts are only ever inserted, under the id
-// that makes the same fact twice one document, and the subjects that are gone are remembered, so that a fact
+// (a string) that makes the same fact twice one document, and the subjects that are gone are remembered, so that a fact
 // that arrives after its subject's removal does not stay. Repeating a call or changing the order of calls
 // changes nothing in the end.
 type Facts struct {
@@ -62,9 +63,28 @@ func (f Facts) Forget(ctx context.Context, subjects []string) error {
 	return nil
 }
 
+// deletedAtOnce bounds one delete: FerretDB 1.24.2 fails over more than 32766 documents.
+const deletedAtOnce = 10_000
+
 func (f Facts) delete(ctx context.Context, subject string) error {
-	if _, err := f.Documents.DeleteMany(ctx, bson.D{{Key: f.Subject, Value: subject}}); err != nil {
-		return fmt.Errorf("delete from %s: %w", f.Documents.Name(), err)
+	for more := true; more; {
+		part := bson.D{{Key: f.Subject, Value: subject}}
+		var last struct {
+			ID string `bson:"_id"`
+		}
+		err := f.Documents.FindOne(ctx, part, options.FindOne().SetSort(bson.D{{Key: "_id", Value: 1}}).
+			SetSkip(deletedAtOnce-1).SetProjection(bson.D{{Key: "_id", Value: 1}})).Decode(&last)
+		switch {
+		case err == nil:
+			part = append(part, bson.E{Key: "_id", Value: bson.D{{Key: "$lte", Value: last.ID}}})
+		case errors.Is(err, mongo.ErrNoDocuments):
+			more = false
+		default:
+			return fmt.Errorf("look up what to delete from %s: %w", f.Documents.Name(), err)
+		}
+		if _, err := f.Documents.DeleteMany(ctx, part); err != nil {
+			return fmt.Errorf("delete from %s: %w", f.Documents.Name(), err)
+		}
 	}
 	return nil
 }
