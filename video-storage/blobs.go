@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
@@ -29,7 +31,7 @@ const (
 	blocksAtATime = 2
 )
 
-// blobs keeps each video in a block blob of the container "videos".
+// blobs keeps each video in a block blob of the container "videos", and its poster in another.
 type blobs struct{ container *container.Client }
 
 func newBlobs(cfg azure) (*blobs, error) {
@@ -63,17 +65,28 @@ func (b *blobs) Ready(ctx context.Context) error {
 	return err
 }
 
+// posterName is a name that no video has: an id has no dot.
+func posterName(id string) string { return id + ".jpg" }
+
 func (b *blobs) Open(ctx context.Context, id string) (*video, error) {
-	client := b.container.NewBlobClient(id)
+	return b.open(ctx, id, errNotFound)
+}
+
+func (b *blobs) OpenPoster(ctx context.Context, id string) (*video, error) {
+	return b.open(ctx, posterName(id), errNoPoster)
+}
+
+func (b *blobs) open(ctx context.Context, name string, missing error) (*video, error) {
+	client := b.container.NewBlobClient(name)
 	facts, err := client.GetProperties(ctx, nil)
 	if isMissing(err) {
-		return nil, errNotFound
+		return nil, missing
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look at blob %s: %w", id, err)
+		return nil, fmt.Errorf("look at blob %s: %w", name, err)
 	}
 	if facts.ETag == nil || facts.ContentLength == nil || facts.LastModified == nil || facts.ContentType == nil {
-		return nil, fmt.Errorf("look at blob %s: the answer lacks a header", id)
+		return nil, fmt.Errorf("look at blob %s: the answer lacks a header", name)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	return &video{
@@ -102,10 +115,50 @@ func (b *blobs) Create(ctx context.Context, id, contentType string, body io.Read
 	return nil
 }
 
+// SavePoster looks for the video once more at the end: Delete may have been there meanwhile.
+func (b *blobs) SavePoster(ctx context.Context, id string, jpeg []byte) error {
+	if err := b.find(ctx, id); err != nil {
+		return err
+	}
+	_, err := b.container.NewBlockBlobClient(posterName(id)).Upload(ctx, streaming.NopCloser(bytes.NewReader(jpeg)),
+		&blockblob.UploadOptions{HTTPHeaders: &blob.HTTPHeaders{BlobContentType: to.Ptr(posterType)}})
+	if err != nil {
+		return fmt.Errorf("upload blob %s: %w", posterName(id), err)
+	}
+	err = b.find(ctx, id)
+	if errors.Is(err, errNotFound) {
+		return errors.Join(err, b.delete(ctx, posterName(id)))
+	}
+	return err
+}
+
+// find returns errNotFound if there is no such video.
+func (b *blobs) find(ctx context.Context, id string) error {
+	_, err := b.container.NewBlobClient(id).GetProperties(ctx, nil)
+	if isMissing(err) {
+		return errNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("look at blob %s: %w", id, err)
+	}
+	return nil
+}
+
+// Delete begins with the poster: as long as the video is there, whoever deletes it again finds both, and so does
+// a sweep. It ends with the poster, too: SavePoster may have found the video until then.
 func (b *blobs) Delete(ctx context.Context, id string) error {
-	_, err := b.container.NewBlobClient(id).Delete(ctx, nil)
+	for _, name := range []string{posterName(id), id, posterName(id)} {
+		if err := b.delete(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *blobs) delete(ctx context.Context, name string) error {
+	_, err := b.container.NewBlobClient(name).Delete(ctx, nil)
 	if err != nil && !isMissing(err) {
-		return fmt.Errorf("delete blob %s: %w", id, err)
+		return fmt.Errorf("delete blob %s: %w", name, err)
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -17,11 +20,14 @@ import (
 //
 //	<id>/video        the bytes, and nothing else, so that sendfile can have them
 //	<id>/about.json   the content type, and a tag that no other upload has
+//	<id>/poster.jpg   the poster, if there is one
 //
 // An upload grows under another name and gets its own by one rename, which fails if the name is taken.
 type directory struct {
 	path string
 	root *os.Root // no name leads out of it
+
+	posters sync.Mutex // so that none comes into a directory that is being removed
 }
 
 type about struct {
@@ -137,12 +143,71 @@ func (d *directory) Create(_ context.Context, id, contentType string, body io.Re
 
 func (d *directory) Delete(_ context.Context, id string) error {
 	temp := unfinished + rand.Text()
-	if err := d.root.Rename(id, temp); errors.Is(err, fs.ErrNotExist) {
+	d.posters.Lock()
+	err := d.root.Rename(id, temp)
+	d.posters.Unlock()
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
-	} else if err != nil {
+	}
+	if err != nil {
 		return err
 	}
 	return errors.Join(d.sync("."), d.root.RemoveAll(temp))
+}
+
+func (d *directory) OpenPoster(_ context.Context, id string) (*video, error) {
+	file, err := d.root.Open(id + "/poster.jpg")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNoPoster
+	}
+	if err != nil {
+		return nil, err
+	}
+	poster, err := newPoster(file)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return poster, nil
+}
+
+// newPoster tags a poster by its bytes, which are few: a clock is too coarse to tell two of them apart.
+func newPoster(file *os.File) (*video, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
+		return nil, err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return &video{
+		ReadSeekCloser: file, contentType: posterType, etag: fmt.Sprintf(`"%x"`, hash.Sum(nil)), modified: info.ModTime(),
+	}, nil
+}
+
+func (d *directory) SavePoster(_ context.Context, id string, jpeg []byte) (err error) {
+	temp := unfinished + rand.Text()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.root.RemoveAll(temp))
+		}
+	}()
+	if err := d.write(temp, bytes.NewReader(jpeg)); err != nil {
+		return err
+	}
+	d.posters.Lock()
+	defer d.posters.Unlock()
+	err = d.root.Rename(temp, id+"/poster.jpg")
+	if errors.Is(err, fs.ErrNotExist) {
+		return errNotFound
+	}
+	if err != nil {
+		return err
+	}
+	return d.sync(id)
 }
 
 func (d *directory) StoredBefore(_ context.Context, then time.Time) ([]string, error) {

@@ -3,7 +3,10 @@
 //	GET,HEAD /video?id=   the video, or the ranges of it that are asked for (RFC 9110, sections 13 and 14)
 //	POST /upload          takes the raw body under the header id, with its Content-Type: 201. An id that is
 //	                      taken gives 409 and the first video stays; a full disk gives 507
-//	DELETE /video?id=     204, also when there is no such video
+//	DELETE /video?id=     204, also when there is no such video; its poster goes along
+//	PUT /poster?id=       takes a JPEG of at most 1 MiB as the video's poster, in place of the one before: 204; 404
+//	                      without such a video, 415 if it is no JPEG, 413 if it is larger
+//	GET,HEAD /poster?id=  the poster, served as videos are; 404 without one
 //	GET /livez, /readyz   readyz asks the store
 //
 // An id is 1 to 64 letters, digits, '-' and '_'. The videos that video-removed messages name are deleted (the

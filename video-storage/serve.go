@@ -70,7 +70,7 @@ func (a *answer) WriteHeader(status int) {
 	if size, err := a.content.Seek(0, io.SeekEnd); err == nil {
 		a.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", size))
 	}
-	const body = `{"error":"the video has no such range"}`
+	const body = `{"error":"there is no such range"}`
 	a.Header().Set("Content-Type", "application/json")
 	a.ResponseWriter.WriteHeader(status)
 	_, _ = io.WriteString(a.ResponseWriter, body)

@@ -20,6 +20,7 @@ import (
 
 var (
 	errNotFound = errors.New("no such video")
+	errNoPoster = errors.New("there is no such poster")
 	errTaken    = errors.New("there is a video with this id already")
 )
 
@@ -33,6 +34,7 @@ type store interface {
 	Create(ctx context.Context, id, contentType string, body io.Reader) error
 
 	oldVideos
+	posters
 
 	// Ready is nil when the store can be used.
 	Ready(ctx context.Context) error
@@ -50,9 +52,12 @@ type service struct{ videos store }
 func newHandler(videos store, log *slog.Logger, checks ...chassis.Check) http.Handler {
 	s := service{videos}
 	e := chassis.NewEcho(log, append(checks, chassis.Check{Name: "store", Required: true, Probe: videos.Ready})...)
-	e.GET("/video", s.get)
-	e.HEAD("/video", s.get)
+	e.GET("/video", get(videos.Open))
+	e.HEAD("/video", get(videos.Open))
 	e.DELETE("/video", s.remove)
+	e.GET("/poster", get(videos.OpenPoster))
+	e.HEAD("/poster", get(videos.OpenPoster))
+	e.PUT("/poster", s.putPoster)
 	e.POST("/upload", s.upload)
 	e.GET("/metrics", chassis.Metrics())
 	return e
@@ -73,28 +78,33 @@ func failure(err error) error {
 	switch {
 	case errors.Is(err, errNotFound):
 		return chassis.Errorf(http.StatusNotFound, "%s", errNotFound)
+	case errors.Is(err, errNoPoster):
+		return chassis.Errorf(http.StatusNotFound, "%s", errNoPoster)
 	case errors.Is(err, errTaken):
 		return chassis.Errorf(http.StatusConflict, "%s", errTaken)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return chassis.Errorf(http.StatusInsufficientStorage, "no space is left for this video").Because(err)
+		return chassis.Errorf(http.StatusInsufficientStorage, "no space is left").Because(err)
 	}
 	return chassis.Errorf(http.StatusServiceUnavailable, "the video store does not answer").Because(err)
 }
 
-func (s service) get(c echo.Context) error {
-	id, err := checkID(c.QueryParam("id"))
-	if err != nil {
-		return err
+// get answers with what open finds under the id.
+func get(open func(ctx context.Context, id string) (*video, error)) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id, err := checkID(c.QueryParam("id"))
+		if err != nil {
+			return err
+		}
+		v, err := open(c.Request().Context(), id)
+		if err != nil {
+			return failure(err)
+		}
+		defer v.Close()
+		// Echo's own response writer would hide ReadFrom, and sendfile with it. Echo is told that it is used.
+		c.Response().Committed = true
+		serve(c.Response().Writer, c.Request(), v)
+		return nil
 	}
-	v, err := s.videos.Open(c.Request().Context(), id)
-	if err != nil {
-		return failure(err)
-	}
-	defer v.Close()
-	// Echo's own response writer would hide ReadFrom, and sendfile with it. Echo is told that it is used.
-	c.Response().Committed = true
-	serve(c.Response().Writer, c.Request(), v)
-	return nil
 }
 
 func (s service) remove(c echo.Context) error {

@@ -98,6 +98,8 @@ func TestSuite(t *testing.T) {
 		t.Run("refusals", func(t *testing.T) { testRefusals(t, base) })
 		t.Run("cut off", func(t *testing.T) { testCutOff(t, base, videos) })
 		t.Run("cancelled", func(t *testing.T) { testCancelled(t, videos) })
+		t.Run("posters", func(t *testing.T) { testPosters(t, base, videos) })
+		t.Run("poster and delete", func(t *testing.T) { testPosterAndDelete(t, videos) })
 	})
 }
 
@@ -160,7 +162,7 @@ func testGet(t *testing.T, base string) {
 				t.Fatalf("%d, Content-Range %q; want %d, %q", res.StatusCode, h.Get("Content-Range"), test.status, test.rng)
 			}
 			if test.status == 416 {
-				if h.Get("Content-Type") != "application/json" || body != `{"error":"the video has no such range"}` {
+				if h.Get("Content-Type") != "application/json" || body != `{"error":"there is no such range"}` {
 					t.Errorf("Content-Type %q: %s", h.Get("Content-Type"), body)
 				}
 			} else if body != test.body {
@@ -331,17 +333,21 @@ func (s brokenStore) Create(_ context.Context, _, _ string, body io.Reader) erro
 	_, _ = io.Copy(io.Discard, body)
 	return s.err
 }
-func (s brokenStore) Delete(context.Context, string) error { return s.err }
-func (s brokenStore) Ready(context.Context) error          { return s.err }
+func (s brokenStore) Delete(context.Context, string) error               { return s.err }
+func (s brokenStore) OpenPoster(context.Context, string) (*video, error) { return nil, s.err }
+func (s brokenStore) SavePoster(context.Context, string, []byte) error   { return s.err }
+func (s brokenStore) Ready(context.Context) error                        { return s.err }
 
 func TestFailures(t *testing.T) {
 	full := serveStore(t, brokenStore{err: fmt.Errorf("write: %w", &fs.PathError{Op: "write", Path: "/secret", Err: syscall.ENOSPC})})
 	expect(t, 507, "POST", full+"/upload", "data", "id: x")
+	expect(t, 507, "PUT", full+"/poster?id=x", jpeg)
 	down := serveStore(t, brokenStore{err: fmt.Errorf("dial /secret")})
-	for _, method := range []string{"GET", "DELETE"} {
-		res, body := call(t, method, down+"/video?id=x", "")
+	for _, request := range []string{"GET /video", "DELETE /video", "GET /poster", "PUT /poster"} {
+		method, path, _ := strings.Cut(request, " ")
+		res, body := call(t, method, down+path+"?id=x", jpeg)
 		if res.StatusCode != 503 || strings.Contains(body, "secret") {
-			t.Errorf("%s: %d %s", method, res.StatusCode, body)
+			t.Errorf("%s: %d %s", request, res.StatusCode, body)
 		}
 	}
 	expect(t, 503, "GET", down+"/readyz", "")
@@ -400,6 +406,9 @@ func TestSweep(t *testing.T) {
 	if err := os.WriteFile(path+"/"+unfinished+"1/video", []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(path+"/"+unfinished+"2", []byte("half a poster"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	dir.Close()
 	if dir, err = openDirectory(path); err != nil {
 		t.Fatal(err)
@@ -452,7 +461,9 @@ func TestRun(t *testing.T) {
 		expect(t, 201, "POST", base+"/upload", "data", "id: x")
 		expect(t, 201, "POST", base+"/upload", "data", "id: y")
 		expect(t, 200, "GET", base+"/video?id=x", "")
+		expect(t, 204, "PUT", base+"/poster?id=x", jpeg)
 		removedByMessage(t, rabbit, base)
+		expect(t, 404, "GET", base+"/poster?id=x", "")
 	})
 	t.Run("azure", func(t *testing.T) {
 		endpoint := chassistest.Azurite(t)
@@ -515,6 +526,7 @@ func awaitStatus(t *testing.T, want int, url string) {
 func TestDecodeVideoRemoved(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"id":"1","removedAt":"2026-01-02T03:04:05Z","video":{"id":"x"},"more":1}`: "x",
+		`{"video":{"id":"../any"}}`: "../any", `{"video":{"id":"` + strings.Repeat("x", maxID+1) + `"}}`: "",
 		`{"video":{}}`: "", `{}`: "", `[]`: "", `x`: "", `{"video":{"id":1}}`: "",
 	} {
 		got, err := decodeVideoRemoved(messaging.Message{Body: []byte(body)})

@@ -22,7 +22,8 @@ type oldVideos interface {
 	// StoredBefore returns the ids of the videos that were stored before then.
 	StoredBefore(ctx context.Context, then time.Time) ([]string, error)
 
-	// Delete removes a video; one that is not there is no error.
+	// Delete removes a video and its poster; one that is not there is no error. It can be repeated until
+	// nothing is left.
 	Delete(ctx context.Context, id string) error
 }
 

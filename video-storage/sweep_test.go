@@ -59,6 +59,9 @@ func TestSweepUnknown(t *testing.T) {
 					if err := videos.Create(t.Context(), id, "video/mp4", strings.NewReader("data")); err != nil && !errors.Is(err, errTaken) {
 						t.Fatal(err)
 					}
+					if err := videos.SavePoster(t.Context(), id, []byte(jpeg)); err != nil {
+						t.Fatal(err)
+					}
 				}
 				server := httptest.NewServer(test.metadata)
 				defer server.Close()
@@ -78,6 +81,15 @@ func TestSweepUnknown(t *testing.T) {
 				slices.Sort(left)
 				if got := strings.Join(left, " "); got != test.want {
 					t.Errorf("left: %q, want %q", got, test.want)
+				}
+				for _, id := range ids {
+					poster, err := videos.OpenPoster(t.Context(), id)
+					if err == nil {
+						poster.Close()
+					}
+					if stays := strings.Contains(test.want, id); (err == nil) != stays || !stays && !errors.Is(err, errNoPoster) {
+						t.Errorf("the poster of %s: %v", id, err)
+					}
 				}
 			})
 		}
