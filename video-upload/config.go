@@ -2,14 +2,15 @@ package main
 
 import (
 	"net/url"
+	"path/filepath"
 
 	"flixtube/chassis"
 )
 
 type config struct {
-	addr, rabbit, outboxDir  string
-	storage                  *url.URL
-	uploadLimit, outboxLimit int64
+	addr, rabbit, outboxDir, uploadsDir string
+	storage                             *url.URL
+	uploadLimit, outboxLimit            int64
 }
 
 func readConfig(getenv func(string) string) (config, error) {
@@ -22,5 +23,6 @@ func readConfig(getenv func(string) string) (config, error) {
 		uploadLimit: env.Int("UPLOAD_LIMIT", 4<<30),
 		outboxLimit: env.Int("OUTBOX_LIMIT", 100_000),
 	}
+	cfg.uploadsDir = env.Optional("UPLOADS_DIR", filepath.Join(cfg.outboxDir, "unfinished"))
 	return cfg, env.Err()
 }

@@ -5,8 +5,12 @@ go 1.26.0
 require (
 	flixtube/chassis v0.0.0
 	github.com/gabriel-vasile/mimetype v1.4.16
+	github.com/gofrs/flock v0.13.1
 	github.com/google/uuid v1.6.0
 	github.com/labstack/echo/v4 v4.16.0
+	github.com/tus/tusd/v2 v2.8.0
+	golang.org/x/exp v0.0.0-20250106191152-7588d65b2ba8
+	golang.org/x/image v0.46.0
 )
 
 require (

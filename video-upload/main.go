@@ -1,12 +1,29 @@
 // Video-upload takes in new videos: it passes their bytes on to video-storage and then announces them.
 //
-//	POST /upload  the file as the body; its name in File-Name, percent-encoded UTF-8; 201 with the video.
-//	              The type is told by the content, whatever Content-Type says
+//	POST /upload               the file as the body; its name in File-Name, percent-encoded UTF-8; how many seconds
+//	                           it lasts in Video-Duration, optionally; 201 with the video
+//	OPTIONS,POST /uploads      an upload that can be resumed, by the tus protocol 1.0.0 (with creation,
+//	                           creation-with-upload and termination). Upload-Metadata: filename, and optionally
+//	                           duration; others are not kept. The upload's id will be the video's
+//	HEAD,PATCH,DELETE /uploads/<id>  for the viewer who created it (X-Viewer-Id); to others it does not exist. The last
+//	                           PATCH is answered when the video is stored and will be announced; or, if the storage
+//	                           is away, when the file is safe here, to be stored later. HEAD tells for a day that an
+//	                           upload is finished; one without progress is removed after a day
+//	PUT /uploads/<id>/poster   before the last PATCH: a JPEG, PNG or WebP of up to 1 MiB, 4096 pixels on a side and 8
+//	                           million in all; 204
+//
+// The type of a video is told by its content, whatever the caller says.
 //
 // What it announces waits in the outbox until the broker has it, and goes to the exchange video-uploaded.
 //
-// Variables: PORT, RABBIT, OUTBOX_DIR; optionally HOST, VIDEO_STORAGE_URL (http://video-storage), UPLOAD_LIMIT
-// (bytes of one video: 4 GiB), OUTBOX_LIMIT (videos that wait to be announced: 100000).
+// A viewer may have 20 unfinished uploads, then POST /uploads answers 429. A full disk gives 507 and what has arrived
+// stays, so that the upload can go on. Until there is space again no video can be announced either if the outbox is on
+// the same disk, and POST /upload answers 503: give UPLOADS_DIR a disk of its own where that matters. Replicas may share
+// it, on a volume where flock(2) works between them.
+//
+// Variables: PORT, RABBIT, OUTBOX_DIR; optionally HOST, VIDEO_STORAGE_URL (http://video-storage), UPLOADS_DIR (uploads
+// that are not finished: the folder unfinished in OUTBOX_DIR), UPLOAD_LIMIT (bytes of one video: 4 GiB), OUTBOX_LIMIT
+// (videos that wait to be announced: 100000).
 package main
 
 import (
@@ -38,6 +55,10 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	defer box.Close()
 
 	storage := newStorage(cfg.storage)
+	resumable, err := newUploads(cfg.uploadsDir, storage, box, cfg.uploadLimit, log)
+	if err != nil {
+		return err
+	}
 	relay := func(ctx context.Context) error {
 		return box.Relay(ctx, func(ctx context.Context, msgs []messaging.Message) error {
 			return broker.Publish(ctx, uploadedTo, msgs)
@@ -45,8 +66,8 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	}
 	return chassis.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(storage, box, cfg.uploadLimit, log, storage.check(), messaging.Check(broker)),
+		Handler:    newHandler(storage, box, resumable, cfg.uploadLimit, log, storage.check(), messaging.Check(broker)),
 		Log:        log,
-		Background: []func(context.Context) error{relay},
+		Background: []func(context.Context) error{relay, resumable.work},
 	}.Run(ctx)
 }

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/google/uuid"
-
 	"flixtube/chassis/messaging"
 )
 
@@ -24,14 +22,17 @@ type owner struct {
 }
 
 type video struct {
-	ID          string `json:"id"`
-	Name        string `json:"name"`
-	ContentType string `json:"contentType"`
-	Size        int64  `json:"size"` // bytes
+	ID          string  `json:"id"`
+	Name        string  `json:"name"`
+	ContentType string  `json:"contentType"`
+	Size        int64   `json:"size"`               // bytes
+	Duration    float64 `json:"duration,omitempty"` // seconds, as the uploader says
+	Poster      bool    `json:"poster,omitempty"`   // the storage has one
 }
 
-func newVideoUploaded(v video, ownerID string) (messaging.Message, error) {
-	u := videoUploaded{ID: uuid.NewString(), UploadedAt: time.Now().UTC(), Owner: owner{ownerID}, Video: v}
+// newVideoUploaded makes the message. id names the fact: each time it is told, it is the same.
+func newVideoUploaded(id string, at time.Time, v video, ownerID string) (messaging.Message, error) {
+	u := videoUploaded{ID: id, UploadedAt: at.UTC(), Owner: owner{ownerID}, Video: v}
 	body, err := json.Marshal(u)
 	return messaging.Message{ID: u.ID, Body: body}, err
 }

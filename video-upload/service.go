@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -26,10 +28,13 @@ type announcements interface {
 }
 
 // newHandler returns the routes. limit is the size of the largest video, in bytes.
-func newHandler(s *storage, outbox announcements, limit int64, log *slog.Logger, checks ...chassis.Check) http.Handler {
+func newHandler(s *storage, outbox announcements, u *uploads, limit int64, log *slog.Logger, checks ...chassis.Check) http.Handler {
 	h := handler{s, outbox, limit, log}
 	e := chassis.NewEcho(log, checks...)
 	e.POST("/upload", h.postUpload)
+	e.Match([]string{http.MethodOptions, http.MethodPost}, "/uploads", u.create)
+	e.Match([]string{http.MethodHead, http.MethodPatch, http.MethodDelete}, "/uploads/:id", u.change)
+	e.PUT("/uploads/:id/poster", u.putPoster)
 	e.GET("/metrics", chassis.Metrics())
 	return e
 }
@@ -46,7 +51,15 @@ const head = 3072
 
 func (h handler) postUpload(c echo.Context) error {
 	req := c.Request()
-	name, err := videoName(req.Header.Get("File-Name"))
+	file, err := url.PathUnescape(req.Header.Get("File-Name"))
+	if err != nil {
+		return chassis.Errorf(http.StatusBadRequest, "File-Name must be percent-encoded UTF-8")
+	}
+	name, err := videoName(file)
+	if err != nil {
+		return err
+	}
+	duration, err := seconds(req.Header.Get("Video-Duration"))
 	if err != nil {
 		return err
 	}
@@ -63,13 +76,13 @@ func (h handler) postUpload(c echo.Context) error {
 	}
 	contentType := videoType(start)
 	if contentType == "" {
-		return chassis.Errorf(http.StatusUnsupportedMediaType, "this is not a video that browsers play")
+		return errNoVideo
 	}
 
 	// From here a caller who goes away shows as a body that breaks off. One who goes after the last byte has
 	// uploaded a video.
 	ctx := context.WithoutCancel(req.Context())
-	v := video{ID: uuid.NewString(), Name: name, ContentType: contentType}
+	v := video{ID: uuid.NewString(), Name: name, ContentType: contentType, Duration: duration}
 	v.Size, err = h.storage.save(ctx, v.ID, contentType, body, req.ContentLength)
 	var fault callersFault
 	if errors.As(err, &fault) {
@@ -89,7 +102,7 @@ func (h handler) postUpload(c echo.Context) error {
 }
 
 func (h handler) announce(ctx context.Context, v video, ownerID string) error {
-	m, err := newVideoUploaded(v, ownerID)
+	m, err := newVideoUploaded(uuid.NewString(), time.Now(), v, ownerID)
 	if err != nil {
 		return err
 	}
@@ -131,14 +144,13 @@ var extension = regexp.MustCompile(`\.[A-Za-z0-9]{1,5}$`)
 
 // videoName makes a video's name of the name of its file: without folders, of either kind of slash, and without
 // its extension, unless nothing else is left.
-func videoName(encoded string) (string, error) {
-	file, err := url.PathUnescape(encoded)
-	if err != nil || !utf8.ValidString(file) {
-		return "", chassis.Errorf(http.StatusBadRequest, "File-Name must be percent-encoded UTF-8")
+func videoName(file string) (string, error) {
+	if !utf8.ValidString(file) {
+		return "", chassis.Errorf(http.StatusBadRequest, "the name of the file must be UTF-8")
 	}
 	file = chassis.Line(file[strings.LastIndexAny(file, `/\`)+1:])
 	if strings.Trim(file, ". ") == "" {
-		return "", chassis.Errorf(http.StatusBadRequest, "File-Name names no file")
+		return "", chassis.Errorf(http.StatusBadRequest, "the name of the file is missing")
 	}
 	name := chassis.Line(extension.ReplaceAllString(file, ""))
 	if name == "" {
@@ -148,4 +160,18 @@ func videoName(encoded string) (string, error) {
 		name = chassis.Line(string(runes[:maxName]))
 	}
 	return name, nil
+}
+
+const maxDuration = 10_000_000 // seconds
+
+// seconds reads how long a video is said to last: 0 if that is not said.
+func seconds(text string) (float64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(d > 0 && d <= maxDuration) {
+		return 0, chassis.Errorf(http.StatusBadRequest, "the duration must be a number of seconds above 0 and up to %d", maxDuration)
+	}
+	return d, nil
 }

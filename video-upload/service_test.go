@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,17 +47,28 @@ type received struct {
 // fakeStorage really reads what comes.
 type fakeStorage struct {
 	*httptest.Server
-	answer  func(w http.ResponseWriter) // after the body; nil: 201
-	deaf    int                         // answer with this status instead of reading
-	got     atomic.Int64                // bytes so far
-	mu      sync.Mutex
-	uploads []received
-	deleted []string
+	answer   func(w http.ResponseWriter) // after the body; nil: 201, and it is stored
+	deaf     int                         // answer with this status instead of reading
+	got      atomic.Int64                // bytes so far
+	discards bool                        // what it has read
+	poster   func(w http.ResponseWriter) // instead of taking it
+	mu       sync.Mutex
+	uploads  []received
+	deleted  []string
+	posters  map[string][]byte
+	stored   map[string]int64 // sizes
+}
+
+// answers sets, while requests may be under way, what the fake does.
+func (f *fakeStorage) answers(upload, poster func(http.ResponseWriter)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answer, f.poster = upload, poster
 }
 
 func newFakeStorage(t *testing.T) *fakeStorage {
 	t.Helper()
-	f := &fakeStorage{}
+	f := &fakeStorage{posters: map[string][]byte{}, stored: map[string]int64{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{}`) })
 	mux.HandleFunc("POST /upload", f.upload)
@@ -64,6 +76,29 @@ func newFakeStorage(t *testing.T) *fakeStorage {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.deleted = append(f.deleted, req.URL.Query().Get("id"))
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("HEAD /video", func(w http.ResponseWriter, req *http.Request) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		size, found := f.stored[req.URL.Query().Get("id")]
+		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+		if !found {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
+	mux.HandleFunc("PUT /poster", func(w http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		f.mu.Lock()
+		instead := f.poster
+		f.mu.Unlock()
+		if instead != nil {
+			instead(w)
+			return
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.posters[req.URL.Query().Get("id")] = body
 		w.WriteHeader(http.StatusNoContent)
 	})
 	f.Server = httptest.NewServer(mux)
@@ -86,15 +121,23 @@ func (f *fakeStorage) upload(w http.ResponseWriter, req *http.Request) {
 	for r.err == nil {
 		var n int
 		n, r.err = req.Body.Read(p)
-		r.body = append(r.body, p[:n]...)
+		if !f.discards {
+			r.body = append(r.body, p[:n]...)
+		}
 		f.got.Add(int64(n))
 	}
 	if !errors.Is(r.err, io.EOF) {
 		return
 	}
 	r.err = nil
-	if f.answer != nil {
-		f.answer(w)
+	f.mu.Lock()
+	instead := f.answer
+	if instead == nil {
+		f.stored[r.id] = r.length
+	}
+	f.mu.Unlock()
+	if instead != nil {
+		instead(w)
 		return
 	}
 	w.WriteHeader(http.StatusCreated)
@@ -134,11 +177,21 @@ func (f *fakeOutbox) added() []messaging.Message {
 func newTestHandler(t *testing.T, limit int64) (http.Handler, *fakeStorage, *fakeOutbox) {
 	t.Helper()
 	storage, box := newFakeStorage(t), &fakeOutbox{}
-	base, err := url.Parse(storage.URL)
+	u := newTestUploads(t, t.TempDir(), storage.URL, box, limit)
+	return newHandler(u.storage, box, u, limit, u.log), storage, box
+}
+
+func newTestUploads(t *testing.T, dir, storage string, box announcements, limit int64) *uploads {
+	t.Helper()
+	base, err := url.Parse(storage)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newHandler(newStorage(base), box, limit, slog.New(slog.DiscardHandler)), storage, box
+	u, err := newUploads(dir, newStorage(base), box, limit, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }
 
 // newTestService serves the real handler over the fakes, and ends before them.
@@ -153,7 +206,7 @@ func newTestService(t *testing.T, limit int64) (string, *fakeStorage, *fakeOutbo
 // chunked hides how long a body is.
 func chunked(body io.Reader) io.Reader { return struct{ io.Reader }{body} }
 
-func upload(t *testing.T, address, fileName string, body io.Reader) (int, video) {
+func post(t *testing.T, address, fileName string, body io.Reader) (int, video) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+"/upload", body)
 	if err != nil {
@@ -162,6 +215,7 @@ func upload(t *testing.T, address, fileName string, body io.Reader) (int, video)
 	if fileName != "" {
 		req.Header.Set("File-Name", fileName)
 	}
+	req.Header.Set("Video-Duration", "63.2")
 	req.Header.Set("Content-Type", "text/html")
 	req.Header.Set(chassis.ViewerHeader, "ann")
 	res, err := http.DefaultClient.Do(req)
@@ -211,7 +265,7 @@ func TestUpload(t *testing.T) {
 			if test.hidden {
 				body = chunked(body)
 			}
-			status, v := upload(t, address, "Urlaub%20%C3%BCber%20alles.MP4", body)
+			status, v := post(t, address, "Urlaub%20%C3%BCber%20alles.MP4", body)
 			if status != http.StatusCreated {
 				t.Fatalf("status %d", status)
 			}
@@ -222,7 +276,7 @@ func TestUpload(t *testing.T) {
 				t.Errorf("storage got %d bytes of %d as %q under %q (%v), deleted %v",
 					len(last.body), last.length, last.contentType, last.id, last.err, deleted)
 			}
-			want := video{ID: v.ID, Name: "Urlaub über alles", ContentType: "video/mp4", Size: int64(len(test.body))}
+			want := video{ID: v.ID, Name: "Urlaub über alles", ContentType: "video/mp4", Size: int64(len(test.body)), Duration: 63.2}
 			if v != want || len(v.ID) != 36 {
 				t.Errorf("answered %+v, want %+v", v, want)
 			}
@@ -267,14 +321,14 @@ func TestRefused(t *testing.T) {
 		{"a picture in an MP4", "a.mp4", strings.NewReader("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"), 415},
 		{"a byte too many", "a.mp4", bytes.NewReader(mp4(limit + 1)), 413},
 	} {
-		if status, _ := upload(t, address, test.fileName, test.body); status != test.want {
+		if status, _ := post(t, address, test.fileName, test.body); status != test.want {
 			t.Errorf("%s: %d, want %d", test.what, status, test.want)
 		}
 	}
 	if uploads, _ := storage.seen(); len(uploads) != 0 || len(box.added()) != 0 {
 		t.Errorf("stored %d and announced %d of those", len(uploads), len(box.added()))
 	}
-	if status, _ := upload(t, address, "a.mp4", chunked(bytes.NewReader(mp4(limit+1)))); status != 413 {
+	if status, _ := post(t, address, "a.mp4", chunked(bytes.NewReader(mp4(limit+1)))); status != 413 {
 		t.Errorf("a byte too many, chunked: %d, want 413", status)
 	}
 	storedNothing(t, storage, box)
@@ -283,7 +337,7 @@ func TestRefused(t *testing.T) {
 // TestRefusedEarly: what goes wrong in a video's first bytes never reaches the storage.
 func TestRefusedEarly(t *testing.T) {
 	address, storage, _ := newTestService(t, 100)
-	if status, _ := upload(t, address, "a.mp4", chunked(bytes.NewReader(mp4(101)))); status != 413 {
+	if status, _ := post(t, address, "a.mp4", chunked(bytes.NewReader(mp4(101)))); status != 413 {
 		t.Errorf("a byte too many: %d, want 413", status)
 	}
 	if uploads, _ := storage.seen(); len(uploads) != 0 {
@@ -399,7 +453,7 @@ func TestStreams(t *testing.T) {
 		}
 		_ = sender.CloseWithError(err)
 	}()
-	if status, v := upload(t, address, "a.mp4", body); status != http.StatusCreated || v.Size != 1<<20+7 {
+	if status, v := post(t, address, "a.mp4", body); status != http.StatusCreated || v.Size != 1<<20+7 {
 		t.Errorf("status %d, %+v", status, v)
 	}
 }
@@ -430,7 +484,7 @@ func TestStorageFails(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			address, storage, box := newTestService(t, 1<<30)
 			test.arrange(storage)
-			if status, _ := upload(t, address, "a.mp4", bytes.NewReader(mp4(1<<20))); status != test.want {
+			if status, _ := post(t, address, "a.mp4", bytes.NewReader(mp4(1<<20))); status != test.want {
 				t.Errorf("status %d, want %d", status, test.want)
 			}
 			uploads, deleted := storage.seen()
@@ -445,7 +499,7 @@ func TestOutboxRefuses(t *testing.T) {
 	for _, reason := range []error{outbox.ErrFull, errors.New("no space left on device")} {
 		address, storage, box := newTestService(t, 1<<30)
 		box.refuse = reason
-		if status, _ := upload(t, address, "a.mp4", bytes.NewReader(mp4(5000))); status != http.StatusServiceUnavailable {
+		if status, _ := post(t, address, "a.mp4", bytes.NewReader(mp4(5000))); status != http.StatusServiceUnavailable {
 			t.Errorf("status %d, want 503", status)
 		}
 		uploads, deleted := storage.seen()
@@ -493,7 +547,7 @@ func TestVideoName(t *testing.T) {
 		long + ".mp4":                     long[:2*maxName],
 		" 映画 .mp4 ":                       "映画",
 	} {
-		got, err := videoName(url.PathEscape(file))
+		got, err := videoName(file)
 		if err != nil || got != want {
 			t.Errorf("%q: %q, %v, want %q", file, got, err, want)
 		}
@@ -520,7 +574,7 @@ func TestService(t *testing.T) {
 	body, sender := io.Pipe()
 	ended := make(chan video, 1)
 	go func() {
-		status, v := upload(t, address, "a.mp4", body)
+		status, v := post(t, address, "a.mp4", body)
 		if status != http.StatusCreated {
 			t.Errorf("status %d", status)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,16 @@ import (
 
 // storage is the service that keeps the bytes.
 type storage struct {
-	base   *url.URL
-	client *http.Client
+	base     *url.URL
+	client   *http.Client
+	patience time.Duration // with a storage that does nothing
 }
+
+var (
+	errTaken    = errors.New("the storage has a video with this id")
+	errRefused  = errors.New("the storage refuses the poster")
+	errNoAnswer = errors.New("no answer")
+)
 
 func newStorage(base *url.URL) *storage {
 	transport := chassis.NewTransport()
@@ -28,7 +36,7 @@ func newStorage(base *url.URL) *storage {
 	// of breaking the connection.
 	transport.ExpectContinueTimeout = 5 * time.Second
 	transport.ResponseHeaderTimeout = time.Minute // counted from the end of the body
-	return &storage{base: base, client: &http.Client{
+	return &storage{base: base, patience: time.Minute, client: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -41,6 +49,16 @@ func (s *storage) check() chassis.Check {
 // save streams body to the storage and returns how many bytes it had. size is -1 if it is not known. Unless it
 // returns nil nothing stays stored, as far as that is in its hands.
 func (s *storage) save(ctx context.Context, id, contentType string, body io.Reader, size int64) (int64, error) {
+	n, err := s.put(ctx, id, contentType, body, size)
+	if errors.Is(err, errNoAnswer) {
+		_ = s.discard(ctx, id) // it may have stored the video, and only its answer is lost
+	}
+	return n, err
+}
+
+// put is save for those who will try again: when the storage does not answer, the video may be stored or not. errTaken
+// if it is since before.
+func (s *storage) put(ctx context.Context, id, contentType string, body io.Reader, size int64) (int64, error) {
 	counted := &countedBody{body: body}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base.JoinPath("upload").String(), counted)
 	if err != nil {
@@ -58,8 +76,8 @@ func (s *storage) save(ctx context.Context, id, contentType string, body io.Read
 		return 0, callersFault{*cause} // with it the transport broke the request off
 	}
 	if err != nil {
-		_ = s.discard(ctx, id) // it may have stored the video, and only its answer is lost
-		return 0, chassis.Errorf(http.StatusBadGateway, "the storage does not answer").Because(err)
+		return 0, chassis.Errorf(http.StatusBadGateway, "the storage does not answer").
+			Because(errors.Join(errNoAnswer, err, context.Cause(ctx)))
 	}
 	switch res.StatusCode {
 	case http.StatusOK, http.StatusCreated, http.StatusNoContent:
@@ -71,17 +89,64 @@ func (s *storage) save(ctx context.Context, id, contentType string, body io.Read
 	case http.StatusInsufficientStorage, http.StatusServiceUnavailable, http.StatusRequestEntityTooLarge:
 		return 0, chassis.Errorf(res.StatusCode, "the storage refuses the video: %s", http.StatusText(res.StatusCode))
 	}
-	return 0, chassis.Errorf(http.StatusBadGateway, "the storage refuses the video").
-		Because(fmt.Errorf("it answered %s", res.Status))
+	refused := fmt.Errorf("it answered %s", res.Status)
+	if res.StatusCode == http.StatusConflict {
+		refused = errTaken
+	}
+	return 0, chassis.Errorf(http.StatusBadGateway, "the storage refuses the video").Because(refused)
+}
+
+// has tells whether the storage has a video of that size under the id.
+func (s *storage) has(ctx context.Context, id string, size int64) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, s.about("video", id), nil)
+	if err != nil {
+		return false, err
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		return false, fmt.Errorf("ask the storage for a video: %w", err)
+	}
+	res.Body.Close()
+	return res.StatusCode == http.StatusOK && res.ContentLength == size, nil
+}
+
+// about is the address of a part of what is stored under the id.
+func (s *storage) about(part, id string) string {
+	target := s.base.JoinPath(part)
+	target.RawQuery = url.Values{"id": {id}}.Encode()
+	return target.String()
+}
+
+// putPoster gives a video that is stored its poster. errRefused is for good; after another error it may be tried again.
+func (s *storage) putPoster(ctx context.Context, id string, jpeg []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, s.about("poster", id), bytes.NewReader(jpeg))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "image/jpeg")
+	res, err := s.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("store the poster: %w", err)
+	}
+	defer res.Body.Close()
+	switch {
+	case res.StatusCode < http.StatusMultipleChoices:
+		return nil
+	case res.StatusCode == http.StatusServiceUnavailable:
+		return fmt.Errorf("store the poster: %s", res.Status)
+	}
+	return fmt.Errorf("%w: %s", errRefused, res.Status)
 }
 
 // discard deletes a video that nobody will hear of, within five seconds.
 func (s *storage) discard(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	target := s.base.JoinPath("video")
-	target.RawQuery = url.Values{"id": {id}}.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, target.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, s.about("video", id), nil)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,590 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"flixtube/chassis"
+	"flixtube/chassis/chassistest"
+)
+
+// caller speaks the protocol for one viewer.
+type caller struct {
+	*testing.T
+	address, viewer string
+}
+
+type answered struct {
+	*http.Response
+	body string
+}
+
+// ask sends a request. headers are "Name: value".
+func (c caller) ask(method, path string, body io.Reader, headers ...string) answered {
+	c.Helper()
+	req, err := http.NewRequestWithContext(c.Context(), method, c.address+path, body)
+	if err != nil {
+		c.Fatal(err)
+	}
+	req.Header.Set("Tus-Resumable", "1.0.0")
+	if c.viewer != "" {
+		req.Header.Set(chassis.ViewerHeader, c.viewer)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		c.Fatal(err)
+	}
+	var failure struct{ Error string }
+	if _ = json.Unmarshal(text, &failure); res.StatusCode >= 400 && method != http.MethodHead && failure.Error == "" {
+		c.Errorf("%s %s: %s with %q", method, path, res.Status, text)
+	}
+	return answered{res, string(text)}
+}
+
+func (c caller) expect(status int, a answered) answered {
+	c.Helper()
+	if a.StatusCode != status {
+		c.Fatalf("%s %s: %d %s, want %d", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.body, status)
+	}
+	return a
+}
+
+// metadata makes the header of keys and values.
+func metadata(pairs ...string) string {
+	var list []string
+	for i := 0; i < len(pairs); i += 2 {
+		list = append(list, pairs[i]+" "+base64.StdEncoding.EncodeToString([]byte(pairs[i+1])))
+	}
+	return "Upload-Metadata: " + strings.Join(list, ",")
+}
+
+// create begins an upload of so many bytes and returns its path.
+func (c caller) create(size int, pairs ...string) string {
+	c.Helper()
+	if len(pairs) == 0 {
+		pairs = []string{"filename", "a.mp4"}
+	}
+	res := c.expect(201, c.ask("POST", "/uploads", nil, "Upload-Length: "+strconv.Itoa(size), metadata(pairs...)))
+	path := res.Header.Get("Location")
+	if id, ok := strings.CutPrefix(path, "/uploads/"); !ok || !isID(id) {
+		c.Fatalf("Location: %q", path)
+	}
+	return path
+}
+
+const chunkType = "Content-Type: application/offset+octet-stream"
+
+func (c caller) patch(path string, offset int, body io.Reader) answered {
+	c.Helper()
+	return c.ask("PATCH", path, body, chunkType, "Upload-Offset: "+strconv.Itoa(offset))
+}
+
+// offset is what HEAD says.
+func (c caller) offset(path string) int {
+	c.Helper()
+	n, err := strconv.Atoi(c.expect(200, c.ask("HEAD", path, nil)).Header.Get("Upload-Offset"))
+	if err != nil {
+		c.Fatal(err)
+	}
+	return n
+}
+
+// send sends the headers and a first part of a PATCH by hand.
+func (c caller) send(path string, offset int, sent []byte, length int) *net.TCPConn {
+	c.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.address, "http://"))
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.Cleanup(func() { conn.Close() })
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: x\r\n%s: %s\r\nTus-Resumable: 1.0.0\r\n%s\r\nUpload-Offset: %d\r\nContent-Length: %d\r\n\r\n%s",
+		path, chassis.ViewerHeader, c.viewer, chunkType, offset, length, sent)
+	return conn.(*net.TCPConn)
+}
+
+// begin is send, and waits until so much has arrived.
+func (c caller) begin(u *uploads, path string, offset int, sent []byte, length int) *net.TCPConn {
+	c.Helper()
+	conn := c.send(path, offset, sent, length)
+	eventually(c.T, "the first part arrives", func() bool {
+		up, err := u.find(filepath.Base(path))
+		return err == nil && up.info.Offset == int64(offset+len(sent))
+	})
+	return conn
+}
+
+// newTestCaller serves the real handler over a folder, the fake storage and the fake outbox.
+func newTestCaller(t *testing.T, limit int64) (caller, *uploads, *fakeStorage, *fakeOutbox) {
+	t.Helper()
+	storage, box := newFakeStorage(t), &fakeOutbox{}
+	u := newTestUploads(t, t.TempDir(), storage.URL, box, limit)
+	return serve(t, u, limit), u, storage, box
+}
+
+func serve(t *testing.T, u *uploads, limit int64) caller {
+	t.Helper()
+	server := httptest.NewServer(newHandler(u.storage, u.outbox, u, limit, u.log))
+	t.Cleanup(server.Close)
+	return caller{t, server.URL, "ann"}
+}
+
+// names are the files in the folder, without those of locks.
+func names(t *testing.T, u *uploads) []string {
+	t.Helper()
+	entries, err := os.ReadDir(u.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, entry := range entries {
+		if ext := filepath.Ext(entry.Name()); ext != lockPart && ext != wantedPart {
+			list = append(list, entry.Name())
+		}
+	}
+	return list
+}
+
+func announced(t *testing.T, box *fakeOutbox) (facts []videoUploaded) {
+	t.Helper()
+	for _, m := range box.added() {
+		var u videoUploaded
+		if err := json.Unmarshal(m.Body, &u); err != nil || u.ID != m.ID {
+			t.Fatalf("announced %s under %s: %v", m.Body, m.ID, err)
+		}
+		facts = append(facts, u)
+	}
+	return facts
+}
+
+func TestResumable(t *testing.T) {
+	const limit = 1 << 20
+	ann, u, storage, box := newTestCaller(t, limit)
+	can := ann.expect(200, ann.ask("OPTIONS", "/uploads", nil)).Header
+	for name, want := range map[string]string{
+		"Tus-Version": "1.0.0", "Tus-Max-Size": strconv.Itoa(limit), "Tus-Extension": "creation,creation-with-upload,termination",
+	} {
+		if can.Get(name) != want {
+			t.Errorf("%s: %q", name, can.Get(name))
+		}
+	}
+	file := mp4(100_000)
+	meta := []string{"filename", `C:\Fotos\Urlaub über alles.MP4`, "duration", "63.2"}
+	path := ann.create(len(file), append(meta, "owner", "bob", "fact", "mine")...)
+	told := ann.expect(200, ann.ask("HEAD", path, nil, "Origin: http://elsewhere")).Header
+	known := map[string]bool{}
+	for _, pair := range strings.Split(told.Get("Upload-Metadata"), ",") {
+		known[pair] = true
+	}
+	_, want, _ := strings.Cut(metadata(meta...), ": ")
+	first, second, _ := strings.Cut(want, ",")
+	if told.Get("Upload-Offset") != "0" || told.Get("Upload-Length") != "100000" || !maps.Equal(known, map[string]bool{first: true, second: true}) ||
+		told.Get("Cache-Control") != "no-store" || told.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("HEAD: %v", told)
+	}
+	ann.expect(405, ann.ask("GET", path, nil))
+
+	if n := ann.expect(204, ann.patch(path, 0, bytes.NewReader(file[:60_000]))).Header.Get("Upload-Offset"); n != "60000" {
+		t.Errorf("Upload-Offset %q", n)
+	}
+	ann.expect(409, ann.patch(path, 0, bytes.NewReader(file)))
+	ann.expect(413, ann.patch(path, 60_000, bytes.NewReader(file[:50_000])))
+	ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(pngOf(t, 320, 200))))
+	if uploads, _ := storage.seen(); len(uploads) != 0 || len(box.added()) != 0 {
+		t.Fatal("stored before it is whole")
+	}
+	ann.expect(204, ann.patch(path, 60_000, chunked(bytes.NewReader(file[60_000:]))))
+
+	id := filepath.Base(path)
+	uploads, deleted := storage.seen()
+	if len(uploads) != 1 || uploads[0].id != id || uploads[0].length != 100_000 || !bytes.Equal(uploads[0].body, file) ||
+		uploads[0].contentType != "video/mp4" || len(deleted) != 0 {
+		t.Errorf("stored %d times, deleted %v", len(uploads), deleted)
+	}
+	if !bytes.HasPrefix(storage.posters[id], []byte("\xff\xd8\xff")) {
+		t.Errorf("the poster is %.10q", storage.posters[id])
+	}
+	facts := announced(t, box)
+	video := video{ID: id, Name: "Urlaub über alles", ContentType: "video/mp4", Size: 100_000, Duration: 63.2, Poster: true}
+	if len(facts) != 1 || facts[0].Video != video || facts[0].Owner.ID != "ann" || time.Since(facts[0].UploadedAt).Abs() > time.Hour ||
+		uuid.Validate(facts[0].ID) != nil || facts[0].ID == id {
+		t.Errorf("announced %+v", facts)
+	}
+	if left := names(t, u); !slices.Equal(left, []string{id + donePart, id + infoPart}) || size(t, u.path(id, donePart)) != 0 {
+		t.Errorf("left: %v", left)
+	}
+
+	// Who has missed the last answer asks, and sees that it is done.
+	if n := ann.offset(path); n != len(file) {
+		t.Errorf("offset %d", n)
+	}
+	ann.expect(204, ann.patch(path, len(file), http.NoBody))
+	ann.expect(409, ann.ask("PUT", path+"/poster", bytes.NewReader(pngOf(t, 320, 200))))
+	ann.expect(409, ann.ask("DELETE", path, nil))
+	u.round(t.Context())
+	if n := ann.offset(path); n != len(file) || len(box.added()) != 1 {
+		t.Errorf("after a round: offset %d, announced %d times", n, len(box.added()))
+	}
+}
+
+// TestWithoutExtras: a message tells nothing that is not known.
+func TestWithoutExtras(t *testing.T) {
+	ann, _, _, box := newTestCaller(t, 1<<20)
+	ann.expect(201, ann.ask("POST", "/uploads", bytes.NewReader(mp4(5000)), chunkType, "Upload-Length: 5000", metadata("filename", "a.mp4")))
+	if added := box.added(); len(added) != 1 || strings.Contains(string(added[0].Body), "duration") || strings.Contains(string(added[0].Body), "poster") {
+		t.Errorf("announced %v", announced(t, box))
+	}
+}
+
+func TestCreationRefused(t *testing.T) {
+	ann, u, _, _ := newTestCaller(t, 1000)
+	for what, test := range map[string]struct {
+		want    int
+		headers []string
+	}{
+		"no viewer":         {400, []string{chassis.ViewerHeader + ": <ann>"}},
+		"no name":           {400, []string{metadata("duration", "1")}},
+		"a name not UTF-8":  {400, []string{metadata("filename", "\xff.mp4")}},
+		"the folder above":  {400, []string{metadata("filename", "../..")}},
+		"no base64":         {400, []string{"Upload-Metadata: filename %%%"}},
+		"a very long name":  {400, []string{metadata("filename", strings.Repeat("a", maxFileName+1))}},
+		"a time in words":   {400, []string{metadata("filename", "a.mp4", "duration", "long")}},
+		"no time at all":    {400, []string{metadata("filename", "a.mp4", "duration", "0")}},
+		"not a number":      {400, []string{metadata("filename", "a.mp4", "duration", "NaN")}},
+		"for ever":          {400, []string{metadata("filename", "a.mp4", "duration", "Inf")}},
+		"half a year":       {400, []string{metadata("filename", "a.mp4", "duration", "10000001")}},
+		"empty":             {400, []string{"Upload-Length: 0"}},
+		"no length":         {400, []string{"Upload-Length: "}},
+		"a negative length": {400, []string{"Upload-Length: -1"}},
+		"too large":         {413, []string{"Upload-Length: 1001"}},
+		"length to come":    {501, []string{"Upload-Defer-Length: 1", "Upload-Length: "}},
+		"a part":            {501, []string{"Upload-Concat: partial"}},
+		"another version":   {412, []string{"Tus-Resumable: 0.2.2"}},
+	} {
+		headers := append([]string{"Upload-Length: 1000", metadata("filename", "a.mp4")}, test.headers...)
+		if res := ann.ask("POST", "/uploads", nil, headers...); res.StatusCode != test.want {
+			t.Errorf("%s: %d %s, want %d", what, res.StatusCode, res.body, test.want)
+		}
+	}
+	if left := names(t, u); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestVideoDuration(t *testing.T) {
+	for text, want := range map[string]float64{"": 0, "63.2": 63.2, "1e3": 1000, "10000000": 10_000_000} {
+		if got, err := seconds(text); got != want || err != nil {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	ann, _, storage, _ := newTestCaller(t, 1<<20)
+	for _, text := range []string{"-1", "0", "inf", "nan", "1e8", "1:02"} {
+		ann.expect(400, ann.ask("POST", "/upload", bytes.NewReader(mp4(5000)), "File-Name: a.mp4", "Video-Duration: "+text))
+	}
+	if uploads, _ := storage.seen(); len(uploads) != 0 {
+		t.Errorf("stored %d", len(uploads))
+	}
+}
+
+func TestOtherViewers(t *testing.T) {
+	ann, u, _, _ := newTestCaller(t, 1<<20)
+	path := ann.create(5000)
+	conn := ann.begin(u, path, 0, mp4(4000), 5000)
+	id := filepath.Base(path)
+	for _, other := range []string{"bob", ""} {
+		bob := caller{t, ann.address, other}
+		for _, p := range []string{
+			path, "/uploads/" + uuid.NewString(), "/uploads/" + strings.ToUpper(id), "/uploads/" + id + ".info",
+			"/uploads/..%2F" + id, "/uploads/%2e%2e", "/uploads/{" + id + "}", "/uploads/" + strings.ReplaceAll(id, "-", ""),
+		} {
+			bob.expect(404, bob.ask("HEAD", p, nil))
+			bob.expect(404, bob.patch(p, 4000, bytes.NewReader(mp4(1000))))
+			bob.expect(404, bob.ask("DELETE", p, nil))
+			bob.expect(404, bob.ask("PUT", p+"/poster", bytes.NewReader(pngOf(t, 10, 10))))
+		}
+	}
+	// And none of that has disturbed the PATCH under way.
+	if _, err := conn.Write(bytes.Repeat([]byte{7}, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 12)
+	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "HTTP/1.1 204" {
+		t.Errorf("answered %q, %v", answer, err)
+	}
+}
+
+func TestDelete(t *testing.T) {
+	ann, u, _, box := newTestCaller(t, 1<<20)
+	path := ann.create(5000)
+	ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(4000))))
+	ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(pngOf(t, 10, 10))))
+	ann.expect(204, ann.ask("DELETE", path, nil))
+	ann.expect(404, ann.ask("HEAD", path, nil))
+	ann.expect(404, ann.patch(path, 4000, bytes.NewReader(mp4(1000))))
+	if left, err := os.ReadDir(u.dir); len(left) != 0 || err != nil || len(box.added()) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+func TestOpenUploadsAreBounded(t *testing.T) {
+	ann, _, _, _ := newTestCaller(t, 1<<20)
+	var last string
+	for range maxOpen {
+		last = ann.create(5000)
+	}
+	again := func() answered {
+		return ann.ask("POST", "/uploads", nil, "Upload-Length: 5000", metadata("filename", "a.mp4"))
+	}
+	ann.expect(429, again())
+	caller{t, ann.address, "bob"}.create(5000)
+	ann.expect(204, ann.patch(last, 0, bytes.NewReader(mp4(5000)))) // a finished one does not count
+	ann.expect(201, again())
+}
+
+func TestNoVideo(t *testing.T) {
+	page := "<!doctype html><script>alert(1)</script>" + strings.Repeat(" ", 2*head)
+	for what, pieces := range map[string][]string{
+		"at once":              {page},
+		"its first bytes":      {page[:head]},
+		"in pieces":            {page[:10], page[10:head], page[head:]},
+		"all of a short one":   {page[:20]},
+		"short, and in pieces": {page[:10], page[10:20]},
+	} {
+		t.Run(what, func(t *testing.T) {
+			ann, u, storage, box := newTestCaller(t, 1<<20)
+			size := len(page)
+			if strings.Contains(what, "short") {
+				size = 20
+			}
+			path, sent := ann.create(size), 0
+			for {
+				res := ann.patch(path, sent, strings.NewReader(pieces[0]))
+				sent += len(pieces[0])
+				if sent >= min(size, head) {
+					ann.expect(415, res)
+					break
+				}
+				ann.expect(204, res)
+				pieces = pieces[1:]
+			}
+			ann.expect(404, ann.ask("HEAD", path, nil))
+			if uploads, _ := storage.seen(); len(names(t, u)) != 0 || len(uploads) != 0 || len(box.added()) != 0 {
+				t.Errorf("left: %v", names(t, u))
+			}
+		})
+	}
+	t.Run("before the rest is sent", func(t *testing.T) {
+		ann, u, _, _ := newTestCaller(t, 1<<20)
+		path := ann.create(1 << 20)
+		conn := ann.send(path, 0, []byte(page[:head]), 1<<20)
+		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		answer := make([]byte, 12)
+		if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "HTTP/1.1 415" || len(names(t, u)) != 0 {
+			t.Errorf("answered %q, %v, left: %v", answer, err, names(t, u))
+		}
+	})
+	t.Run("with its creation", func(t *testing.T) {
+		ann, u, _, _ := newTestCaller(t, 1<<20)
+		ann.expect(415, ann.ask("POST", "/uploads", strings.NewReader(page), chunkType,
+			"Upload-Length: "+strconv.Itoa(len(page)), metadata("filename", "a.mp4")))
+		if len(names(t, u)) != 0 {
+			t.Errorf("left: %v", names(t, u))
+		}
+	})
+	t.Run("seen at the end", func(t *testing.T) {
+		ann, u, storage, box := newTestCaller(t, 1<<20)
+		path := ann.create(5000)
+		if err := os.WriteFile(u.path(filepath.Base(path), ""), []byte(page[:4000]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ann.expect(415, ann.patch(path, 4000, strings.NewReader(page[4000:5000])))
+		ann.expect(404, ann.ask("HEAD", path, nil))
+		if uploads, _ := storage.seen(); len(names(t, u)) != 0 || len(uploads) != 0 || len(box.added()) != 0 {
+			t.Errorf("left: %v", names(t, u))
+		}
+	})
+}
+
+// TestInSmallPieces: the type shows in more bytes than one piece has.
+func TestInSmallPieces(t *testing.T) {
+	ann, _, storage, _ := newTestCaller(t, 1<<20)
+	file := append([]byte(webmHead), bytes.Repeat([]byte{9}, 4000)...)
+	path := ann.create(len(file))
+	for at := 0; at < len(file); at += 500 {
+		ann.expect(204, ann.patch(path, at, bytes.NewReader(file[at:min(at+500, len(file))])))
+	}
+	if uploads, _ := storage.seen(); len(uploads) != 1 || !bytes.Equal(uploads[0].body, file) || uploads[0].contentType != "video/webm" {
+		t.Errorf("stored %d", len(uploads))
+	}
+}
+
+// TestResumed: a connection breaks, or only its caller thinks so, and the upload goes on at once, at another replica
+// as well.
+func TestResumed(t *testing.T) {
+	const size = 200_000
+	for what, end := range map[string]func(*net.TCPConn){
+		"closed": func(c *net.TCPConn) { c.Close() },
+		"reset":  func(c *net.TCPConn) { _ = c.SetLinger(0); c.Close() },
+		"silent": func(*net.TCPConn) {},
+	} {
+		for _, replicas := range []int{1, 2} {
+			t.Run(fmt.Sprint(what, " ", replicas), func(t *testing.T) {
+				ann, u, storage, box := newTestCaller(t, size)
+				there := ann
+				if replicas == 2 {
+					there = serve(t, newTestUploads(t, u.dir, storage.URL, box, size), size)
+				}
+				path := ann.create(size)
+				end(ann.begin(u, path, 0, mp4(size)[:120_000], size))
+				began := time.Now()
+				if n := there.offset(path); n != 120_000 {
+					t.Errorf("offset %d", n)
+				}
+				end(there.begin(u, path, 120_000, mp4(size)[120_000:160_000], 80_000))
+				ann.expect(204, ann.patch(path, 160_000, bytes.NewReader(mp4(size)[160_000:])))
+				if took := time.Since(began); took > lockWait {
+					t.Errorf("took %v", took)
+				}
+				if uploads, _ := storage.seen(); len(uploads) != 1 || !bytes.Equal(uploads[0].body, mp4(size)) || len(box.added()) != 1 {
+					t.Errorf("stored %d times, announced %d times", len(uploads), len(box.added()))
+				}
+			})
+		}
+	}
+}
+
+// TestLocked: an upload whose lock is not given up can wait, unless it is whole.
+func TestLocked(t *testing.T) {
+	t.Parallel()
+	ann, u, storage, _ := newTestCaller(t, 1<<20)
+	path := ann.create(5000)
+	lock := u.lock(filepath.Base(path))
+	take := func() {
+		if held, err := lock.file.TryLock(); err != nil || !held {
+			t.Fatal(held, err)
+		}
+	}
+	take()
+	ann.expect(423, ann.patch(path, 0, bytes.NewReader(mp4(5000))))
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	storage.answers(answering(503), nil)
+	ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(5000))))
+	take() // as the worker does while it sends it to the storage
+	if n := ann.offset(path); n != 5000 {
+		t.Errorf("offset %d", n)
+	}
+	ann.expect(204, ann.patch(path, 5000, http.NoBody))
+}
+
+func TestDiskFull(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		chassistest.Missing(t, "/dev/full")
+	}
+	ann, u, _, _ := newTestCaller(t, 1<<20)
+	path := ann.create(5000)
+	data := u.path(filepath.Base(path), "")
+	if err := errors.Join(os.Remove(data), os.Symlink("/dev/full", data)); err != nil {
+		t.Fatal(err)
+	}
+	if res := ann.expect(507, ann.patch(path, 0, bytes.NewReader(mp4(4000)))); strings.Contains(res.body, "/") {
+		t.Errorf("answered %s", res.body)
+	}
+	if err := errors.Join(os.Remove(data), os.WriteFile(data, mp4(5000)[:1000], 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	ann.expect(204, ann.patch(path, 1000, bytes.NewReader(mp4(5000)[1000:])))
+}
+
+// TestInternalsStayInside: what nobody has thought of is not shown.
+func TestInternalsStayInside(t *testing.T) {
+	ann, u, _, _ := newTestCaller(t, 1<<20)
+	path := ann.create(500_000)
+	data := u.path(filepath.Base(path), "")
+	if err := errors.Join(os.Remove(data), os.Mkdir(data, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if res := ann.expect(500, ann.patch(path, ann.offset(path), bytes.NewReader(mp4(1000)))); !strings.Contains(res.body, `"internal error"`) {
+		t.Errorf("answered %s", res.body)
+	}
+}
+
+func size(t *testing.T, path string) int64 {
+	t.Helper()
+	stat, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stat.Size()
+}
+
+// TestMemory: a large upload is never held.
+func TestMemory(t *testing.T) {
+	const size = 300 << 20
+	ann, _, storage, box := newTestCaller(t, size)
+	storage.discards = true
+	var most atomic.Uint64
+	look := func() {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		most.Store(max(most.Load(), m.HeapInuse))
+	}
+	look()
+	before := most.Load()
+	path := ann.create(size)
+	ann.expect(204, ann.patch(path, 0, io.MultiReader(strings.NewReader(mp4Head), &watched{left: size - len(mp4Head), look: look})))
+	look()
+	if grown := most.Load() - before; grown > 32<<20 {
+		t.Errorf("grown by %d MiB", grown>>20)
+	}
+	if storage.got.Load() != size || len(box.added()) != 1 {
+		t.Errorf("stored %d bytes, announced %d times", storage.got.Load(), len(box.added()))
+	}
+}
+
+// watched is a body of so many bytes.
+type watched struct {
+	left, read int
+	look       func()
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n := min(len(p), w.left)
+	if n == 0 {
+		return 0, io.EOF
+	}
+	w.left -= n
+	if w.read += n; w.read > 10<<20 {
+		w.read = 0
+		w.look()
+	}
+	return n, nil
+}
