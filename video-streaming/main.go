@@ -1,6 +1,7 @@
-// Video-streaming passes videos on from video-storage and decides what counts as a view.
+// Video-streaming passes videos and posters on from video-storage and decides what counts as a view.
 //
 //	GET,HEAD /video?id=[&view=]   the video, or ranges of it, as storage gives them
+//	GET,HEAD /poster?id=          its poster, as storage gives it; counts nothing
 //	GET /livez, /readyz           readyz asks storage and the broker; only storage is required
 //
 // One viewing is one "viewed" message, however many requests a player makes for it: the page names the viewing

@@ -22,7 +22,7 @@ type recorder interface {
 }
 
 type service struct {
-	proxy   http.Handler
+	videos  http.Handler
 	box     recorder
 	counted *recent
 	log     *slog.Logger
@@ -34,10 +34,13 @@ const rememberedViewings = 1 << 15
 
 func newHandler(storage *url.URL, transport http.RoundTripper, box recorder, log *slog.Logger, checks ...chassis.Check) http.Handler {
 	s := &service{box: box, counted: newRecent(rememberedViewings), log: log}
-	s.proxy = chassis.Proxy(storage.JoinPath("video"), transport, log, passOn, s.watch)
+	s.videos = chassis.Proxy(storage.JoinPath("video"), transport, log, passOn, s.watch)
+	posters := echo.WrapHandler(chassis.Proxy(storage.JoinPath("poster"), transport, log, passOn, nil))
 	e := chassis.NewEcho(log, checks...)
 	e.GET("/video", s.video)
 	e.HEAD("/video", s.video)
+	e.GET("/poster", posters)
+	e.HEAD("/poster", posters)
 	e.GET("/metrics", chassis.Metrics())
 	return e
 }
@@ -61,14 +64,13 @@ func (s *service) video(c echo.Context) error {
 		}
 		v.id = id
 	}
-	s.proxy.ServeHTTP(c.Response(), req.WithContext(context.WithValue(req.Context(), viewingKey{}, v)))
+	s.videos.ServeHTTP(c.Response(), req.WithContext(context.WithValue(req.Context(), viewingKey{}, v)))
 	return nil
 }
 
-// passOn asks storage for what was counted: its query is the id and nothing else.
+// passOn asks storage for what is counted: its query is the id and nothing else.
 func passOn(r *httputil.ProxyRequest) {
-	v, _ := r.In.Context().Value(viewingKey{}).(viewing)
-	r.Out.URL.RawQuery = url.Values{"id": {v.video}}.Encode()
+	r.Out.URL.RawQuery = url.Values{"id": {r.In.URL.Query().Get("id")}}.Encode()
 }
 
 // watch sees the head of storage's answer. It never waits, and never fails the video.

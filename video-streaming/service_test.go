@@ -24,11 +24,20 @@ import (
 
 const video = "0123456789"
 
-// newStorage has one video, ten.
+// newStorage has one video, ten, with a poster.
 func newStorage(t *testing.T) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") })
+	mux.HandleFunc("GET /poster", func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.RawQuery != "id=ten" {
+			http.NotFound(w, req)
+			return
+		}
+		w.Header().Set("Content-Type", "image/jpeg")
+		w.Header().Set("ETag", `"poster"`)
+		http.ServeContent(w, req, "", time.Unix(1_000_000_000, 0), strings.NewReader("a poster"))
+	})
 	mux.HandleFunc("GET /video", func(w http.ResponseWriter, req *http.Request) {
 		if query := req.URL.Query(); len(query) != 1 || query.Get("id") != "ten" {
 			w.Header().Set("Content-Type", "application/json")
@@ -202,6 +211,42 @@ func TestVideo(t *testing.T) {
 	}
 	if len(distinct) != 6 {
 		t.Errorf("%d fresh ids in %v, want 6", len(distinct), fresh)
+	}
+}
+
+// TestPoster: posters come through as they are, and nothing about them is a view.
+func TestPoster(t *testing.T) {
+	box := &fakeBox{}
+	base := serve(t, newStorage(t).URL, box)
+	for _, test := range []struct {
+		method, query, header string
+		status                int
+		body                  string
+	}{
+		{"GET", "id=ten", "Accept: */*", 200, "a poster"},
+		{"GET", "id=ten&other=1&view=" + viewA, "Accept: */*", 200, "a poster"},
+		{"HEAD", "id=ten", "Accept: */*", 200, ""},
+		{"GET", "id=ten", "Range: bytes=0-0", 206, "a"},
+		{"GET", "id=ten", `If-None-Match: "poster"`, 304, ""},
+		{"HEAD", "id=ten", `If-None-Match: "poster"`, 304, ""},
+		{"GET", "id=none", "Accept: */*", 404, "404 page not found\n"},
+		{"GET", "id=..%2Fvideo%3Fid%3Dten", "Accept: */*", 404, "404 page not found\n"},
+		{"GET", "", "Accept: */*", 404, "404 page not found\n"},
+	} {
+		res, body := call(t, test.method, base+"/poster?"+test.query, test.header, chassis.ViewerHeader+": eve")
+		if res.StatusCode != test.status || body != test.body {
+			t.Errorf("%s %s, %s: %s %q, want %d %q", test.method, test.query, test.header, res.Status, body, test.status, test.body)
+		}
+		if h := res.Header; test.status == 200 && (h.Get("Content-Type") != "image/jpeg" || h.Get("ETag") != `"poster"` ||
+			h.Get("Last-Modified") == "" || res.ContentLength != 8) {
+			t.Errorf("%s %s: %d bytes, %v", test.method, test.query, res.ContentLength, h)
+		}
+	}
+	if res, _ := call(t, "PUT", base+"/poster?id=ten"); res.StatusCode != 405 {
+		t.Errorf("PUT: %s", res.Status)
+	}
+	if got := box.take(); len(got) > 0 {
+		t.Errorf("counted %v", got)
 	}
 }
 
