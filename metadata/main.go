@@ -9,6 +9,9 @@
 //	PATCH  /video?id=  {"name":"..."} renames it; only its owner may, the viewer in X-Viewer-Id
 //	DELETE /video?id=  removes it; only its owner may; a second time is 204 too
 //
+// A video has the fields _id, name, contentType, size, duration (in seconds), poster (true if it has one), owner and
+// uploadedAt, as far as they are known; one that another program has stored has what that chose.
+//
 // It listens to the queue metadata.video-uploaded (the exchange video-uploaded) and tells the exchange
 // video-removed what was removed.
 //

@@ -19,16 +19,22 @@ type videoUploaded struct {
 		ID string `json:"id"`
 	} `json:"owner"`
 	Video struct {
-		ID          string `json:"id"`
-		Name        string `json:"name"`
-		ContentType string `json:"contentType"`
-		Size        int64  `json:"size"`
+		ID          string  `json:"id"`
+		Name        string  `json:"name"`
+		ContentType string  `json:"contentType"`
+		Size        int64   `json:"size"`
+		Duration    float64 `json:"duration"` // seconds
+		Poster      bool    `json:"poster"`
 	} `json:"video"`
 }
 
-// maxID bounds the ids that other programs may choose, in bytes.
-const maxID = 200
+const (
+	maxID       = 200 // bounds the ids that other programs may choose, in bytes
+	maxDuration = 1e7 // seconds, some four months
+)
 
+// decodeVideoUploaded leaves out a duration that none can be: the video is worth more. A message with other types
+// than these is another message.
 func decodeVideoUploaded(m messaging.Message) (video, error) {
 	var u videoUploaded
 	if err := json.Unmarshal(m.Body, &u); err != nil {
@@ -40,12 +46,15 @@ func decodeVideoUploaded(m messaging.Message) (video, error) {
 	if len(u.Video.ID) > maxID || len(u.Owner.ID) > maxID {
 		return video{}, fmt.Errorf("an id is longer than %d bytes", maxID)
 	}
+	if u.Video.Duration <= 0 || u.Video.Duration > maxDuration {
+		u.Video.Duration = 0
+	}
 	if u.UploadedAt.IsZero() {
 		u.UploadedAt = time.Now()
 	}
 	return video{
 		ID: u.Video.ID, Name: chassis.Line(u.Video.Name), ContentType: u.Video.ContentType, Size: u.Video.Size,
-		Owner: u.Owner.ID, UploadedAt: u.UploadedAt.UTC(),
+		Duration: u.Video.Duration, Poster: u.Video.Poster, Owner: u.Owner.ID, UploadedAt: u.UploadedAt.UTC(),
 	}, nil
 }
 

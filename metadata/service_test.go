@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/google/uuid"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"golang.org/x/sync/errgroup"
 
 	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
@@ -171,7 +174,13 @@ func TestForeignDocuments(t *testing.T) {
 			{Key: "outbox", Value: "theirs"},
 			{Key: "removed", Value: "no"},
 		},
-		bson.D{{Key: "_id", Value: int32(5)}, {Key: "name", Value: 12.5}, {Key: "uploadedAt", Value: "yesterday"}},
+		bson.D{
+			{Key: "_id", Value: int32(5)},
+			{Key: "name", Value: 12.5},
+			{Key: "uploadedAt", Value: "yesterday"},
+			{Key: "duration", Value: "1:03"},
+			{Key: "poster", Value: "p.png"},
+		},
 		bson.D{{Key: "_id", Value: "path/../like"}, {Key: "name", Value: nil}},
 	)
 	want := []string{oid.Hex(), "5", "path/../like"}
@@ -180,6 +189,10 @@ func TestForeignDocuments(t *testing.T) {
 	}
 	if got := listed(t, h, "sort=newest&search=another"); !slices.Equal(got, want[:1]) {
 		t.Errorf("listed %v, want %v", got, want[:1])
+	}
+	_, list := call(t, h, "GET", "/videos", "", "")
+	if v := list["videos"].([]any)[1].(map[string]any); v["duration"] != "1:03" || v["poster"] != "p.png" {
+		t.Errorf("listed %v", v)
 	}
 	status, answer := call(t, h, "GET", "/video?id="+oid.Hex(), "", "")
 	got, _ := json.Marshal(answer["video"])
@@ -310,7 +323,7 @@ func TestUploaded(t *testing.T) {
 	s := newTestStore(t)
 	h := newHandler(s, func() {}, quiet)
 	const full = `{"id":"e","uploadedAt":"2026-01-02T03:04:05Z","owner":{"id":"ann"},"more":1,
-		"video":{"id":"v","name":"n\u0000ame","contentType":"video/mp4","size":7}}`
+		"video":{"id":"v","name":"n\u0000ame","contentType":"video/mp4","size":7,"duration":63.25,"poster":true}}`
 	err := uploaded(t, s, full, `{"video":{"id":"bare"}}`, `{`, `{"video":{}}`, full,
 		`{"video":{"id":"`+strings.Repeat("a", maxID+1)+`"}}`)
 	var rejects messaging.Rejects
@@ -325,9 +338,61 @@ func TestUploaded(t *testing.T) {
 	}
 	_, answer := call(t, h, "GET", "/video?id=v", "", "")
 	got, _ := json.Marshal(answer["video"])
-	const want = `{"_id":"v","contentType":"video/mp4","name":"name","owner":"ann","size":7,"uploadedAt":"2026-01-02T03:04:05Z"}`
+	const want = `{"_id":"v","contentType":"video/mp4","duration":63.25,"name":"name","owner":"ann","poster":true,"size":7,` +
+		`"uploadedAt":"2026-01-02T03:04:05Z"}`
 	if string(got) != want {
 		t.Errorf("stored %s, want %s", got, want)
+	}
+	if _, answer := call(t, h, "GET", "/videos?limit=1", "", ""); answer["videos"].([]any)[0].(map[string]any)["duration"] != 63.25 {
+		t.Errorf("listed %v", answer)
+	}
+}
+
+// TestUploadedDuration: a number that is no length of a video is left out; what is no number is no such message.
+func TestUploadedDuration(t *testing.T) {
+	s := newTestStore(t)
+	h := newHandler(s, func() {}, quiet)
+	const rejected = "rejected"
+	for i, test := range []struct{ fields, want string }{
+		{`"duration":0.04,"poster":true`, `"duration":0.04 "poster":true`},
+		{`"duration":63,"poster":false`, `"duration":63`},
+		{`"duration":1e7`, `"duration":10000000`},
+		{`"duration":10000000.1`, ``},
+		{`"duration":1e300`, ``},
+		{`"duration":0`, ``},
+		{`"duration":-1`, ``},
+		{`"duration":null,"poster":null`, ``},
+		{`"duration":"63"`, rejected},
+		{`"duration":NaN`, rejected},
+		{`"duration":1e999`, rejected},
+		{`"duration":[]`, rejected},
+		{`"poster":1`, rejected},
+		{`"poster":"true"`, rejected},
+	} {
+		id := fmt.Sprint("v", i)
+		err := uploaded(t, s, `{"video":{"id":"`+id+`",`+test.fields+`}}`)
+		var rejects messaging.Rejects
+		if errors.As(err, &rejects) != (test.want == rejected) || err != nil && rejects == nil {
+			t.Errorf("%s: %v", test.fields, err)
+		}
+		status, answer := call(t, h, "GET", "/video?id="+id, "", "")
+		if test.want == rejected {
+			if status != http.StatusNotFound {
+				t.Errorf("%s: %d", test.fields, status)
+			}
+			continue
+		}
+		video, _ := answer["video"].(map[string]any)
+		var got []string
+		for _, name := range []string{"duration", "poster"} {
+			if value, ok := video[name]; ok {
+				text, _ := json.Marshal(value)
+				got = append(got, `"`+name+`":`+string(text))
+			}
+		}
+		if status != http.StatusOK || strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %d %v, want %s", test.fields, status, got, test.want)
+		}
 	}
 }
 
@@ -439,6 +504,73 @@ func TestTwoAnnouncers(t *testing.T) {
 	}
 	if waiting, err = s.unsent(t.Context()); err != nil || len(waiting) != 1 {
 		t.Errorf("after clearing another event: %v, %v", waiting, err)
+	}
+}
+
+// TestAnyOrder: messages that come in any order, repeatedly, in batches of any size, to two replicas, and around
+// removals and renames, leave the same list as the plain sequence does.
+func TestAnyOrder(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("seed %d", seed)
+	message := func(i int) string {
+		return fmt.Sprintf(`{"id":"m%d","uploadedAt":"2026-01-02T03:04:%02dZ","owner":{"id":"ann"},"video":{"id":"v%d","name":"n%d"}}`, i, i, i, i)
+	}
+	change := func(s *store, i int) error { // every third is removed, every fourth renamed, which cannot undo the other
+		id := fmt.Sprint("v", i)
+		if i%4 == 0 {
+			if _, err := s.rename(t.Context(), id, "ann", "new "+id); err != nil {
+				return err
+			}
+		}
+		if i%3 == 0 {
+			return s.remove(t.Context(), id, "ann")
+		}
+		return nil
+	}
+	const videos = 20
+	for range 8 {
+		plain, shuffled := newTestStore(t), newTestStore(t)
+		var order []int
+		for i := range videos {
+			if err := errors.Join(uploaded(t, plain, message(i)), change(plain, i)); err != nil {
+				t.Fatal(err)
+			}
+			for range 1 + random.IntN(4) {
+				order = append(order, i)
+			}
+		}
+		random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		changed := map[int]bool{}
+		for len(order) > 0 {
+			batch := order[:1+random.IntN(min(len(order), 7))]
+			order = order[len(batch):]
+			var bodies []string
+			for _, i := range batch {
+				bodies = append(bodies, message(i))
+			}
+			var replicas errgroup.Group
+			for range 1 + random.IntN(2) {
+				replicas.Go(func() error { return uploaded(t, shuffled, bodies...) })
+			}
+			if err := replicas.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range batch {
+				if changed[i] {
+					continue
+				}
+				changed[i] = true
+				if err := change(shuffled, i); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		_, want := call(t, newHandler(plain, func() {}, quiet), "GET", "/videos?sort=newest", "", "")
+		_, got := call(t, newHandler(shuffled, func() {}, quiet), "GET", "/videos?sort=newest", "", "")
+		if len(want["videos"].([]any)) != videos-7 || !reflect.DeepEqual(got, want) {
+			t.Fatalf("listed\n%v\nwant\n%v", got, want)
+		}
 	}
 }
 

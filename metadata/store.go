@@ -27,6 +27,8 @@ type video struct {
 	Name        string    `bson:"name,omitempty"`
 	ContentType string    `bson:"contentType,omitempty"`
 	Size        int64     `bson:"size,omitempty"`
+	Duration    float64   `bson:"duration,omitempty"` // seconds
+	Poster      bool      `bson:"poster,omitempty"`
 	Owner       string    `bson:"owner,omitempty"`
 	UploadedAt  time.Time `bson:"uploadedAt"`
 }
@@ -71,13 +73,9 @@ func newStore(db database.Database) *store {
 	return &store{db: db, videos: db.Collection("videos")}
 }
 
-// ready makes the index, which also shows that the database answers.
+// ready makes the index, which also shows that the database takes writes.
 func (s *store) ready(ctx context.Context) error {
-	_, err := s.videos.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: bson.D{{Key: "outbox.id", Value: 1}}})
-	if err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	return nil
+	return database.Ready(ctx, s.videos, bson.D{{Key: "outbox.id", Value: 1}})
 }
 
 // add stores videos; those that it has already, or that were removed, are left as they are.
