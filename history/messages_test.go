@@ -68,11 +68,25 @@ func TestDecodeViewed(t *testing.T) {
 	}
 }
 
+// TestDecodeViewedWithoutAnyID: a body that says when is the same view when it is delivered again.
 func TestDecodeViewedWithoutAnyID(t *testing.T) {
-	a, errA := decodeViewed(messaging.Message{Body: []byte(`{"video":{"id":"x"}}`)})
-	b, errB := decodeViewed(messaging.Message{Body: []byte(`{"video":{"id":"x"}}`)})
-	if errA != nil || errB != nil || a.ID == "" || a.ID == b.ID {
-		t.Errorf("ids %q (%v) and %q (%v), want two of their own", a.ID, errA, b.ID, errB)
+	ids := map[string]bool{}
+	for _, body := range []string{
+		`{"video":{"id":"x"}}`,
+		`{"viewedAt":"2026-01-02T03:04:05.006Z","video":{"id":"x"}}`,
+		`{"viewedAt":"2026-01-02T03:04:05.007Z","video":{"id":"x"}}`,
+		`{"viewedAt":"2026-01-02T03:04:05.007Z","video":{"id":"y"}}`,
+	} {
+		for range 3 {
+			v, err := decodeViewed(messaging.Message{Body: []byte(body)})
+			if err != nil || v.ID == "" {
+				t.Errorf("%s: id %q, %v", body, v.ID, err)
+			}
+			ids[v.ID] = true
+		}
+	}
+	if len(ids) != 3+3 {
+		t.Errorf("%d ids, want three for the body without a time, and one for each of the others", len(ids))
 	}
 }
 
@@ -82,7 +96,8 @@ func TestDecodeVideoRemoved(t *testing.T) {
 		`{"video":{"id":"v"}}`: "v",
 		`{"video":{}}`:         "",
 		`{"video":"v"}`:        "",
-		`v`:                    "",
+		`{"video":{"id":"` + strings.Repeat("x", maxID+1) + `"}}`: "",
+		`v`: "",
 	} {
 		got, err := decodeVideoRemoved(messaging.Message{Body: []byte(body)})
 		if got != want || (err == nil) != (want != "") {

@@ -60,16 +60,16 @@ func newStore(db database.Database) *store {
 	}
 }
 
-// ready makes the indexes, which also shows that the database answers.
+// ready makes the indexes, which also shows that the database takes writes.
 func (s *store) ready(ctx context.Context) error {
-	err := database.Indexes(ctx, s.positions.Documents,
+	err := database.Ready(ctx, s.positions.Documents,
 		bson.D{{Key: "viewer", Value: 1}, {Key: "savedAt", Value: -1}, {Key: "_id", Value: 1}},
 		bson.D{{Key: "videoId", Value: 1}},
 	)
 	if err != nil {
 		return err
 	}
-	return database.Indexes(ctx, s.views,
+	return database.Ready(ctx, s.views,
 		bson.D{{Key: "viewedAt", Value: -1}, {Key: "_id", Value: 1}},
 		bson.D{{Key: "viewer", Value: 1}, {Key: "viewedAt", Value: -1}, {Key: "_id", Value: 1}},
 		bson.D{{Key: "videoId", Value: 1}},
