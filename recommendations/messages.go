@@ -33,8 +33,8 @@ type videoRemoved struct {
 // maxID bounds the ids that other programs may choose, in bytes.
 const maxID = 200
 
-// decodeViewed fills in what a message may lack: its id, from the broker's message id or else a new one, and
-// the time.
+// decodeViewed fills in what a message may lack: its id, from the broker's message id or else from the bytes of a
+// body that says when, and the time. One that has none of them is another view each time it is delivered.
 func decodeViewed(m messaging.Message) (viewed, error) {
 	var v viewed
 	if err := json.Unmarshal(m.Body, &v); err != nil {
@@ -45,6 +45,9 @@ func decodeViewed(m messaging.Message) (viewed, error) {
 	}
 	if v.ID == "" {
 		v.ID = m.ID
+	}
+	if v.ID == "" && !v.ViewedAt.IsZero() {
+		v.ID = uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
 	}
 	if v.ID == "" {
 		v.ID = uuid.NewString()
@@ -65,6 +68,9 @@ func decodeVideoRemoved(m messaging.Message) (string, error) {
 	}
 	if v.Video.ID == "" {
 		return "", errors.New("not a video-removed message: no video.id")
+	}
+	if len(v.Video.ID) > maxID {
+		return "", fmt.Errorf("an id is longer than %d bytes", maxID)
 	}
 	return v.Video.ID, nil
 }

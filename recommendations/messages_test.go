@@ -37,10 +37,27 @@ func TestDecode(t *testing.T) {
 			t.Errorf("viewed %.80s: no time", body)
 		}
 	}
+	for body, ids := range map[string]int{ // of three deliveries without an id
+		`{"viewedAt":"2026-01-02T03:04:05.006Z","video":{"id":"x"}}`: 1,
+		`{"video":{"id":"x"}}`: 3,
+	} {
+		got := map[string]bool{}
+		for range 3 {
+			v, err := decodeViewed(messaging.Message{Body: []byte(body)})
+			if err != nil || v.ID == "" {
+				t.Errorf("viewed %s: id %q, %v", body, v.ID, err)
+			}
+			got[v.ID] = true
+		}
+		if len(got) != ids {
+			t.Errorf("viewed %s: ids %v, want %d", body, got, ids)
+		}
+	}
 	for body, want := range map[string]string{
-		`{"id":"1","video":{"id":"v"}}`: "v",
-		`{"video":{}}`:                  "",
-		`[]`:                            "",
+		`{"id":"1","video":{"id":"v"}}`:   "v",
+		`{"video":{"id":"` + long + `"}}`: "",
+		`{"video":{}}`:                    "",
+		`[]`:                              "",
 	} {
 		got, err := decodeVideoRemoved(messaging.Message{Body: []byte(body)})
 		if got != want || (err == nil) != (want != "") {
@@ -78,8 +95,7 @@ func TestAnyOrder(t *testing.T) {
 
 func mustRecommend(t *testing.T, s *store, viewer, watching string) []recommendation {
 	t.Helper()
-	h := handler{s, fakeCatalogue{}, slog.New(slog.DiscardHandler)}
-	found, err := h.recommend(t.Context(), viewer, watching, maxRecommendations)
+	found, err := newService(s, fakeCatalogue{}, slog.New(slog.DiscardHandler)).recommend(t.Context(), viewer, watching, maxRecommendations)
 	if err != nil {
 		t.Fatal(err)
 	}

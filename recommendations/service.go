@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -15,9 +17,11 @@ import (
 
 // viewStore is what the routes need of the store. The ranked lists hold at most maxCandidates, best first.
 type viewStore interface {
-	coViewed(ctx context.Context, viewer, watching string) ([]string, error)
+	seen(ctx context.Context, viewer string) (videos []string, all bool, err error)
+	coViewed(ctx context.Context, viewer string, seen []string, watching string) ([]string, error)
 	popular(ctx context.Context) ([]string, error)
 	watched(ctx context.Context, viewer string, videos []string) (map[string]bool, error)
+	viewers(ctx context.Context, videos []string) (map[string]int64, error)
 }
 
 // catalogue knows which videos are new.
@@ -26,21 +30,34 @@ type catalogue interface {
 }
 
 func newHandler(views viewStore, videos catalogue, log *slog.Logger, checks ...chassis.Check) http.Handler {
-	h := handler{views, videos, log}
+	h := newService(views, videos, log)
 	e := chassis.NewEcho(log, checks...)
 	e.GET("/recommendations", h.getRecommendations)
+	e.GET("/views", h.getViews)
 	e.GET("/metrics", chassis.Metrics())
 	return e
 }
 
 type handler struct {
-	views  viewStore
-	videos catalogue
-	log    *slog.Logger
+	views   viewStore
+	videos  catalogue
+	viewers *memory[int64]
+	popular *memory[[]string] // its only key is ""
+	log     *slog.Logger
 }
 
-// maxRecommendations is the most that one answer holds.
-const maxRecommendations = 50
+func newService(views viewStore, videos catalogue, log *slog.Logger) handler {
+	popular := func(ctx context.Context, _ []string) (map[string][]string, error) {
+		ranking, err := views.popular(ctx)
+		return map[string][]string{"": ranking}, err
+	}
+	return handler{views, videos, newMemory(views.viewers), newMemory(popular), log}
+}
+
+const (
+	maxRecommendations = 50  // in one answer
+	maxIDs             = 100 // videos whose viewers are asked for at once
+)
 
 type recommendation struct {
 	VideoID string `json:"videoId"`
@@ -64,14 +81,39 @@ func (h handler) getRecommendations(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]any{"recommendations": found})
 }
 
+func (h handler) getViews(c echo.Context) error {
+	videos := slices.Clone(c.QueryParams()["id"])
+	if len(videos) == 0 || len(videos) > maxIDs {
+		return chassis.Errorf(http.StatusBadRequest, "id must name 1 to %d videos", maxIDs)
+	}
+	for _, id := range videos {
+		if id == "" || len(id) > maxID || !utf8.ValidString(id) {
+			return chassis.Errorf(http.StatusBadRequest, "id must be an id")
+		}
+	}
+	slices.Sort(videos)
+	viewers, err := h.viewers.get(c.Request().Context(), slices.Compact(videos))
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, map[string]any{"views": viewers})
+}
+
 // recommend asks one source after the other until it has limit videos.
 func (h handler) recommend(ctx context.Context, viewer, watching string, limit int) ([]recommendation, error) {
+	seen, all, err := h.views.seen(ctx, viewer)
+	if err != nil {
+		return nil, err
+	}
 	sources := []struct {
 		reason string
 		videos func() ([]string, error)
 	}{
-		{"co-viewed", func() ([]string, error) { return h.views.coViewed(ctx, viewer, watching) }},
-		{"popular", func() ([]string, error) { return h.views.popular(ctx) }},
+		{"co-viewed", func() ([]string, error) { return h.views.coViewed(ctx, viewer, seen, watching) }},
+		{"popular", func() ([]string, error) {
+			ranking, err := h.popular.get(ctx, []string{""})
+			return ranking[""], err
+		}},
 		{"new", func() ([]string, error) {
 			videos, err := h.videos.newest(ctx)
 			if err != nil {
@@ -82,6 +124,9 @@ func (h handler) recommend(ctx context.Context, viewer, watching string, limit i
 	}
 	recommendations := []recommendation{}
 	taken := map[string]bool{watching: true}
+	for _, id := range seen {
+		taken[id] = true
+	}
 	for _, source := range sources {
 		if len(recommendations) >= limit {
 			break
@@ -90,9 +135,11 @@ func (h handler) recommend(ctx context.Context, viewer, watching string, limit i
 		if err != nil {
 			return nil, err
 		}
-		watched, err := h.views.watched(ctx, viewer, videos)
-		if err != nil {
-			return nil, err
+		var watched map[string]bool
+		if !all {
+			if watched, err = h.views.watched(ctx, viewer, videos); err != nil {
+				return nil, err
+			}
 		}
 		for _, id := range videos {
 			if !taken[id] && !watched[id] && len(recommendations) < limit {

@@ -66,7 +66,7 @@ func TestRecommendations(t *testing.T) {
 	if err := s.facts.Forget(t.Context(), []string{"c", "p"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, got := get(h, "/recommendations?limit=2", "ann"); got != "popular:q new:n2" {
+	if _, got := get(newHandler(s, catalogue, discard), "/recommendations?limit=2", "ann"); got != "popular:q new:n2" {
 		t.Errorf("after c and p were removed: %s", got)
 	}
 }
@@ -111,7 +111,7 @@ func TestMetadataDown(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 10*metadataTimeout)
 			defer cancel()
-			found, err := handler{fakeStore{videos: []string{"p"}}, catalogue, discard}.recommend(ctx, "", "", 10)
+			found, err := newService(fakeStore{videos: []string{"p"}}, catalogue, discard).recommend(ctx, "", "", 10)
 			if err != nil || ctx.Err() != nil || len(found) != 1 || found[0].VideoID != "p" {
 				t.Errorf("got %v, %v, %v; want what is popular, in time", found, err, ctx.Err())
 			}
@@ -168,9 +168,15 @@ type fakeStore struct {
 	err    error
 }
 
-func (f fakeStore) coViewed(context.Context, string, string) ([]string, error) { return nil, f.err }
+func (f fakeStore) seen(context.Context, string) ([]string, bool, error) { return nil, true, f.err }
+
+func (f fakeStore) coViewed(context.Context, string, []string, string) ([]string, error) {
+	return nil, f.err
+}
 
 func (f fakeStore) popular(context.Context) ([]string, error) { return f.videos, f.err }
+
+func (f fakeStore) viewers(context.Context, []string) (map[string]int64, error) { return nil, f.err }
 
 func (f fakeStore) watched(context.Context, string, []string) (map[string]bool, error) {
 	return nil, f.err

@@ -51,9 +51,9 @@ func newStore(db database.Database) *store {
 	return &store{views, database.Facts{Documents: views, Removed: db.Collection("removed"), Subject: "videoId"}}
 }
 
-// ready makes the indexes, one for each question, which also shows that the database answers.
+// ready makes the indexes, one for each question, which also shows that the database takes writes.
 func (s *store) ready(ctx context.Context) error {
-	return database.Indexes(ctx, s.views,
+	return database.Ready(ctx, s.views,
 		bson.D{{Key: "viewer", Value: 1}, {Key: "viewedAt", Value: -1}, {Key: "videoId", Value: 1}},
 		bson.D{{Key: "videoId", Value: 1}, {Key: "viewedAt", Value: -1}, {Key: "viewer", Value: 1}},
 		bson.D{{Key: "viewedAt", Value: -1}, {Key: "videoId", Value: 1}},
@@ -75,20 +75,29 @@ func (s *store) record(ctx context.Context, views []viewed) error {
 	return s.facts.Insert(ctx, documents, videos)
 }
 
-// coViewed ranks what was also watched by those who watched what viewer did, or who watched the video that is
+// seen returns what viewer watched last; all says that there is nothing else.
+func (s *store) seen(ctx context.Context, viewer string) (videos []string, all bool, err error) {
+	if viewer == "" {
+		return nil, true, nil
+	}
+	views, err := s.recent(ctx, bson.D{{Key: "viewer", Value: viewer}}, maxSeeds)
+	if err != nil {
+		return nil, false, fmt.Errorf("what the viewer watched: %w", err)
+	}
+	for _, v := range views {
+		videos = append(videos, v.VideoID)
+	}
+	return videos, len(views) < maxSeeds, nil
+}
+
+// coViewed ranks what was also watched by those who watched what viewer has seen, or who watched the video that is
 // being watched now, which may be "". First comes what most of the latter watched, then what most of all of
 // them watched, then what those watched who have most in common with viewer.
-func (s *store) coViewed(ctx context.Context, viewer, watching string) ([]string, error) {
+func (s *store) coViewed(ctx context.Context, viewer string, seen []string, watching string) ([]string, error) {
 	var seeds []string
-	if viewer != "" {
-		seen, err := s.recent(ctx, bson.D{{Key: "viewer", Value: viewer}}, maxSeeds)
-		if err != nil {
-			return nil, fmt.Errorf("what the viewer watched: %w", err)
-		}
-		for _, v := range seen {
-			if v.VideoID != watching {
-				seeds = append(seeds, v.VideoID)
-			}
+	for _, id := range seen {
+		if id != watching {
+			seeds = append(seeds, id)
 		}
 	}
 	type coViewer struct {
@@ -192,6 +201,33 @@ func (s *store) popular(ctx context.Context) ([]string, error) {
 		videos[i] = r.VideoID
 	}
 	return videos, nil
+}
+
+// viewers counts those of each of these videos; a video without any is left out. In MongoDB the index on videoId has
+// all that it reads.
+func (s *store) viewers(ctx context.Context, videos []string) (map[string]int64, error) {
+	found, err := s.views.Aggregate(ctx, mongo.Pipeline{
+		{{Key: "$match", Value: bson.D{{Key: "videoId", Value: bson.D{{Key: "$in", Value: videos}}}}}},
+		{{Key: "$group", Value: bson.D{
+			{Key: "_id", Value: "$videoId"},
+			{Key: "viewers", Value: bson.D{{Key: "$sum", Value: 1}}},
+		}}},
+	})
+	var counted []struct {
+		VideoID string `bson:"_id"`
+		Viewers int64  `bson:"viewers"`
+	}
+	if err == nil {
+		err = found.All(ctx, &counted)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("count viewers: %w", err)
+	}
+	viewers := make(map[string]int64, len(counted))
+	for _, v := range counted {
+		viewers[v.VideoID] = v.Viewers
+	}
+	return viewers, nil
 }
 
 // watched tells which of these videos viewer has watched, ever.

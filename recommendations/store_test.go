@@ -55,7 +55,11 @@ func recordAll(t *testing.T, s *store, watched map[string]string) {
 
 func coViewed(t *testing.T, s *store, viewer, watching string) string {
 	t.Helper()
-	videos, err := s.coViewed(t.Context(), viewer, watching)
+	seen, _, err := s.seen(t.Context(), viewer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	videos, err := s.coViewed(t.Context(), viewer, seen, watching)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,6 +226,11 @@ func TestCaps(t *testing.T) {
 	}
 	if got := strings.Fields(coViewed(t, s, "candidates", "")); len(got) != maxCandidates || got[0] != "1000" {
 		t.Errorf("got %d candidates, want the first %d", len(got), maxCandidates)
+	}
+	for _, r := range mustRecommend(t, s, "seeds", "") { // seed-0 is popular
+		if strings.HasPrefix(r.VideoID, "seed-") {
+			t.Errorf("recommends %v, which was watched", r)
+		}
 	}
 	watched, err := s.watched(t.Context(), "seeds", []string{"seed-0", "seed-100", "x"})
 	if want := map[string]bool{"seed-0": true, "seed-100": true}; err != nil || !reflect.DeepEqual(watched, want) {
