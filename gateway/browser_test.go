@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,7 +70,8 @@ func newTab(browser context.Context, t *testing.T, gateway string) tab {
 		case *runtime.EventExceptionThrown:
 			problems = append(problems, fmt.Sprintf("%s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
 		case *log.EventEntryAdded:
-			if e.Entry.Level == log.EntryLevelError && !strings.Contains(e.Entry.Text, "50") { // of services that are down
+			// Not those of services that are down, and of videos that are not listed yet.
+			if e.Entry.Level == log.EntryLevelError && !regexp.MustCompile(`status of (50|404|415)|ERR_|beforeunload`).MatchString(e.Entry.Text) {
 				problems = append(problems, e.Entry.Text+" "+e.Entry.URL)
 			}
 		}

@@ -95,7 +95,7 @@ func TestTooMany(t *testing.T) {
 	if refused == 0 {
 		t.Fatal("nothing is refused")
 	}
-	for _, path := range []string{"/api/upload", "/upload"} {
+	for _, path := range []string{"/api/upload", "/upload", "/api/uploads"} {
 		if res := ask("POST", path, ann); res.StatusCode != 429 || res.Header.Get("Retry-After") == "" {
 			t.Errorf("POST %s: %s", path, res.Status)
 		}

@@ -20,12 +20,17 @@ type neighbours struct {
 	metadata, history, recommendations *url.URL
 }
 
+const maxDuration = 1e7 // seconds
+
 // video is what the pages show of a video. Documents may have been written by anyone: what is missing in one,
 // or is of another type, stays empty.
 type video struct {
 	ID, Name, Owner string
 	UploadedAt      time.Time
-	Watched         int // percent, of those that the viewer has not finished
+	Duration        float64 // seconds, 0 if not known
+	Poster          bool    // there is a picture
+	Views           int64   // 0 if not known
+	Watched         int     // percent, of those that the viewer has not finished
 }
 
 func (v *video) UnmarshalJSON(b []byte) error {
@@ -39,6 +44,10 @@ func (v *video) UnmarshalJSON(b []byte) error {
 	at, _ := document["uploadedAt"].(string)
 	v.UploadedAt, _ = time.Parse(time.RFC3339, at)
 	v.Owner, _ = document["owner"].(string)
+	if seconds, _ := document["duration"].(float64); seconds > 0 && seconds <= maxDuration {
+		v.Duration = seconds
+	}
+	v.Poster, _ = document["poster"].(bool)
 	return nil
 }
 
@@ -201,6 +210,16 @@ func (n neighbours) recommended(ctx context.Context, viewer, watching string, li
 	}
 	byID, err := n.videos(ctx, viewer, ids)
 	return inOrder(ids, byID), err
+}
+
+// views returns how many viewers have watched each of up to a hundred videos; what nobody did may be left out.
+func (n neighbours) views(ctx context.Context, viewer string, ids []string) (map[string]int64, error) {
+	slices.Sort(ids)
+	var answer struct {
+		Views map[string]int64 `json:"views"`
+	}
+	err := n.get(ctx, n.recommendations, "views", url.Values{"id": slices.Compact(ids)}, viewer, &answer)
+	return answer.Views, err
 }
 
 // watched returns a page of the viewer's history, newest first, still without the videos' names.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -27,16 +28,20 @@ type handler struct {
 	secureCookie bool
 	log          *slog.Logger
 
-	client   *http.Client
-	upload   *url.URL
-	toUpload *httputil.ReverseProxy
+	client                        *http.Client
+	upload                        *url.URL
+	toUpload, toUploads, toPoster *httputil.ReverseProxy
 }
 
 const (
 	pageSize   = 24 // videos, or lines of history, on a page
 	suggestion = 8  // videos recommended
 	maxSearch  = 100
+	maxID      = 200 // bytes; nothing has a longer one
 )
+
+// errNoSuchPage is for viewers, who know nothing of skip and limit.
+var errNoSuchPage = chassis.Errorf(http.StatusBadRequest, "there is no such page; check the address")
 
 // pager holds the addresses of the pages before and after, empty where there is none.
 type pager struct{ Previous, Next string }
@@ -81,6 +86,34 @@ type part struct {
 	fetch func(context.Context) error
 }
 
+// recommendations is the part that comes from the service of that name, which counts views too.
+const recommendations = "recommendations"
+
+// countViews asks for the counts of all videos of a page at once. A page without counts lacks nothing that anybody
+// came for, so it does not say so; and who has just not answered is not waited for again.
+func (h *handler) countViews(c echo.Context, missing []string, lists ...[]video) {
+	var ids []string
+	for _, list := range lists {
+		for _, v := range list {
+			if len(v.ID) <= maxID { // with a longer one, all would be refused
+				ids = append(ids, v.ID)
+			}
+		}
+	}
+	if len(ids) == 0 || slices.Contains(missing, recommendations) {
+		return
+	}
+	h.compose(c, part{"view counts", func(ctx context.Context) error {
+		views, err := h.inner.views(ctx, chassis.Viewer(c.Request().Header), ids)
+		for _, list := range lists {
+			for i := range list {
+				list[i].Views = views[list[i].ID]
+			}
+		}
+		return err
+	}})
+}
+
 // compose fetches all parts at the same time, each within the limit, and returns the names of those that
 // failed: the page goes without them.
 func (h *handler) compose(c echo.Context, parts ...part) (missing []string) {
@@ -109,7 +142,7 @@ func (h *handler) compose(c echo.Context, parts ...part) (missing []string) {
 func (h *handler) home(c echo.Context) error {
 	skip, _, err := chassis.Page(c.QueryParams(), pageSize)
 	if err != nil {
-		return err
+		return errNoSuchPage
 	}
 	viewer, search := chassis.Viewer(c.Request().Header), c.QueryParam("q")
 	if !utf8.ValidString(search) || utf8.RuneCountInString(search) > maxSearch {
@@ -121,7 +154,7 @@ func (h *handler) home(c echo.Context) error {
 		return err
 	}}}
 	if search == "" && skip == 0 {
-		parts = append(parts, part{"recommendations", func(ctx context.Context) (err error) {
+		parts = append(parts, part{recommendations, func(ctx context.Context) (err error) {
 			page.Recommended, err = h.inner.recommended(ctx, viewer, "", suggestion)
 			return err
 		}}, part{"where you stopped", func(ctx context.Context) (err error) {
@@ -131,25 +164,20 @@ func (h *handler) home(c echo.Context) error {
 	}
 	page.Missing = h.compose(c, parts...)
 	page.Videos, page.Pager = cut(page.Videos, skip, "/", search)
+	h.countViews(c, page.Missing, page.Videos, page.Recommended, page.Unfinished)
 	return h.render(c, http.StatusOK, "home.html", page)
 }
 
 // watch counts nothing: the player's requests do, under the id that the page gives this viewing.
 func (h *handler) watch(c echo.Context) error {
 	id, viewer := c.QueryParam("id"), chassis.Viewer(c.Request().Header)
+	if len(id) > maxID {
+		id = "" // nobody need be asked
+	}
 	page := &watchPage{Video: video{ID: id}, View: uuid.NewString(), Start: seconds(c.QueryParam("t"))}
 	var found bool
-	var recommended, newest []video
-	parts := []part{
-		{"recommendations", func(ctx context.Context) (err error) {
-			recommended, err = h.inner.recommended(ctx, viewer, id, suggestion)
-			return err
-		}},
-		{"other videos", func(ctx context.Context) (err error) {
-			newest, err = h.inner.newest(ctx, viewer, "", 0, suggestion+1)
-			return err
-		}},
-	}
+	var other others
+	parts := h.others(viewer, id, &other)
 	if id != "" {
 		parts = append(parts, part{"the title", func(ctx context.Context) (err error) {
 			v, ok, err := h.inner.video(ctx, viewer, id)
@@ -167,22 +195,52 @@ func (h *handler) watch(c echo.Context) error {
 		}})
 	}
 	page.Missing = h.compose(c, parts...)
-	page.Next = upNext(id, recommended, newest)
 	if !found {
-		return h.render(c, http.StatusNotFound, "error.html", &errorPage{
-			layout: page.layout, Status: http.StatusNotFound,
-			Message: h.textsFor(c.Request()).t("There is no such video. It may have been removed by its owner."), Next: page.Next,
-		})
+		return h.lost(c, "There is no such video. It may have been removed by its owner.", page.Missing, other.next(id))
 	}
+	shown := append([]video{page.Video}, other.next(id)...)
+	h.countViews(c, page.Missing, shown)
+	page.Video, page.Next = shown[0], shown[1:]
 	page.Owned = page.Video.Owner != "" && page.Video.Owner == viewer
 	return h.render(c, http.StatusOK, "watch.html", page)
 }
 
-// upNext is what is recommended, filled up with what is new, without the video that is on.
-func upNext(id string, recommended, newest []video) []video {
+// noPage answers for an address that there is not.
+func (h *handler) noPage(c echo.Context) error {
+	var other others
+	missing := h.compose(c, h.others(viewerOf(c.Request()), "", &other)...)
+	return h.lost(c, "There is no such page.", missing, other.next(""))
+}
+
+// lost says what there is not, and offers something else to watch.
+func (h *handler) lost(c echo.Context, message string, missing []string, next []video) error {
+	h.countViews(c, missing, next)
+	return h.render(c, http.StatusNotFound, "error.html", &errorPage{
+		layout: layout{Missing: missing}, Status: http.StatusNotFound, Message: h.textsFor(c.Request()).t(message), Next: next,
+	})
+}
+
+// others are what a viewer could watch instead or next.
+type others struct{ recommended, newest []video }
+
+func (h *handler) others(viewer, id string, found *others) []part {
+	return []part{
+		{recommendations, func(ctx context.Context) (err error) {
+			found.recommended, err = h.inner.recommended(ctx, viewer, id, suggestion)
+			return err
+		}},
+		{"other videos", func(ctx context.Context) (err error) {
+			found.newest, err = h.inner.newest(ctx, viewer, "", 0, suggestion+1)
+			return err
+		}},
+	}
+}
+
+// next is what is recommended, filled up with what is new, without the video that is on.
+func (o others) next(id string) []video {
 	var next []video
 	seen := map[string]bool{id: true}
-	for _, v := range append(recommended, newest...) {
+	for _, v := range append(o.recommended, o.newest...) {
 		if !seen[v.ID] && v.ID != "" && len(next) < suggestion {
 			seen[v.ID] = true
 			next = append(next, v)
@@ -194,7 +252,7 @@ func upNext(id string, recommended, newest []video) []video {
 func (h *handler) history(c echo.Context) error {
 	skip, _, err := chassis.Page(c.QueryParams(), pageSize)
 	if err != nil {
-		return err
+		return errNoSuchPage
 	}
 	viewer := chassis.Viewer(c.Request().Header)
 	page := &historyPage{layout: layout{Section: "history"}}

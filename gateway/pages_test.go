@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -121,6 +122,107 @@ func TestHome(t *testing.T) {
 	}
 }
 
+func TestFacts(t *testing.T) {
+	videos := map[string]object{
+		"1": {"_id": "1", "name": "One", "duration": 3723.4, "poster": true, "uploadedAt": "2026-05-06T23:08:09Z"},
+		"2": {"_id": "2", "name": "Two", "duration": 0.2, "poster": true},
+		"3": {"_id": "3", "name": "Three", "duration": "63", "poster": "yes"},
+		"4": {"_id": "4", "name": "Four", "duration": -1, "poster": false},
+		"5": {"_id": "5", "name": "Five", "duration": 1e7 + 1},
+		"6": {"_id": "6", "name": "Six", "duration": 599.5},
+	}
+	ids := []string{"1", "2", "3", "4", "5", "6"}
+	var asked []string
+	views := object{"views": object{"1": 1, "2": 1234, "3": 0, "gone": 3}}
+	gateway := start(t, soon, services{
+		"metadata": library(ids, videos),
+		"recommendations": func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/views" {
+				asked = append(asked, r.URL.RawQuery)
+				answer(w, views)
+				return
+			}
+			answer(w, object{"recommendations": []object{{"videoId": "2"}}})
+		},
+		"history": answers(object{
+			"positions": []object{{"videoId": "6", "position": 50, "duration": 100}},
+			"history":   []object{{"videoId": "1"}, {"videoId": "3"}},
+		}),
+	})
+	expectFacts := func(path, list string, want ...string) {
+		t.Helper()
+		body := page(t, gateway+path, 200)
+		_, rest, _ := strings.Cut(body, `id="`+list+`"`)
+		rest, _, _ = strings.Cut(rest, "</section>")
+		var got []string
+		for _, m := range regexp.MustCompile(`(?s)<(?:div class="card"|li)>(.*?)</(?:div|li)>`).FindAllStringSubmatch(rest, -1) {
+			src := regexp.MustCompile(`<img src="([^"]*)"`).FindStringSubmatch(m[1])
+			text := regexp.MustCompile(`<[^>]*>`).ReplaceAllString(m[1], "|")
+			got = append(got, strings.Join(append(src[min(1, len(src)):], strings.FieldsFunc(text, func(r rune) bool { return r == '|' || r == '\n' })...), " "))
+		}
+		expect(t, path+" "+list, got, want...)
+	}
+	one, two := "/api/poster?id=1 1:02:03 One , 1 hour 2 minutes 3 seconds 1 view 6 May 2026", "/api/poster?id=2 0:01 Two , 1 second 1234 views"
+	expectFacts("/", "video-list", one, two, "Three", "Four", "Five", "10:00 Six , 10 minutes")
+	expectFacts("/", "recommended-list", two)
+	expectFacts("/", "continue-list", "10:00 Six , 10 minutes")
+	expectFacts("/history", "history-list", "/api/poster?id=1 1:02:03 One , 1 hour 2 minutes 3 seconds", "Three")
+	if len(asked) != 3 || asked[0] != "id=1&id=2&id=3&id=4&id=5&id=6" {
+		t.Errorf("asked for %q", asked)
+	}
+	watching := page(t, gateway+"/video?id=1", 200)
+	if !strings.Contains(watching, ` poster="/api/poster?id=1" `) || !strings.Contains(watching, `data-count="1">1 view</span><time`) {
+		t.Errorf("the player has no picture, or the video no facts:\n%s", watching)
+	}
+	if other := page(t, gateway+"/video?id=3", 200); !strings.Contains(other, ` poster="/assets/`) {
+		t.Errorf("a video without a picture has one:\n%s", other)
+	}
+	if korean := page(t, gateway+"/", 200, "Cookie", "lang=ko"); !strings.Contains(korean, "1시간 2분 3초") || !strings.Contains(korean, ">조회수 1234회<") {
+		t.Errorf("facts are not in Korean:\n%s", korean)
+	}
+	for _, nonsense := range []any{object{}, object{"views": 7}, "?", nil} {
+		views, _ = nonsense.(object)
+		if body := page(t, gateway+"/", 200); strings.Contains(body, `class="views"`) || strings.Contains(body, "Not available") {
+			t.Errorf("with %v: there are counts, or a line about them", nonsense)
+		}
+	}
+}
+
+// TestViewsAreNotWaitedForTwice takes recommendations away, slowly: the page waits for it once.
+func TestViewsAreNotWaitedForTwice(t *testing.T) {
+	var asked atomic.Int32
+	gateway := start(t, 200*time.Millisecond, services{
+		"metadata": library([]string{"1"}, map[string]object{"1": named("1", "One")}),
+		"history":  answers(object{}),
+		"recommendations": func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			hangs(w, r)
+		},
+	})
+	for i, path := range []string{"/", "/video?id=1", "/none"} {
+		_, _ = do(t, request(t, "GET", gateway+path, nil))
+		if n := asked.Load(); n != int32(i+1) {
+			t.Errorf("after %s recommendations was asked %d times", path, n)
+		}
+	}
+}
+
+func TestIDsThatNothingHas(t *testing.T) {
+	hears := func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.RawQuery, "aaa") {
+			t.Errorf("asked for %.20s", r.URL.RawQuery)
+		}
+		answer(w, object{"videos": []object{named("1", "One"), named(strings.Repeat("a", maxID+1), "Foreign")}, "views": object{"1": 5}})
+	}
+	gateway := start(t, soon, services{"metadata": hears, "history": hears, "recommendations": hears, "video-streaming": hears})
+	long := strings.Repeat("a", maxID+1)
+	body := page(t, gateway+"/video?id="+long, 404)
+	expect(t, "something else", links(t, body, "next-list"), "/video?id=1 One", "/video?id="+long+" Foreign")
+	if !strings.Contains(body, "5 views") {
+		t.Error("a video with a long id keeps the others from being counted")
+	}
+}
+
 func TestSearchAndPaging(t *testing.T) {
 	var asked url.Values
 	gateway := start(t, soon, services{"metadata": func(w http.ResponseWriter, r *http.Request) {
@@ -130,8 +232,10 @@ func TestSearchAndPaging(t *testing.T) {
 			list = append(list, named(fmt.Sprint(i), "n"))
 		}
 		answer(w, object{"videos": list})
-	}, "recommendations": func(http.ResponseWriter, *http.Request) {
-		t.Error("a search asks for recommendations")
+	}, "recommendations": func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/views" {
+			t.Error("a search asks for recommendations")
+		}
 	}})
 	body := page(t, gateway+"/?q="+url.QueryEscape(`"a" &b`)+"&skip=24", 200)
 	if got := asked.Encode(); got != "limit=25&search=%22a%22+%26b&skip=24&sort=newest" {
@@ -146,7 +250,9 @@ func TestSearchAndPaging(t *testing.T) {
 		}
 	}
 	for _, query := range []string{"skip=-1", "skip=x", "q=%ff", "q=" + strings.Repeat("a", maxSearch+1)} {
-		page(t, gateway+"/?"+query, 400)
+		if body := page(t, gateway+"/?"+query, 400); strings.Contains(strings.ToLower(body), "skip must") {
+			t.Errorf("%s: a viewer is told of skip", query)
+		}
 	}
 }
 
@@ -204,13 +310,13 @@ func TestHistory(t *testing.T) {
 				{"_id": `a"b`, "videoId": "1", "viewedAt": at, "position": 30, "duration": 60},
 				{"videoId": "2"},
 				{"videoId": "gone", "viewedAt": at},
-				{"videoId": "1", "viewedAt": at},
+				{"videoId": "1", "viewedAt": at, "position": 1, "duration": 60}, // too little for a bar
 			}})
 		},
 	})
 	body := page(t, gateway+"/history?skip=24", 200, "Cookie", "viewer="+viewer)
 	expect(t, "history", links(t, body, "history-list"), "/video?id=1 One", "/video?id=2 Untitled", "/video?id=1 One")
-	if !strings.Contains(body, "no longer here") || !strings.Contains(body, `datetime="2026-05-06T07:08:09Z">6 May 2026, 07:08 UTC<`) {
+	if !strings.Contains(body, "no longer here") || !strings.Contains(body, `datetime="2026-05-06T07:08:09Z">07:08 UTC<`) {
 		t.Errorf("a removed video or a time is missing:\n%s", body)
 	}
 	if !strings.Contains(body, `rel="prev" href="/history"`) || strings.Contains(body, `rel="next"`) {
@@ -253,6 +359,9 @@ func TestParts(t *testing.T) {
 		{"metadata", "/video?id=1", "recommendations, other videos, the title", `<video`},
 		{"recommendations", "/video?id=1", "recommendations", `<h1 dir="auto">One</h1>`},
 		{"recommendations", "/video?id=none", "recommendations", "404"},
+		{"recommendations", "/none", "recommendations", "404"},
+		{"metadata", "/none", "recommendations, other videos", "404"},
+		{"recommendations", "/?q=One", "", `<a href="/video?id=1">`},
 		{"history", "/history", "your history", "<h1>History</h1>"},
 		{"metadata", "/history", "titles", `<a href="/video?id=1">`},
 		{"metadata", "/upload", "", "<form"},
@@ -336,18 +445,22 @@ func TestResume(t *testing.T) {
 
 // full is a system in which every page has all of its parts.
 func full() services {
-	videos, ids := map[string]object{}, []string{}
+	videos, views, ids := map[string]object{}, object{}, []string{}
 	var positions, lines, recommended []object
 	for i := range 24 {
 		id := fmt.Sprintf("%08d-0000-4000-8000-000000000000", i)
-		videos[id] = object{"_id": id, "name": "A title of some length, number " + id[:8], "uploadedAt": "2026-05-06T07:08:09Z"}
+		videos[id] = object{
+			"_id": id, "name": "A title of some length, number " + id[:8], "uploadedAt": "2026-05-06T07:08:09Z",
+			"duration": 4000 + i, "poster": true,
+		}
+		views[id] = 1000
 		ids = append(ids, id)
 		positions = append(positions, object{"videoId": id, "position": 50, "duration": 100})
 		recommended = append(recommended, object{"videoId": id})
 		lines = append(lines, object{"_id": id, "videoId": id, "viewedAt": time.Date(2026, 5, 1+i/5, 0, 0, 0, 0, time.UTC), "position": 50, "duration": 100})
 	}
 	return services{
-		"metadata": library(ids, videos), "recommendations": answers(object{"recommendations": recommended}),
+		"metadata": library(ids, videos), "recommendations": answers(object{"recommendations": recommended, "views": views}),
 		"history": answers(object{"positions": positions, "history": lines}),
 	}
 }
@@ -367,7 +480,7 @@ func TestOutline(t *testing.T) {
 		{"/history", "122222", 200},
 		{"/history/clear", "1", 200},
 		{"/upload", "1", 200},
-		{"/none", "1", 404},
+		{"/none", "12", 404},
 	} {
 		body, levels := page(t, gateway+c.path, c.status), ""
 		for _, m := range heading.FindAllStringSubmatch(body, -1) {
@@ -387,13 +500,14 @@ func TestOutline(t *testing.T) {
 	}
 }
 
-// TestFirstPageIsLight counts all that a browser fetches to show a full home page, in the language that needs more.
+// TestFirstPageIsLight fetches all that a browser does to show a full home page, in the language that needs more.
 func TestFirstPageIsLight(t *testing.T) {
 	gateway := start(t, soon, full())
 	body := page(t, gateway+"/", 200, "Cookie", "lang=ko")
-	total, fetched := len(body), map[string]bool{"ko.js": true}
-	for _, m := range regexp.MustCompile(`/assets/[0-9a-f]+/([a-z.]+)"`).FindAllStringSubmatch(body, -1) {
-		fetched[m[1]] = true
+	address := regexp.MustCompile(`"(/assets/[0-9a-f]+/)([a-z.]+)"`)
+	fetched, folder := map[string]bool{"ko.js": true}, address.FindStringSubmatch(body)[1]
+	for _, m := range address.FindAllStringSubmatch(body, -1) {
+		fetched[m[2]] = true
 	}
 	for grown := true; grown; {
 		grown = false
@@ -405,22 +519,30 @@ func TestFirstPageIsLight(t *testing.T) {
 			}
 		}
 	}
-	for name := range fetched {
-		content, err := files.ReadFile("assets/" + name)
-		if err != nil {
-			t.Error(err)
+	total := 0
+	for _, path := range append(slices.Sorted(maps.Keys(fetched)), "/") {
+		if path != "/" {
+			path = folder + path
 		}
-		total += len(content)
+		res, packed := do(t, request(t, "GET", gateway+path, nil, "Accept-Encoding", "gzip", "Cookie", "lang=ko"))
+		if res.StatusCode != 200 || res.Header.Get("Content-Encoding") != "gzip" || !strings.Contains(res.Header.Get("Vary"), "Accept-Encoding") {
+			t.Errorf("%s: %s %v", path, res.Status, res.Header)
+		}
+		total += len(packed)
 	}
-	if total > 60_000 || len(fetched) < 6 {
+	if total > 60_000 || len(fetched) < 7 {
 		t.Errorf("the home page with %d files weighs %d bytes", len(fetched), total)
 	}
 	t.Logf("%d bytes", total)
+	res, part := do(t, request(t, "GET", gateway+folder+"flixtube.css", nil, "Accept-Encoding", "gzip", "Range", "bytes=0-9"))
+	if res.StatusCode != 206 || res.Header.Get("Content-Encoding") != "" || len(part) != 10 {
+		t.Errorf("a range: %s %v %q", res.Status, res.Header, part)
+	}
 }
 
 func TestErrorPages(t *testing.T) {
-	gateway := start(t, time.Second, nil)
-	page(t, gateway+"/none", 404)
+	gateway := start(t, time.Second, services{"metadata": library([]string{"1"}, map[string]object{"1": named("1", "One")})})
+	expect(t, "something else", links(t, page(t, gateway+"/none", 404), "next-list"), "/video?id=1 One")
 	if res, body := do(t, request(t, "GET", gateway+"/api/none", nil)); res.StatusCode != 404 || body != `{"error":"Not Found"}`+"\n" {
 		t.Errorf("/api/none: %s %s", res.Status, body)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
 	"golang.org/x/text/language"
 
 	"flixtube/chassis"
@@ -35,12 +36,16 @@ func newHandler(cfg config, partLimit time.Duration, log *slog.Logger) http.Hand
 		client: client,
 		upload: cfg.upload.JoinPath("upload"),
 		toUpload: chassis.Proxy(cfg.upload.JoinPath("upload"), transport, log,
-			asViewer, dropOurHeaders),
+			inward("Content-Type", "File-Name", "Video-Duration", "Expect"), dropOurHeaders),
+		toUploads: newUploads(cfg.upload.JoinPath("uploads"), transport, log),
+		toPoster:  newPosters(cfg.streams.JoinPath("poster"), transport, log),
 	}
-	stream := chassis.Proxy(cfg.streams.JoinPath("video"), transport, log, asViewer, dropOurHeaders)
+	stream := chassis.Proxy(cfg.streams.JoinPath("video"), transport, log, inward("Range", "If-Range", "If-Match",
+		"If-None-Match", "If-Modified-Since", "If-Unmodified-Since"), dropOurHeaders)
+	rename := chassis.Proxy(cfg.metadata.JoinPath("video"), transport, log, inward("Content-Type"), dropOurHeaders)
 	// A page that is being left can only POST (sendBeacon).
 	position := chassis.Proxy(cfg.history.JoinPath("position"), transport, log, func(r *httputil.ProxyRequest) {
-		asViewer(r)
+		inward("Content-Type")(r)
 		r.Out.Method = http.MethodPut
 	}, dropOurHeaders)
 
@@ -55,7 +60,10 @@ func newHandler(cfg config, partLimit time.Duration, log *slog.Logger) http.Hand
 
 	e := chassis.NewEcho(log, checks...)
 	e.HTTPErrorHandler = h.answerError(e.HTTPErrorHandler)
-	e.Use(secureHeaders, sameOrigin())
+	e.Use(secureHeaders, sameOrigin(), middleware.GzipWithConfig(middleware.GzipConfig{Skipper: func(c echo.Context) bool {
+		req := c.Request() // a range counts the bytes of what is not compressed (RFC 9110, 14.4)
+		return req.Method != http.MethodGet || strings.HasPrefix(req.URL.Path, "/api/") || req.Header.Get("Range") != ""
+	}}))
 	viewer, limit := identify(cfg.secureCookie), newLimiter(cfg.rateLimit)
 	request, upload := limit.costs(1), limit.costs(uploadCost)
 	read := []string{http.MethodGet, http.MethodHead}
@@ -71,16 +79,22 @@ func newHandler(cfg config, partLimit time.Duration, log *slog.Logger) http.Hand
 	e.Match(read, "/upload", h.uploadPage, viewer)
 	e.POST("/upload", h.uploadForm, viewer, upload)
 	e.Match(read, "/api/video", echo.WrapHandler(stream), viewer, request)
+	e.PATCH("/api/video", echo.WrapHandler(rename), viewer, request)
+	e.Match(read, "/api/poster", h.poster, viewer, request)
 	e.POST("/api/position", echo.WrapHandler(position), viewer, request)
 	e.POST("/api/upload", h.uploadRaw, viewer, upload)
+	e.OPTIONS("/api/uploads", h.uploads(""), viewer, request)
+	e.POST("/api/uploads", h.uploads(""), viewer, upload)
+	e.Match([]string{http.MethodHead, http.MethodPatch, http.MethodDelete}, "/api/uploads/:id", h.uploads(""), viewer, request)
+	e.PUT("/api/uploads/:id/poster", h.uploads("poster"), viewer, request)
 	e.Match(read, "/assets/:version/:name", static.serve)
 	return e
 }
 
 // ourHeaders go on every answer. Nothing is allowed in a page but what comes from here, and no script or
-// style inside the page itself.
+// style inside the page itself. blob: is a file that the viewer chose: the upload page looks into it for a picture.
 var ourHeaders = map[string]string{
-	"Content-Security-Policy": "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'self'; " +
+	"Content-Security-Policy": "default-src 'none'; img-src 'self'; media-src 'self' blob:; style-src 'self'; " +
 		"script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 	"X-Content-Type-Options": "nosniff",
 	"Referrer-Policy":        "same-origin",
@@ -104,11 +118,19 @@ func dropOurHeaders(res *http.Response) error {
 	return nil
 }
 
-// asViewer names the viewer to the service behind. It comes after the hop-by-hop headers are gone, which a
-// caller might otherwise have used to strike the viewer out ("Connection: X-Viewer-Id").
-func asViewer(r *httputil.ProxyRequest) {
-	r.Out.Header.Del("Cookie")
-	r.Out.Header.Set(chassis.ViewerHeader, chassis.Viewer(r.In.Header))
+// inward passes on these headers and no others, and names the viewer to the service behind. It comes after the
+// hop-by-hop headers are gone, which a caller might otherwise have used to strike the viewer out
+// ("Connection: X-Viewer-Id").
+func inward(names ...string) func(*httputil.ProxyRequest) {
+	return func(r *httputil.ProxyRequest) {
+		header := http.Header{chassis.ViewerHeader: {chassis.Viewer(r.In.Header)}}
+		for _, name := range names {
+			if values := r.Out.Header.Values(name); len(values) > 0 {
+				header[http.CanonicalHeaderKey(name)] = values
+			}
+		}
+		r.Out.Header = header
+	}
 }
 
 // sameOrigin refuses what changes something when another site's page sends it.
@@ -140,7 +162,10 @@ func (h *handler) answerError(asJSON echo.HTTPErrorHandler) echo.HTTPErrorHandle
 		case errors.As(err, &own):
 			status, message = own.Status, x.message(own.Message)
 		case errors.As(err, &routing) && routing.Code == http.StatusNotFound:
-			status, message = routing.Code, x.t("There is no such page.")
+			if err := h.noPage(c); err != nil {
+				asJSON(err, c)
+			}
+			return
 		case errors.As(err, &routing):
 			status, message = routing.Code, x.message(http.StatusText(routing.Code))
 		}

@@ -254,11 +254,16 @@ func TestCookieIsSecureUnderTLS(t *testing.T) {
 func TestOtherSitesChangeNothing(t *testing.T) {
 	touched := func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s %s came through", r.Method, r.URL) }
 	gateway := start(t, time.Second, services{"metadata": touched, "history": touched, "video-upload": touched})
-	for _, path := range []string{"/video/rename", "/video/remove", "/upload", "/history/remove", "/history/clear", "/language", "/api/upload", "/api/position"} {
+	for _, ask := range []string{
+		"POST /video/rename", "POST /video/remove", "POST /upload", "POST /history/remove", "POST /history/clear", "POST /language",
+		"POST /api/upload", "POST /api/position", "PATCH /api/video", "POST /api/uploads", "PATCH /api/uploads/a",
+		"DELETE /api/uploads/a", "PUT /api/uploads/a/poster",
+	} {
+		method, path, _ := strings.Cut(ask, " ")
 		for _, header := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://elsewhere.example"}} {
-			res, body := do(t, request(t, "POST", gateway+path, strings.NewReader("id=x"), header...))
+			res, body := do(t, request(t, method, gateway+path, strings.NewReader("id=x"), header...))
 			if res.StatusCode != 403 || strings.HasPrefix(path, "/api/") != strings.HasPrefix(body, `{"error"`) {
-				t.Errorf("%s with %s: %s %s", path, header[0], res.Status, body)
+				t.Errorf("%s with %s: %s %s", ask, header[0], res.Status, body)
 			}
 		}
 	}
@@ -282,7 +287,7 @@ func TestSecurityHeaders(t *testing.T) {
 func TestAssets(t *testing.T) {
 	gateway := start(t, time.Second, nil)
 	_, page := do(t, request(t, "GET", gateway+"/upload", nil))
-	for _, name := range []string{"flixtube.css", "icon.svg", "times.js", "upload.js"} {
+	for _, name := range []string{"flixtube.css", "icon.svg", "facts.js", "upload.js"} {
 		address := newAssets().url(name)
 		if !strings.Contains(page, `"`+address+`"`) {
 			t.Errorf("the page does not ask for %s", address)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -81,12 +82,51 @@ func (x texts) title(v video) string {
 	return v.Name
 }
 
-func (x texts) utc(t time.Time) string { return t.UTC().Format(x.date + ", 15:04 UTC") }
+// views is how often a video was watched; scripts write large numbers shorter.
+func (x texts) views(n int64) string { return x.count(n, "%d view", "%d views") }
+
+func (x texts) count(n int64, one, many string) string {
+	if n == 1 {
+		return x.t(one, n)
+	}
+	return x.t(many, n)
+}
+
+// spoken is a duration in words, for those who don't see it on the picture.
+func (x texts) spoken(duration float64) string {
+	var words []string
+	h, m, s := clock(duration)
+	for _, unit := range []struct {
+		n         int64
+		one, many string
+	}{{h, "%d hour", "%d hours"}, {m, "%d minute", "%d minutes"}, {s, "%d second", "%d seconds"}} {
+		if unit.n > 0 {
+			words = append(words, x.count(unit.n, unit.one, unit.many))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// short is a duration as on a player: m:ss or h:mm:ss.
+func short(duration float64) string {
+	h, m, s := clock(duration)
+	if h > 0 {
+		return fmt.Sprintf("%d:%02d:%02d", h, m, s)
+	}
+	return fmt.Sprintf("%d:%02d", m, s)
+}
+
+// clock rounds, but not to nothing.
+func clock(duration float64) (h, m, s int64) {
+	n := max(1, int64(math.Round(duration)))
+	return n / 3600, n / 60 % 60, n % 60
+}
+
 func (x texts) day(t time.Time) string {
 	if t.IsZero() {
 		return x.t("Without a date")
 	}
-	return t.Format(x.date)
+	return t.UTC().Format(x.date)
 }
 
 // languageCookie holds what the viewer chose; by default the browser's languages decide.
@@ -145,10 +185,10 @@ func local(path string) string {
 
 // seconds reads a place in a video, as in 90, 90.5, 1m30s or 1h2m3s; what is none of these is 0.
 func seconds(s string) float64 {
-	if n, err := strconv.ParseFloat(s, 64); err == nil && n > 0 && n < 1e7 {
+	if n, err := strconv.ParseFloat(s, 64); err == nil && n > 0 && n < maxDuration {
 		return n
 	}
-	if d, err := time.ParseDuration(s); err == nil && d > 0 && d < 1e7*time.Second {
+	if d, err := time.ParseDuration(s); err == nil && d > 0 && d < maxDuration*time.Second {
 		return d.Seconds()
 	}
 	return 0

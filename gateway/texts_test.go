@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,6 +24,9 @@ func TestEveryTextIsTranslated(t *testing.T) {
 			t.Fatalf("%s: %v, %v", pattern, paths, err)
 		}
 		for _, path := range paths {
+			if strings.HasSuffix(path, ".min.js") {
+				continue // not ours
+			}
 			content, _ := fs.ReadFile(files, path)
 			for _, m := range call.FindAllSubmatch(content, -1) {
 				used[string(m[1])] = true
@@ -50,7 +55,50 @@ func TestEveryTextIsTranslated(t *testing.T) {
 var codeTexts = map[string]bool{
 	"Untitled": true, "Without a date": true, "There is no such page.": true, "Something went wrong on our side.": true,
 	"There is no such video. It may have been removed by its owner.": true,
+	"File-Name must be percent-encoded UTF-%d":                       true,
 	"Bad Request": true, "Not Found": true, "Method Not Allowed": true,
+}
+
+// TestEveryRefusalIsTranslated looks for what the services behind say to viewers, in their sources.
+func TestEveryRefusalIsTranslated(t *testing.T) {
+	refusal := regexp.MustCompile("(?s)chassis\\.Errorf\\(\\s*http\\.Status\\w+,\\s*\"([^\"]+)\"")
+	verb := regexp.MustCompile(`%[ds]`)
+	for _, service := range []string{"gateway", "metadata", "history", "video-upload"} {
+		paths, err := filepath.Glob("../" + service + "/*.go")
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s: %v, %v", service, paths, err)
+		}
+		for _, path := range paths {
+			source, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range refusal.FindAllSubmatch(source, -1) {
+				said := verb.ReplaceAllString(string(m[1]), "7")
+				if said == "7" || strings.HasSuffix(path, "_test.go") || toPrograms[string(m[1])] {
+					continue
+				}
+				for _, x := range newTexts()[1:] {
+					if x.byKey[number.ReplaceAllString(said, "%d")] == "" {
+						t.Errorf("%s lacks %q, which %s says", x.lang, number.ReplaceAllString(said, "%d"), path)
+					}
+				}
+			}
+		}
+	}
+}
+
+// toPrograms are refusals that no viewer can come to see: the pages do not ask so.
+var toPrograms = map[string]bool{
+	"sort must be newest, or nothing": true, "search and owner must be UTF-8": true, "search or owner is too long": true,
+	"at most %d videos can be asked for at once": true, "the request names no viewer": true, "that is not a viewed message": true,
+	"the view is not stored, send it again": true, "the message is too large": true, "the message cannot be read": true,
+	"%s is not a viewer's id": true, "position must be within the duration, both in seconds": true,
+	"there is no position in this video": true, "%s must be an id": true, "internal error": true, "%s is missing": true,
+	"uploads cannot be put together": true,
+	// The upload page goes on without a picture that is refused.
+	"a poster may have up to %d bytes": true, "no space is left for the poster": true, "a poster is a JPEG, PNG or WebP": true,
+	"the picture cannot be read": true, "a poster may have up to %d pixels, and %d on a side": true,
 }
 
 func TestLanguage(t *testing.T) {
@@ -80,7 +128,7 @@ func TestLanguage(t *testing.T) {
 		}
 	}
 	_, home := do(t, request(t, "GET", gateway+"/", nil, "Cookie", "lang=ko"))
-	for _, want := range []string{"제목 없음", "2026년 5월 6일, 07:08 UTC", "지금은 볼 수 없음: 추천, 멈춘 위치. 잠시", `aria-pressed="true">한국어`} {
+	for _, want := range []string{"제목 없음", "2026년 5월 6일</time>", "지금은 볼 수 없음: 추천, 멈춘 위치. 잠시", `aria-pressed="true">한국어`} {
 		if !strings.Contains(home, want) {
 			t.Errorf("the home page lacks %q:\n%s", want, home)
 		}

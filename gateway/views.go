@@ -21,7 +21,8 @@ func newViews(static assets, languages []texts) views {
 	for _, x := range languages {
 		common := template.Must(template.New("").Funcs(template.FuncMap{
 			"asset": static.url, "initial": initial, "hue": hue, "rfc3339": rfc3339,
-			"t": x.t, "list": x.list, "title": x.title, "utc": x.utc, "day": x.day,
+			"t": x.t, "list": x.list, "title": x.title, "utc": utc, "day": x.day,
+			"views": x.views, "spoken": x.spoken, "short": short,
 		}).ParseFS(files, "pages/layout.html", "pages/parts.html"))
 		all[x.lang] = map[string]*template.Template{}
 		for _, name := range []string{"home.html", "watch.html", "history.html", "clear.html", "upload.html", "error.html"} {
@@ -77,3 +78,5 @@ func hue(v video) uint32 {
 }
 
 func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func utc(t time.Time) string { return t.UTC().Format("15:04 UTC") }

@@ -1,6 +1,6 @@
 // Groups the history by the viewer's own days, and removes lines without leaving the page.
+import { showFacts } from "./facts.js";
 import { locale, t } from "./texts.js";
-import { showTimes } from "./times.js";
 
 const list = document.getElementById("history-list");
 const long = new Intl.DateTimeFormat(locale, { dateStyle: "full" });
@@ -33,7 +33,7 @@ function group() {
     ol.append(...day.lines);
     list.append(heading, ol);
   }
-  showTimes(list);
+  showFacts(list);
 }
 
 async function remove(event) {

@@ -1,6 +1,6 @@
 // Shows what is found while it is typed: the same page that the form leads to, put in the place of this one.
+import { showFacts } from "./facts.js";
 import { t } from "./texts.js";
-import { showTimes } from "./times.js";
 
 const input = document.querySelector(".search input");
 const main = document.querySelector("main");
@@ -31,6 +31,7 @@ async function show() {
   }
   history.replaceState(null, "", address);
   document.querySelector(".foot [name=back]").value = address;
-  showTimes(main);
-  count.textContent = t("%d videos", main.querySelectorAll("#video-list > div").length);
+  showFacts(main);
+  const found = main.querySelectorAll("#video-list > div").length;
+  count.textContent = found === 1 ? t("%d video", found) : t("%d videos", found);
 }

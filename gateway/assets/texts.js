@@ -1,6 +1,6 @@
 // The page's language. English texts are their own keys; the other languages' texts are modules.
 export const lang = document.documentElement.lang;
-const texts = lang === "en" ? {} : (await import(`./${lang}.js`)).default;
+const texts = lang === "en" ? {} : await import(`./${lang}.js`).then((module) => module.default, () => ({})); // better in English than not at all
 
 // locale is how the viewer writes dates and numbers in that language.
 export const locale = navigator.languages.find((l) => l.split("-")[0] === lang) ?? lang;

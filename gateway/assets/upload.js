@@ -1,145 +1,137 @@
-// Sends the chosen or dropped files one after another, each as the raw body of POST /api/upload. Without
-// this script the form sends them by itself.
-import { locale, message, t } from "./texts.js";
+// Sends the chosen or dropped files one after another. Without this script the form sends them by itself.
+import { listed, rename } from "./library.js";
+import { lookInto } from "./picture.js";
+import { addRow, extension } from "./row.js";
+import { send, sizeLimit } from "./send.js";
+import { t } from "./texts.js";
+import { bytes } from "./units.js";
 
 const form = document.getElementById("upload-form");
 const input = document.getElementById("files");
-const list = document.getElementById("uploads");
-const row = document.getElementById("upload-row");
 
 const waiting = [];
-let sending = false;
-
-form.querySelector("button").hidden = true; // choosing is enough
+const stored = []; // whose titles may still be changed
+let active;
+let looking = Promise.resolve(); // into one file at a time
 
 form.addEventListener("submit", (event) => event.preventDefault());
 input.addEventListener("change", () => {
-  add(input.files);
+  for (const file of input.files) add(file);
   input.value = "";
 });
 for (const type of ["dragover", "dragleave", "drop"]) {
-  form.addEventListener(type, (event) => {
+  document.addEventListener(type, (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     form.classList.toggle("over", type === "dragover");
-    if (type === "drop") add(event.dataTransfer.files);
+    if (type === "drop") for (const file of event.dataTransfer.files) add(file);
   });
 }
 addEventListener("beforeunload", (event) => {
-  if (sending) event.preventDefault();
+  if (active || stored.some((upload) => upload.row.title !== upload.saved)) event.preventDefault();
 });
 
-function add(files) {
-  for (const file of files) {
-    const item = row.content.firstElementChild.cloneNode(true);
-    const upload = {
-      file,
-      item,
-      state: item.querySelector(".state"),
-      progress: item.querySelector("progress"),
-      button: item.querySelector("button"),
-    };
-    item.querySelector(".title").textContent = file.name;
-    upload.button.addEventListener("click", () => cancel(upload));
-    list.append(item);
-    if (file.type && !file.type.startsWith("video/")) {
-      fail(upload, t("This is not a video."));
-      continue;
-    }
-    upload.state.textContent = t("Waiting");
-    waiting.push(upload);
-  }
+async function add(file) {
+  const upload = { file };
+  upload.row = addRow(file, {
+    cancel: () => cancel(upload),
+    retry: () => enqueue(upload),
+    titled: () => upload.id && saveTitle(upload),
+  });
+  const refusal = await refuse(file);
+  if (refusal) return upload.row.failed(refusal);
+  looking = looking.then(() => lookInto(file));
+  upload.look = looking;
+  enqueue(upload);
+  upload.row.picture((await upload.look).canvas);
+}
+
+// refuse returns why a file need not be sent at all, or nothing.
+async function refuse(file) {
+  if (file.type && !file.type.startsWith("video/")) return t("This is not a video.");
+  if (!file.size) return t("The file is empty.");
+  const limit = await sizeLimit();
+  if (file.size > limit) return t("A video may have up to %s.", bytes(limit));
+}
+
+function enqueue(upload) {
+  upload.row.waits(t("Waiting"));
+  waiting.push(upload);
   next();
 }
 
-function next() {
-  if (sending) return;
-  const upload = waiting.shift();
-  if (!upload) return;
-  sending = true;
-  send(upload);
+async function next() {
+  if (active || !waiting.length) return;
+  active = waiting.shift();
+  await sendOne(active);
+  active = undefined;
+  next();
 }
 
-function send(upload) {
-  const request = new XMLHttpRequest();
-  upload.request = request;
-  request.open("POST", "/api/upload");
-  request.setRequestHeader("File-Name", encodeURIComponent(upload.file.name));
-  request.setRequestHeader("Content-Type", upload.file.type || "application/octet-stream");
-  request.upload.addEventListener("progress", (event) => show(upload, event.loaded, event.total));
-  request.addEventListener("load", () => {
-    const answer = parse(request.responseText);
-    if (request.status >= 200 && request.status < 300) stored(upload, answer);
-    else fail(upload, answer.error ? message(answer.error) : t("The video was not taken in."));
+// sendOne ends when the upload does, in whatever way.
+async function sendOne(upload) {
+  const { file, row } = upload;
+  const turn = (upload.turn = {});
+  await upload.givenUp; // before it is sent once more
+  const { duration, picture } = await upload.look;
+  if (upload.turn !== turn) return; // cancelled
+  // The server takes for the title what is between folders and the extension.
+  const metadata = { filename: row.title.replaceAll(/[\\/]/g, "_") + (file.name.match(extension)?.[0] ?? ".video") };
+  if (duration) metadata.duration = String(duration);
+  await new Promise((end) => {
+    upload.end = end;
+    const giveUp = send(file, metadata, picture, {
+      named(filename) {
+        upload.saved = filename.replace(extension, "");
+        row.suggest(upload.saved);
+      },
+      progress: row.sent,
+      broken: () => row.waits(t("The connection broke. It will be tried again.")),
+      done(id) {
+        enlist(upload, id);
+        end();
+      },
+      failed(why, canBeTriedAgain) {
+        row.failed(why, canBeTriedAgain);
+        end();
+      },
+    });
+    upload.giveUp = async () => (await giveUp)();
   });
-  request.addEventListener("error", () => fail(upload, t("The connection broke. Try again.")));
-  request.addEventListener("abort", () => fail(upload, t("Cancelled")));
-  request.addEventListener("loadend", () => {
-    sending = false;
-    next();
-  });
-  show(upload, 0, upload.file.size);
-  request.send(upload.file);
-}
-
-function show(upload, sent, size) {
-  const share = size > 0 ? sent / size : 0;
-  upload.progress.value = share;
-  // Every ten percent is news enough for those who listen to the page.
-  const step = Math.floor(share * 10) * 10;
-  if (upload.step === step) return;
-  upload.step = step;
-  upload.state.textContent = step < 100 ? t("%d %% of %s", step, bytes(size)) : t("Checking");
-}
-
-// stored waits until the library has heard of the video, which is soon but not at once.
-async function stored(upload, answer) {
-  const id = answer.id ?? answer.video?.id ?? "";
-  const address = `/video?id=${encodeURIComponent(id)}`;
-  upload.item.classList.add("done");
-  upload.button.remove();
-  upload.progress.value = 1;
-  upload.state.textContent = t("Stored. It will be in the library in a moment.");
-  for (let tries = 0; id && tries < 20; tries++) {
-    const page = await fetch(address, { method: "HEAD" }).catch(() => null);
-    if (page?.ok) {
-      const link = document.createElement("a");
-      link.href = address;
-      link.textContent = t("Watch it");
-      upload.state.replaceChildren(`${t("In the library.")} `, link);
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
-}
-
-function fail(upload, why) {
-  upload.item.classList.add("failed");
-  upload.state.textContent = why;
-  upload.button.remove();
 }
 
 function cancel(upload) {
   const place = waiting.indexOf(upload);
-  if (place >= 0) {
-    waiting.splice(place, 1);
-    fail(upload, t("Cancelled"));
-  } else {
-    upload.request.abort();
-  }
+  if (place >= 0) waiting.splice(place, 1);
+  upload.turn = null;
+  upload.givenUp = upload.giveUp?.();
+  upload.end?.();
+  upload.row.failed(t("Cancelled"), true);
 }
 
-function parse(text) {
-  try {
-    return JSON.parse(text) ?? {};
-  } catch {
-    return {};
+// enlist waits until the library has heard of the video, and gives it its title if that is another by now.
+async function enlist(upload, id) {
+  stored.push(upload);
+  upload.row.done(t("Stored. It will be in the library in a moment."));
+  for (let pause = 250; !(await listed(id)); pause = Math.min(pause * 1.2, 5000)) {
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
+  upload.id = id;
+  showLink(upload, t("In the library."));
+  saveTitle(upload);
 }
 
-function bytes(n) {
-  const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
-  let unit = 0;
-  for (; n >= 1000 && unit < units.length - 1; unit++) n /= 1000;
-  const format = { style: "unit", unit: units[unit], maximumFractionDigits: n < 10 ? 1 : 0 };
-  return new Intl.NumberFormat(locale, format).format(n);
+async function saveTitle(upload) {
+  const title = upload.row.title;
+  if (title === upload.saved) return;
+  const done = await rename(upload.id, title);
+  if (done) upload.saved = title;
+  showLink(upload, done ? t("The title is saved.") : t("The title could not be saved. Try again in a moment."));
+}
+
+function showLink(upload, text) {
+  const link = document.createElement("a");
+  link.href = `/video?id=${encodeURIComponent(upload.id)}`;
+  link.textContent = t("Watch it");
+  upload.row.done(text, " ", link);
 }

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"flixtube/chassis"
+)
+
+// uploadID is the form of an upload's id, which is to become part of an inner path.
+var (
+	uploadID      = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	uploadAddress = regexp.MustCompile(`/uploads/[A-Za-z0-9_-]{1,64}$`)
+)
+
+// newUploads passes the tus protocol on to video-upload. Of the protocol's headers only these go inward: one that
+// names another method (X-HTTP-Method-Override) would get around what is allowed here.
+func newUploads(base *url.URL, transport http.RoundTripper, log *slog.Logger) *httputil.ReverseProxy {
+	forward := inward("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata", "Content-Type", "Expect")
+	return chassis.Proxy(base, transport, log, func(r *httputil.ProxyRequest) {
+		forward(r)
+		r.Out.URL = r.Out.URL.JoinPath(r.In.PathValue("id"), r.In.PathValue("part"))
+		r.Out.URL.RawQuery = ""
+	}, func(res *http.Response) error {
+		location, err := res.Location()
+		res.Header.Del("Location")
+		if res.Request.Method == http.MethodPost && res.StatusCode == http.StatusCreated {
+			if err != nil || !uploadAddress.MatchString(location.Path) {
+				return errors.New("an upload was created, and its Location names none")
+			}
+			res.Header.Set("Location", "/api"+uploadAddress.FindString(location.Path))
+		}
+		return dropOurHeaders(res)
+	})
+}
+
+// uploads answers for a part of what is known of an upload, or, without an id, for all of them.
+func (h *handler) uploads(part string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id := c.Param("id")
+		if id != "" && !uploadID.MatchString(id) || id == "" && part != "" {
+			return chassis.Errorf(http.StatusNotFound, "there is no such upload")
+		}
+		req := c.Request()
+		req.SetPathValue("id", id)
+		req.SetPathValue("part", part)
+		defer answerWhileSending(c)()
+		h.toUploads.ServeHTTP(c.Response(), req)
+		return nil
+	}
+}
+
+const noPoster = `{"error":"there is no such picture"}`
+
+// newPosters passes pictures on, for browsers to keep for a while, and nothing else that there might be.
+func newPosters(base *url.URL, transport http.RoundTripper, log *slog.Logger) *httputil.ReverseProxy {
+	return chassis.Proxy(base, transport, log, inward("If-None-Match", "If-Modified-Since"), func(res *http.Response) error {
+		contentType := res.Header.Get("Content-Type")
+		switch {
+		case res.StatusCode == http.StatusOK && contentType == "image/jpeg", res.StatusCode == http.StatusNotModified:
+			res.Header.Set("Cache-Control", "private, max-age=3600")
+		case res.StatusCode == http.StatusNotFound, res.StatusCode == http.StatusBadRequest: // no id looks like this
+			_ = res.Body.Close()
+			res.StatusCode, res.ContentLength = http.StatusNotFound, int64(len(noPoster))
+			res.Header = http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}} // it may come yet
+			res.Body = io.NopCloser(strings.NewReader(noPoster))
+		default:
+			return fmt.Errorf("a picture was answered with %s %q", res.Status, contentType)
+		}
+		return dropOurHeaders(res)
+	})
+}
+
+func (h *handler) poster(c echo.Context) error {
+	req := c.Request()
+	id := c.QueryParam("id")
+	if id == "" || len(id) > maxID {
+		return chassis.Errorf(http.StatusNotFound, "there is no such picture")
+	}
+	req.URL.RawQuery = url.Values{"id": {id}}.Encode()
+	h.toPoster.ServeHTTP(c.Response(), req)
+	return nil
+}

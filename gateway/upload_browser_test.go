@@ -1,0 +1,410 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"image/jpeg"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"flixtube/chassis"
+	"flixtube/chassis/chassistest"
+)
+
+// taking is a video-upload that speaks as much tus as the page needs, and a library that lists what is whole.
+type taking struct {
+	t *testing.T
+
+	mu      sync.Mutex
+	uploads map[string]*incoming
+	names   map[string]string // of those that are listed
+	asked   []string
+	limit   int64
+	cut     int64         // bytes after which PATCHes are cut, as long as it is not 0
+	hold    chan struct{} // if not nil, what creates an upload waits for it
+	refused string        // if not empty, the answer to bytes
+	lose    bool          // the answer to the last bytes, and what is known of the upload
+	away    bool          // metadata
+	pages   int           // that metadata was asked for while away
+}
+
+type incoming struct {
+	size, offset       int64
+	filename, duration string
+	poster             bool
+}
+
+func newTaking(t *testing.T) *taking {
+	t.Helper()
+	return &taking{t: t, uploads: map[string]*incoming{}, names: map[string]string{}, limit: 1 << 30}
+}
+
+func (s *taking) start() (gateway string) {
+	return start(s.t, soon, services{
+		"video-upload": s.upload, "metadata": s.metadata,
+		"recommendations": answers(object{}), "history": answers(object{}),
+		"video-streaming": func(w http.ResponseWriter, r *http.Request) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if _, ok := s.names[r.FormValue("id")]; !ok || r.Method != http.MethodHead {
+				w.WriteHeader(http.StatusNotFound)
+			}
+		},
+	})
+}
+
+func (s *taking) metadata(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := r.FormValue("id")
+	if s.away {
+		if id != "" {
+			s.pages++
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	if r.Method == http.MethodPatch {
+		body, _ := io.ReadAll(r.Body)
+		s.names[id] = string(body)
+		return
+	}
+	if name, ok := s.names[id]; ok {
+		answer(w, object{"video": object{"_id": id, "name": name, "owner": chassis.Viewer(r.Header)}})
+		return
+	}
+	w.WriteHeader(http.StatusNotFound)
+}
+
+func (s *taking) upload(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.asked = append(s.asked, r.Method)
+	hold := s.hold
+	s.mu.Unlock()
+	if r.Method == http.MethodPost && hold != nil {
+		<-hold
+	}
+	w.Header().Set("Tus-Resumable", "1.0.0")
+	id, isPoster := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/uploads/"), "/poster")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	up := s.uploads[id]
+	switch {
+	case r.Method == http.MethodOptions:
+		w.Header().Set("Tus-Max-Size", strconv.FormatInt(s.limit, 10))
+	case r.Method == http.MethodPost:
+		id = fmt.Sprintf("upload-%d", len(s.uploads)+1)
+		up = &incoming{}
+		up.size, _ = strconv.ParseInt(r.Header.Get("Upload-Length"), 10, 64)
+		for pair := range strings.SplitSeq(r.Header.Get("Upload-Metadata"), ",") {
+			key, encoded, _ := strings.Cut(pair, " ")
+			value, err := base64.StdEncoding.DecodeString(encoded)
+			if err != nil {
+				s.t.Errorf("metadata %q: %v", pair, err)
+			}
+			if key == "filename" {
+				up.filename = string(value)
+			} else {
+				up.duration = string(value)
+			}
+		}
+		s.uploads[id] = up
+		w.Header().Set("Location", "/uploads/"+id)
+		w.WriteHeader(http.StatusCreated)
+	case up == nil:
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"error":"there is no such upload"}`)
+	case r.Method == http.MethodDelete:
+		delete(s.uploads, id)
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodPut && isPoster:
+		picture, err := jpeg.Decode(r.Body)
+		if err != nil || picture.Bounds().Dx() > 640 || r.Header.Get("Content-Type") != "image/jpeg" || up.offset == up.size {
+			s.t.Errorf("the poster: %v", err)
+		}
+		up.poster = true
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodHead:
+		w.Header().Set("Upload-Offset", strconv.FormatInt(up.offset, 10))
+		w.Header().Set("Upload-Length", strconv.FormatInt(up.size, 10))
+	case s.refused != "":
+		delete(s.uploads, id)
+		w.WriteHeader(http.StatusUnsupportedMediaType)
+		_, _ = io.WriteString(w, `{"error":"`+s.refused+`"}`)
+	case r.Header.Get("Upload-Offset") != strconv.FormatInt(up.offset, 10):
+		w.WriteHeader(http.StatusConflict)
+	default:
+		var body io.Reader = r.Body
+		if s.cut > 0 {
+			body = io.LimitReader(body, s.cut-up.offset)
+		}
+		n, _ := io.Copy(io.Discard, body)
+		up.offset += n
+		if up.offset < up.size && s.cut > 0 && up.offset == s.cut {
+			panic(http.ErrAbortHandler)
+		}
+		if up.offset == up.size {
+			s.names[id] = up.filename
+			if s.lose {
+				delete(s.uploads, id)
+				panic(http.ErrAbortHandler)
+			}
+		}
+		w.Header().Set("Upload-Offset", strconv.FormatInt(up.offset, 10))
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func (s *taking) count(method string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.asked {
+		if m == method {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *taking) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
+func sample(t *testing.T) (path string) {
+	t.Helper()
+	samples, err := filepath.Glob("../flixtube/samples/*.mp4")
+	if err != nil || len(samples) == 0 {
+		chassistest.Missing(t, "a sample video (scripts/make-samples)")
+	}
+	path, _ = filepath.Abs(samples[0])
+	return path
+}
+
+func (b tab) choose(files ...string) {
+	b.t.Helper()
+	b.do("choose", chromedp.SetUploadFiles(chromedp.CSS("#files"), files))
+}
+
+const row = `document.querySelector("#uploads li")`
+
+func TestBrowserUpload(t *testing.T) {
+	s := newTaking(t)
+	s.hold = make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(s.hold) })
+	b := newTab(startBrowser(t), t, s.start())
+	t.Cleanup(goOn)
+	b.open("/upload")
+	path := sample(t)
+	name := strings.TrimSuffix(filepath.Base(path), ".mp4")
+	b.choose(path, path)
+	b.until(`document.querySelectorAll("#uploads li").length === 2 && ` + row + `.querySelector(".title").value === "` + name + `"`)
+	b.until(row + `.querySelector("canvas") !== null`)
+	b.do("edit the title while it is being sent", chromedp.Evaluate[chromedp.Void](`{ const title = `+row+`.querySelector(".title");
+		title.focus(); title.value = "나의/제목"; title.dispatchEvent(new Event("input")); title.dispatchEvent(new Event("change")); }`))
+	goOn()
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 2`)
+	b.until(row + `.innerText.includes("The title is saved.")`)
+	s.set(func() {
+		if got := s.names["upload-1"]; got != `{"name":"나의/제목"}` {
+			t.Errorf("renamed by %s", got)
+		}
+		if got := s.names["upload-2"]; got != filepath.Base(path) {
+			t.Errorf("the second is %s", got)
+		}
+		for id, up := range s.uploads {
+			if seconds, err := strconv.ParseFloat(up.duration, 64); err != nil || seconds < 1 || !up.poster || up.offset != up.size {
+				t.Errorf("%s came as %+v", id, up)
+			}
+		}
+	})
+	b.do("edit the title afterwards", chromedp.Evaluate[chromedp.Void](`{ const title = `+row+`.querySelector(".title");
+		title.value = "Later"; title.dispatchEvent(new Event("input")); title.dispatchEvent(new Event("change")); }`))
+	if err := chassistest.Poll(soon, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if got := s.names["upload-1"]; got != `{"name":"Later"}` {
+			return fmt.Errorf("renamed by %s", got)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if n := s.count("POST"); n != 2 {
+		t.Errorf("%d uploads were created", n)
+	}
+}
+
+// TestBrowserUploadDropped: files may be dropped anywhere on the page.
+func TestBrowserUploadDropped(t *testing.T) {
+	s := newTaking(t)
+	b := newTab(startBrowser(t), t, s.start())
+	b.open("/upload")
+	b.do("drop two files", chromedp.Evaluate[chromedp.Void](`{ const dataTransfer = new DataTransfer();
+		dataTransfer.items.add(new File(["a video"], "Dropped.mp4", { type: "video/mp4" }));
+		dataTransfer.items.add(new File(["a text"], "notes.txt", { type: "text/plain" }));
+		for (const type of ["dragover", "drop"])
+			document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true })); }`))
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 1`)
+	b.until(`document.querySelector("#uploads li.failed").innerText.includes("not a video")`)
+	s.set(func() {
+		if up := s.uploads["upload-1"]; len(s.uploads) != 1 || up.filename != "Dropped.mp4" || up.offset != 7 {
+			t.Errorf("came %v, the first %+v", s.uploads, up)
+		}
+	})
+}
+
+// TestBrowserUploadGoesOn cuts the connection, first for a moment, then for so long that the page is left.
+func TestBrowserUploadGoesOn(t *testing.T) {
+	s := newTaking(t)
+	s.cut = 100_000
+	b := newTab(startBrowser(t), t, s.start())
+	b.open("/upload")
+	b.choose(sample(t))
+	b.until(row + `.querySelector(".state").textContent.includes("tried again")`)
+	s.set(func() { s.cut = 200_000 }) // it goes on, and is cut once more
+	if err := chassistest.Poll(3*soon, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if got := s.uploads["upload-1"].offset; got != 200_000 {
+			return fmt.Errorf("%d bytes have come", got)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.open("/history")
+	s.set(func() { s.cut = 0 })
+	b.open("/upload")
+	b.choose(sample(t))
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 1`)
+	if n := s.count("POST"); n != 1 {
+		t.Errorf("%d uploads were created", n)
+	}
+	b.do("choose it once more", chromedp.SetUploadFiles(chromedp.CSS("#files"), []string{sample(t)}))
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 2`)
+	if n := s.count("POST"); n != 2 {
+		t.Errorf("%d uploads were created for a file that was sent twice", n)
+	}
+}
+
+func TestBrowserUploadWhoseLastAnswerIsLost(t *testing.T) {
+	s := newTaking(t)
+	s.lose = true
+	b := newTab(startBrowser(t), t, s.start())
+	b.open("/upload")
+	b.choose(sample(t))
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 1`)
+	if n := s.count("POST"); n != 1 {
+		t.Errorf("%d uploads were created", n)
+	}
+	s.set(func() { s.lose = false })
+	b.choose(sample(t)) // on purpose
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 2`)
+	if n := s.count("POST"); n != 2 {
+		t.Errorf("%d uploads were created for a file that was sent twice", n)
+	}
+}
+
+func TestBrowserUploadRefused(t *testing.T) {
+	s := newTaking(t)
+	s.limit = 1 << 20
+	s.refused = "this is not a video that browsers play"
+	b := newTab(startBrowser(t), t, s.start())
+	b.open("/upload")
+	folder := t.TempDir()
+	empty, text, large, other := filepath.Join(folder, "a.mp4"), filepath.Join(folder, "b.txt"), filepath.Join(folder, "c.mp4"), filepath.Join(folder, "d.mp4")
+	for path, size := range map[string]int{empty: 0, text: 3, large: 1<<20 + 1, other: 200_000} {
+		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.choose(empty, text, large, other)
+	b.until(`[...document.querySelectorAll("#uploads .failed .state")].map((e) => e.textContent).join(" ") ===
+		"The file is empty. This is not a video. A video may have up to 1 MB. This is not a video that browsers play."`)
+	b.until(`document.querySelectorAll("#uploads .retry:not([hidden]), #uploads .cancel:not([hidden])").length === 0`)
+	if n := s.count("POST"); n != 1 {
+		t.Errorf("%d uploads were created", n)
+	}
+	s.set(func() { s.refused = "" })
+	b.choose(other)
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 1 && document.querySelectorAll("#uploads .failed").length === 4`)
+	b.until(row + `.querySelector(".thumb").dataset.initial === "A"`)
+	s.set(func() {
+		for id, up := range s.uploads {
+			if up.poster || up.duration != "" {
+				t.Errorf("a file without pictures came as %s %+v", id, up)
+			}
+		}
+	})
+}
+
+// TestBrowserUploadWithoutLibrary takes metadata away: nobody says then that the video is in the library.
+func TestBrowserUploadWithoutLibrary(t *testing.T) {
+	s := newTaking(t)
+	s.away = true
+	b := newTab(startBrowser(t), t, s.start())
+	b.open("/upload")
+	b.choose(sample(t))
+	if err := chassistest.Poll(soon, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.pages < 2 {
+			return fmt.Errorf("metadata was asked %d times", s.pages)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(b, row+`.querySelector(".state").textContent`); got != "Stored. It will be in the library in a moment." {
+		t.Errorf("without the library the page says %q", got)
+	}
+	s.set(func() { s.away = false })
+	b.until(row + `.querySelector(".state").textContent.startsWith("In the library.")`)
+}
+
+func TestBrowserUploadCancelled(t *testing.T) {
+	s := newTaking(t)
+	s.cut = 100_000 // so that it does not end
+	b := newTab(startBrowser(t), t, s.start())
+	b.open("/upload")
+	b.choose(sample(t), sample(t))
+	b.until(row + `.querySelector(".state").textContent.includes("tried again")`)
+	b.do("cancel the second", chromedp.Click(chromedp.CSS("#uploads li:last-child .cancel")))
+	b.do("cancel the first", chromedp.Click(chromedp.CSS("#uploads li:first-child .cancel")))
+	b.until(`[...document.querySelectorAll("#uploads .failed .state")].map((e) => e.textContent).join(" ") === "Cancelled Cancelled"`)
+	if err := chassistest.Poll(soon, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.uploads) != 0 {
+			return fmt.Errorf("left over: %v", s.uploads)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if got := look(b, `document.activeElement.outerHTML.slice(0, 300)`); !strings.Contains(got, "retry") {
+		t.Errorf("the focus is at %q", got)
+	}
+	s.set(func() { s.cut = 0 })
+	b.do("send the first after all", chromedp.Click(chromedp.CSS("#uploads li:first-child .retry")))
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 1`)
+}
+
+func look(b tab, js string) string {
+	b.t.Helper()
+	got, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](js))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return got
+}
