@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,94 +16,19 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"flixtube/chassis/chassistest"
 )
 
-// inABrowser: somebody uploads two videos through the page, watches them, seeks in the large one, and finds both
-// once in the history; to somebody else who watches the first, the other is recommended.
-func inABrowser(t *testing.T, s *site) {
-	browser := startBrowser(t)
-	if _, err := exec.LookPath("ffmpeg"); err != nil {
-		chassistest.Missing(t, "ffmpeg (apt install ffmpeg)")
-	}
-	bigFile, err := s.big()
-	if err != nil {
-		t.Fatal(err)
-	}
-	folder := t.TempDir()
-	smallTitle, bigTitle := unique("A small video"), unique("A big video")
-	small, big := filepath.Join(folder, smallTitle+".mp4"), filepath.Join(folder, bigTitle+".mp4")
-	if err := errors.Join(os.WriteFile(small, sample(t), 0o600), os.Symlink(bigFile, big)); err != nil {
-		t.Fatal(err)
-	}
-
-	anna := newPerson(browser, t, *s)
-	ids := anna.upload(small, big)
-	smallID, bigID := ids[0], ids[1]
-	anna.picture("upload")
-	anna.findListed(smallID, smallTitle)
-	anna.findListed(bigID, bigTitle)
-	anna.picture("home")
-
-	// Many have watched a third video, so that it is more popular.
-	popularTitle := unique("A popular video")
-	popular := newViewer(t, *s)
-	popularID := popular.upload(popularTitle, sample(t))
-	popular.waitListed(popularID, popularTitle)
-	for range 3 {
-		newViewer(t, *s).mustWatch(popularID, sample(t))
-	}
-	otto := newPerson(browser, t, *s)
-	before := func(recommended []string, first, second string) error {
-		i, j := slices.Index(recommended, first), slices.Index(recommended, second)
-		if i < 0 || (j >= 0 && i > j) {
-			return fmt.Errorf("%q are recommended, and not %s before %s", recommended, first, second)
-		}
-		return nil
-	}
-	otto.recommended(func(all []string) error { return before(all, popularID, bigID) })
-
-	anna.click(smallID)
-	anna.plays()
-	anna.open("/")
-	anna.click(bigID)
-	anna.plays()
-	anna.picture("watch")
-	anna.seeks(60)
-	newest := anna.viewer().wantHistory(bigID, smallID)
-	anna.open("/history")
-	lines := look[[]string](anna, `[...document.querySelectorAll('#history-list li > a[href^="/video?"]')].map(a => a.getAttribute("href"))`)
-	if want := []string{videoPage(newest), videoPage(bigID), videoPage(smallID)}; !slices.Equal(lines, want) {
-		t.Errorf("the page of the history shows %q, want %q", lines, want)
-	}
-	anna.picture("history")
-
-	// Who has seen the small one gets to know what else Anna has watched, more popular things later, and nothing twice.
-	otto.open(videoPage(smallID))
-	otto.plays()
-	otto.recommended(func(all []string) error {
-		if slices.Contains(all, smallID) {
-			return fmt.Errorf("%q are recommended, and %s has been watched", all, smallID)
-		}
-		return before(all, bigID, popularID)
-	})
-	for _, p := range []*person{anna, otto} {
-		if errs := p.complaints(); len(errs) > 0 {
-			t.Errorf("the browser complains: %q", errs)
-		}
-	}
-}
-
-func videoPage(id string) string { return "/video?id=" + id }
-
 // startBrowser starts a Chromium with a fresh profile and stops it at the end of the test.
-func startBrowser(t *testing.T) context.Context {
-	t.Helper()
+func startBrowser(t *testing.T) (context.Context, error) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chassistest.Chromium(t)),
 		chromedp.NoSandbox, // for root, and in containers; it sees our own pages alone
@@ -115,44 +39,81 @@ func startBrowser(t *testing.T) context.Context {
 		chromedp.Flag("mute-audio", true),
 		chromedp.Env("HOME="+t.TempDir()), // not every user has one
 		chromedp.WSURLReadTimeout(patience),
-		chromedp.WindowSize(1280, 800),
 	)
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	ctx, closeBrowser := chromedp.NewContext(ctx)
 	t.Cleanup(closeBrowser)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("start Chromium: %v", err)
-	}
-	return ctx
+	return ctx, chromedp.Do(ctx)
 }
 
-// person has a tab with cookies of their own.
+// person has a tab with cookies of their own. Errors of scripts, and what the page's own policy refuses, fail
+// the test.
 type person struct {
-	t    *testing.T
-	site site
-	tab  context.Context
+	t     *testing.T
+	site  site
+	tab   context.Context
+	size  size
+	theme string
 
 	mu       sync.Mutex
-	ranges   []fetched
+	loads    []*load
 	problems []string
+	bears    []string // words of problems that are none here
 }
 
-// fetched is an answer to the player.
-type fetched struct {
-	query  url.Values
-	status int64
-	start  int // of the Content-Range
+// load is something that the browser asked for.
+type load struct {
+	id     network.RequestID
+	method string
+	url    *url.URL
+	sent   http.Header
+	status int64 // 0 until there is an answer
+	start  int   // of its Content-Range
+	cached bool
+	bytes  float64 // transferred
 }
 
-func newPerson(browser context.Context, t *testing.T, s site) *person {
+// size is that of a window, in CSS pixels.
+type size struct{ width, height int64 }
+
+var (
+	phone  = size{360, 740}
+	laptop = size{1280, 800}
+	wide   = size{1920, 1080}
+)
+
+const (
+	light = "light"
+	dark  = "dark"
+)
+
+// newPerson opens a tab that is as large as a laptop's, light, and English.
+func newPerson(t *testing.T, s *site) *person {
 	t.Helper()
+	chassistest.Chromium(t) // what is missing skips this test alone
+	browser, err := s.browser()
+	if err != nil {
+		t.Fatalf("start Chromium: %v", err)
+	}
 	tab, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(closeTab)
-	p := &person{t: t, site: s, tab: tab}
+	p := &person{t: t, site: *s, tab: tab}
 	if err := errors.Join(chromedp.Do(tab), chromedp.Listen(tab, p.note)); err != nil {
 		t.Fatalf("open a tab: %v", err)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			p.picture(strings.ReplaceAll(t.Name(), "/", "_"), "failed")
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.problems) > 0 {
+			t.Errorf("the browser complains: %q", p.problems)
+		}
+	})
+	p.speaks("en")
+	p.looks(laptop, light)
 	return p
 }
 
@@ -160,40 +121,89 @@ func (p *person) note(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch e := event.(type) {
-	case *network.EventResponseReceived:
-		u, err := url.Parse(e.Response.URL)
-		if err != nil || u.Path != "/api/video" {
-			return
+	case *network.EventRequestWillBeSent:
+		u, err := url.Parse(e.Request.URL)
+		if err == nil {
+			p.loads = append(p.loads, &load{id: e.RequestID, method: e.Request.Method, url: u, sent: httpHeader(e.Request.Headers), start: -1})
 		}
-		f := fetched{query: u.Query(), status: e.Response.Status, start: -1}
-		for name, value := range e.Response.Headers {
-			if text, ok := value.(string); ok && strings.EqualFold(name, "Content-Range") {
-				text, _, _ = strings.Cut(strings.TrimPrefix(text, "bytes "), "-")
-				f.start, _ = strconv.Atoi(text)
+	case *network.EventResponseReceived:
+		if l := p.load(e.RequestID); l != nil {
+			l.status, l.cached = e.Response.Status, l.cached || e.Response.FromDiskCache
+			part, _, _ := strings.Cut(strings.TrimPrefix(httpHeader(e.Response.Headers).Get("Content-Range"), "bytes "), "-")
+			if start, err := strconv.Atoi(part); err == nil {
+				l.start = start
 			}
 		}
-		p.ranges = append(p.ranges, f)
+	case *network.EventRequestServedFromCache:
+		if l := p.load(e.RequestID); l != nil {
+			l.cached = true
+		}
+	case *network.EventLoadingFinished:
+		if l := p.load(e.RequestID); l != nil {
+			l.bytes = e.EncodedDataLength
+		}
 	case *runtime.EventExceptionThrown:
-		p.problems = append(p.problems, fmt.Sprintf("%s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
+		p.complain(fmt.Sprintf("%s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
 	case *log.EventEntryAdded:
-		// A page that looks whether a video is there yet is told 404 at first.
-		if e.Entry.Level == log.EntryLevelError && !strings.Contains(e.Entry.Text, "404") {
-			p.problems = append(p.problems, e.Entry.Text+" "+e.Entry.URL)
+		if e.Entry.Level == log.EntryLevelError {
+			p.complain(e.Entry.Text + " " + e.Entry.URL)
 		}
 	}
 }
 
-func (p *person) fetched() []fetched {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.ranges)
+func httpHeader(headers network.Headers) http.Header {
+	h := http.Header{}
+	for name, value := range headers {
+		if text, ok := value.(string); ok {
+			h.Set(name, text)
+		}
+	}
+	return h
 }
 
-// complaints are errors of scripts, and what the page's own policy has refused.
-func (p *person) complaints() []string {
+// load returns the last one of that id: a redirect keeps its.
+func (p *person) load(id network.RequestID) *load {
+	for _, l := range slices.Backward(p.loads) {
+		if l.id == id {
+			return l
+		}
+	}
+	return nil
+}
+
+func (p *person) complain(problem string) {
+	// A page that looks whether a video is there yet is told 404 at first.
+	for _, word := range append(p.bears, "404") {
+		if strings.Contains(problem, word) {
+			return
+		}
+	}
+	p.problems = append(p.problems, problem)
+}
+
+// bear lets the browser complain of something that the test does on purpose.
+func (p *person) bear(words ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.problems
+	p.bears = append(p.bears, words...)
+}
+
+// loaded returns what was asked for under a path so far.
+func (p *person) loaded(path string) (found []load) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.loads {
+		if strings.HasPrefix(l.url.Path, path) {
+			found = append(found, *l)
+		}
+	}
+	return found
+}
+
+func (p *person) forgetLoads() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.loads = nil
 }
 
 func (p *person) do(what string, actions ...chromedp.Action[chromedp.Void]) {
@@ -205,16 +215,41 @@ func (p *person) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// look returns the value of an expression in the page.
-func look[T any](p *person, js string) T {
+// tell gives the browser a command of its protocol.
+func tell[P, R any](p *person, command cdp.Command[P, R], params P) {
 	p.t.Helper()
+	if _, err := chromedp.Call(p.tab, command, params); err != nil {
+		p.t.Fatalf("tell the browser %+v: %v", params, err)
+	}
+}
+
+// see is the value of an expression in the page.
+func see[T any](p *person, js string) (T, error) {
 	ctx, cancel := context.WithTimeout(p.tab, patience)
 	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](js))
+	return chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+}
+
+func look[T any](p *person, js string) T {
+	p.t.Helper()
+	value, err := see[T](p, js)
 	if err != nil {
 		p.t.Fatalf("%s: %v", js, err)
 	}
 	return value
+}
+
+// until waits for an expression to be true, also on a page that comes only now.
+func (p *person) until(js string) {
+	p.t.Helper()
+	waitFor(p.t, js, func() error {
+		yes, err := see[bool](p, js)
+		if err != nil || yes {
+			return err
+		}
+		shown, err := see[string](p, `location.pathname + location.search + " shows " + document.body.innerText.slice(0, 1000)`)
+		return errors.Join(errors.New(shown), err)
+	})
 }
 
 func (p *person) open(path string) {
@@ -222,96 +257,63 @@ func (p *person) open(path string) {
 	p.do("open "+path, chromedp.Navigate(p.site.url+path))
 }
 
-// recommended opens the home page until what it recommends is right.
-func (p *person) recommended(right func(ids []string) error) {
+func (p *person) click(selector string) {
 	p.t.Helper()
-	waitFor(p.t, "recommendations", func() error {
-		p.open("/")
-		return right(look[[]string](p, `[...document.querySelectorAll("#recommended-list > div > a")].map(a => a.search.replace("?id=", ""))`))
+	p.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
+}
+
+// write types text in the place of what a field holds.
+func (p *person) write(selector, text string) {
+	p.t.Helper()
+	p.do("write into "+selector, chromedp.Focus(chromedp.CSS(selector)),
+		chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`), chromedp.KeyEvent(text))
+}
+
+// looks makes the window one of this size and theme.
+func (p *person) looks(s size, theme string) {
+	p.t.Helper()
+	p.size, p.theme = s, theme
+	var options []chromedp.EmulateViewportOption
+	if s == phone {
+		options = append(options, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch)
+	}
+	p.do("resize", chromedp.EmulateViewport(s.width, s.height, options...))
+	tell(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}},
 	})
 }
 
-// upload chooses files on the page and returns the ids that the videos get.
-func (p *person) upload(files ...string) (ids []string) {
+// speaks makes it somebody's who prefers this language.
+func (p *person) speaks(language string) {
+	p.t.Helper()
+	tell(p, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{
+		Headers: network.Headers{"Accept-Language": language},
+	})
+}
+
+// withoutScripts turns off the scripts of all pages that are opened from now on.
+func (p *person) withoutScripts() {
+	p.t.Helper()
+	tell(p, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+}
+
+// atStart runs a script at the start of every page from now on.
+func (p *person) atStart(script string) {
+	p.t.Helper()
+	tell(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+}
+
+// asGesture lets a script do what only a click may.
+func asGesture(e *runtime.EvaluateParams) {
+	yes := true
+	e.UserGesture = &yes
+}
+
+// visitor speaks HTTP as the person, who has not been here before.
+func (p *person) visitor() *viewer {
 	p.t.Helper()
 	p.open("/upload")
-	p.do("choose files", chromedp.SetUploadFiles(chromedp.CSS("#upload-form input[type=file]"), files))
-	waitFor(p.t, "the uploads are in the library", func() error {
-		links := look[[]string](p, `[...document.querySelectorAll("#uploads > li")].map(li => li.querySelector("a")?.getAttribute("href") ?? li.innerText)`)
-		ids = nil
-		for _, link := range links {
-			if id, ok := strings.CutPrefix(link, videoPage("")); ok {
-				ids = append(ids, id)
-			}
-		}
-		if len(ids) != len(files) {
-			return fmt.Errorf("the page shows %q", links)
-		}
-		return nil
-	})
-	return ids
-}
-
-// findListed opens the home page and finds the video there, once.
-func (p *person) findListed(id, title string) {
-	p.t.Helper()
-	p.open("/")
-	texts := look[[]string](p, fmt.Sprintf(`[...document.querySelectorAll('#video-list > div > a[href="%s"]')].map(a => a.textContent)`, videoPage(id)))
-	if len(texts) != 1 || !strings.Contains(texts[0], title) {
-		p.t.Errorf("of %s the home page lists %q", title, texts)
-	}
-}
-
-// click follows the link to a video.
-func (p *person) click(id string) {
-	p.t.Helper()
-	p.do("click", chromedp.Click(chromedp.CSS(fmt.Sprintf(`#video-list a[href="%s"]`, videoPage(id)))),
-		chromedp.WaitVisible(chromedp.CSS("video")))
-}
-
-// plays starts the video and sees it advance.
-func (p *person) plays() {
-	p.t.Helper()
-	yes := true
-	p.do("play", chromedp.Evaluate[chromedp.Void](`document.querySelector("video").play()`, func(e *runtime.EvaluateParams) {
-		e.AwaitPromise, e.UserGesture = &yes, &yes
-	}))
-	p.reaches(0.5)
-}
-
-// reaches waits until the video has been played to this second.
-func (p *person) reaches(second float64) {
-	p.t.Helper()
-	waitFor(p.t, "the video plays on", func() error {
-		now := look[float64](p, `document.querySelector("video").currentTime`)
-		if now < second {
-			return fmt.Errorf("it is at second %g, not at %g", now, second)
-		}
-		return nil
-	})
-}
-
-// seeks moves to another second, for which the player needs bytes that it does not have, and sees it play on.
-func (p *person) seeks(second float64) {
-	p.t.Helper()
-	before := p.fetched()
-	look[chromedp.Void](p, fmt.Sprintf(`document.querySelector("video").currentTime = %g`, second))
-	p.reaches(second + 0.5)
-	after := p.fetched()
-	var further []fetched
-	for _, f := range after[len(before):] {
-		if f.status == http.StatusPartialContent && f.start > 0 {
-			further = append(further, f)
-		}
-	}
-	if len(further) == 0 {
-		p.t.Errorf("no further range was fetched after the seek, only %v", after)
-	}
-	for _, f := range further {
-		if view := f.query.Get("view"); view == "" || view != before[len(before)-1].query.Get("view") {
-			p.t.Errorf("the player's requests belong to several viewings: %v", after)
-		}
-	}
+	return p.viewer()
 }
 
 // viewer speaks HTTP with the person's cookies.
@@ -332,18 +334,18 @@ func (p *person) viewer() *viewer {
 	return v
 }
 
-// picture saves what is to be seen, if pictures are wanted.
-func (p *person) picture(name string) {
-	p.t.Helper()
-	folder := screenshots()
+// picture saves what is to be seen, if SCREENSHOTS names a folder for it.
+func (p *person) picture(journey, what string) {
+	folder := os.Getenv("SCREENSHOTS")
 	if folder == "" {
 		return
 	}
 	png, err := chromedp.Run(p.tab, chromedp.CaptureScreenshot())
-	if err != nil {
-		p.t.Fatalf("take a picture: %v", err)
+	if err == nil {
+		name := fmt.Sprintf("%s-%s-%s-%dx%d.png", journey, what, p.theme, p.size.width, p.size.height)
+		err = errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, name), png, 0o644))
 	}
-	if err := os.WriteFile(filepath.Join(folder, name+".png"), png, 0o644); err != nil {
-		p.t.Error(err)
+	if err != nil {
+		p.t.Errorf("take a picture: %v", err)
 	}
 }

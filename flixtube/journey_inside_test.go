@@ -231,7 +231,28 @@ func (v *viewer) startUpload(title string, body []byte) (finish func() (answer, 
 	}
 }
 
-// startedAgain: everything is still there after a stop.
+// theSamples are listed once each, with their pictures and lengths.
+func theSamples(t *testing.T, s *site) {
+	n, err := s.inside.uploadSamples(t.Context())
+	if err != nil || n == 0 {
+		t.Fatalf("%d are uploaded, error %v", n, err)
+	}
+	v := newViewer(t, *s)
+	for _, title := range []string{"Colours drifting by", "Deep into the Mandelbrot set", "The game of life"} {
+		var ids []string
+		waitFor(t, title, func() (err error) {
+			if ids, err = v.titled(title); err == nil && len(ids) != 1 {
+				err = fmt.Errorf("listed are %q", ids)
+			}
+			return err
+		})
+		if a := v.must(v.get("/api/poster?id=" + ids[0])); a.status != http.StatusOK || a.header.Get("Content-Type") != "image/jpeg" {
+			t.Errorf("the picture of %q is answered %d", title, a.status)
+		}
+	}
+}
+
+// startedAgain: a stop ends everything, and afterwards it is all still there.
 func startedAgain(t *testing.T, s *site) {
 	body := sample(t)
 	v := newViewer(t, *s)
@@ -241,11 +262,26 @@ func startedAgain(t *testing.T, s *site) {
 	v.mustWatch(id, body)
 	newest := v.wantHistory(id)
 
+	samples, err := v.titled("The game of life")
+	if err != nil {
+		t.Fatal(err)
+	}
+
 	s.inside.stop()
-	s.launch(t, s.inside.options)
+	for name, address := range s.inside.addresses {
+		if answers(strings.TrimPrefix(address, "http://")) {
+			t.Errorf("%s is still running", name)
+		}
+	}
+	again := s.inside.options
+	again.seed = true // which it need not do
+	s.launch(t, again)
 
 	v.site = *s
 	v.waitListed(id, name)
+	if now, err := v.titled("The game of life"); err != nil || !slices.Equal(now, samples) {
+		t.Errorf("of a sample are listed %q, before it was %q; error %v", now, samples, err)
+	}
 	v.wantHistory(newest, id)
 	v.mustWatch(id, body)
 }
@@ -259,7 +295,7 @@ const (
 // away leaves nothing at work.
 func gigabyte(t *testing.T, s *site) {
 	if runtime.GOOS != "linux" {
-		t.Skip("memory is measured through /proc")
+		chassistest.Missing(t, "/proc, which tells how much memory a process has,")
 	}
 	v := newViewer(t, *s)
 	start := sample(t)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -33,7 +34,8 @@ type site struct {
 	inside *system // what lies behind; nil when it was not started here
 	videos string  // the folder of the videos, if they are in one that can be looked at
 
-	big func() (file string, err error) // a video that players fetch in parts
+	big     func() (file string, err error) // a video that players fetch in parts
+	browser func() (context.Context, error) // a Chromium for all journeys
 }
 
 // patience is for everything that is to come about, on a slow machine.
@@ -290,6 +292,15 @@ func (v *viewer) mustWatch(id string, want []byte) {
 	v.t.Helper()
 	if err := v.watch(id, uuid.New(), want); err != nil {
 		v.t.Fatalf("watch: %v", err)
+	}
+}
+
+// looksInto watches a little.
+func (v *viewer) looksInto(id string) {
+	v.t.Helper()
+	a := v.must(v.get("/api/video?id="+id+"&view="+uuid.NewString(), "Range", "bytes=0-0"))
+	if a.status != http.StatusPartialContent {
+		v.t.Errorf("%s is answered %d", id, a.status)
 	}
 }
 

@@ -33,7 +33,10 @@ func TestJourneys(t *testing.T) {
 	t.Run("with the servers of the launcher", func(t *testing.T) {
 		s := launch(t, bin, nil)
 		s.videos, s.big = filepath.Join(s.inside.data, "videos"), big
-		play(t, s, slices.Concat([]journey{{"before the first start of some", beforeFirstStart}}, fromOutside, []journey{
+		play(t, s, slices.Concat([]journey{
+			{"before the first start of some", beforeFirstStart},
+			{"the samples", theSamples},
+		}, fromOutside, []journey{
 			{"while some are away", whileAway},
 			{"the three deliveries of viewed", threeDeliveries},
 			{"a gigabyte", gigabyte},
@@ -69,6 +72,18 @@ type journey struct {
 
 var fromOutside = []journey{
 	{"in a browser", inABrowser},
+	{"an upload is cut", uploadCut},
+	{"an upload is cancelled", uploadCancelled},
+	{"left and resumed", leaveAndResume},
+	{"searching", searching},
+	{"the owner", theOwner},
+	{"the history", itsHistory},
+	{"the language", itsLanguage},
+	{"without scripts", noScripts},
+	{"by keyboard", byKeyboard},
+	{"hostile titles", hostileTitles},
+	{"every page", everyPage},
+	{"light", isLight},
 	{"ranges", ranges},
 	{"hostile requests", hostileRequests},
 	{"uploads that break off", brokenUploads},
@@ -77,6 +92,7 @@ var fromOutside = []journey{
 
 func play(t *testing.T, s *site, journeys []journey) {
 	t.Helper()
+	s.browser = sync.OnceValues(func() (context.Context, error) { return startBrowser(t) })
 	for _, j := range journeys {
 		t.Run(j.name, func(t *testing.T) { j.play(t, s) })
 		if s.inside != nil && len(s.inside.absent) > 0 {

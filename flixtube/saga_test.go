@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -140,12 +142,26 @@ func (g saga) foreignProgram(t *testing.T, address string) {
 		t.Error("they got nothing")
 	}
 
+	if err := ch.Confirm(false); err != nil {
+		t.Fatal(err)
+	}
 	for _, to := range []struct{ exchange, key string }{{"viewed", ""}, {"", "viewed"}} {
-		name := "theirs-" + uuid.NewString()
-		if err := ch.PublishWithContext(t.Context(), to.exchange, to.key, false, false,
-			amqp.Publishing{Body: []byte(`{"video":{"id":"` + name + `"}}`)}); err != nil {
-			t.Fatal(err)
-		}
+		// RabbitMQ refuses what a quorum queue cannot take that has just been made and has no leader yet. What it has
+		// confirmed is recorded.
+		var name string
+		g.await(t, "their view is confirmed", func() error {
+			name = "theirs-" + uuid.NewString()
+			confirm, err := ch.PublishWithDeferredConfirm(to.exchange, to.key, false, false,
+				amqp.Publishing{Body: []byte(`{"video":{"id":"` + name + `"}}`)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			acked, err := confirm.WaitContext(t.Context())
+			if err == nil && !acked {
+				err = errors.New("it was refused")
+			}
+			return err
+		})
 		g.await(t, "their view", func() error {
 			everyone := saga{g.system, ""}
 			if videos := everyone.history(t); strings.Count(strings.Join(videos, " "), name) != 1 {
@@ -159,11 +175,11 @@ func (g saga) foreignProgram(t *testing.T, address string) {
 // uploaded returns the id of a new video once it is listed.
 func (g saga) uploaded(t *testing.T, name string) (id string) {
 	t.Helper()
-	files, err := samples.ReadDir("samples")
+	files, err := fs.Glob(samples, "samples/*.mp4")
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := samples.ReadFile("samples/" + files[0].Name())
+	body, err := samples.ReadFile(files[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,44 +112,6 @@ func TestServersThatAreGivenAreUsed(t *testing.T) {
 	}
 }
 
-// TestTheWholeComesUpAndSurvives starts everything, kills each service, and starts everything again on the same folder.
-func TestTheWholeComesUpAndSurvives(t *testing.T) {
-	o := options{data: t.TempDir(), getenv: noEnv, seed: true, out: t.Output()}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	s, err := start(ctx, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seeded, err := s.countVideos(ctx)
-	if err != nil || seeded == 0 {
-		t.Errorf("%d videos are there, error %v", seeded, err)
-	}
-	for _, service := range services {
-		p := s.processes[service.name]
-		before := p.pid()
-		p.kill()
-		eventually(t, service.name+" is started again", func() bool { return p.pid() != before && p.pid() != 0 })
-	}
-	if err := s.waitReady(ctx); err != nil {
-		t.Errorf("after every service was killed: %v", err)
-	}
-	s.stop()
-	for name, address := range s.addresses {
-		if answers(strings.TrimPrefix(address, "http://")) {
-			t.Errorf("%s is still running", name)
-		}
-	}
-
-	if s, err = start(ctx, o); err != nil {
-		t.Fatal(err)
-	}
-	defer s.stop()
-	if n, err := s.countVideos(ctx); n != seeded || err != nil {
-		t.Errorf("after a new start %d videos are there, want %d; error %v", n, seeded, err)
-	}
-}
-
 func TestServersAlone(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	r, stdout := io.Pipe()

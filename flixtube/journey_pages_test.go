@@ -1,0 +1,283 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// The cards of the library, as the page has them.
+const listed = `[...document.querySelectorAll("#video-list > div .title")].map(title => title.textContent)`
+
+// searching: as one types and by the plain form, page by page.
+func searching(t *testing.T, s *site) {
+	anna, otto := newPerson(t, s), newPerson(t, s)
+	v := anna.visitor()
+	word := unique("찾기")
+	tiny := sample(t)[:4<<10] // begins as a video does, and nobody plays it
+	var ids []string
+	for i := range 25 {
+		ids = append(ids, v.upload(fmt.Sprintf("%s %d", word, i), tiny))
+	}
+	v.waitListed(ids[24], word+" 24")
+	waitFor(t, "the first is listed", func() error {
+		found, err := v.list("/?"+url.Values{"q": {word}, "skip": {"24"}}.Encode(), "video-list")
+		if err == nil && len(found) != 1 {
+			err = fmt.Errorf("%d are on the second page", len(found))
+		}
+		return err
+	})
+
+	anna.open("/")
+	anna.write(".search input", word+" 7")
+	anna.until(fmt.Sprintf(`%s.join() === %q && new URLSearchParams(location.search).get("q") === %q`, listed, word+" 7", word+" 7"))
+	anna.picture("search", "typed")
+	anna.write(".search input", "nothing is named "+word)
+	anna.until(listed + `.length === 0 && !!document.querySelector(".empty")`)
+	anna.picture("search", "nothing")
+
+	otto.withoutScripts()
+	otto.open("/")
+	otto.write(".search input", word+"\r")
+	otto.until(listed + `.length === 24`)
+	otto.click(`.pager a[rel=next]`)
+	otto.until(fmt.Sprintf(`%s.join() === %q`, listed, word+" 0"))
+	otto.click(`#video-list a`)
+	otto.until(`!!document.querySelector("video")`)
+	otto.do("go back", chromedp.Evaluate[chromedp.Void](`history.back()`))
+	otto.until(`location.pathname === "/"`)
+	otto.do("reload", chromedp.Reload())
+	otto.until(fmt.Sprintf(`%s.join() === %q`, listed, word+" 0"))
+	otto.click(`.pager a[rel=prev]`)
+	otto.until(listed + `.length === 24`)
+
+	for _, id := range ids {
+		v.remove(id)
+	}
+}
+
+// hostileTitles are shown as text, and the pages around them stay whole.
+func hostileTitles(t *testing.T, s *site) {
+	anna := newPerson(t, s)
+	v := anna.visitor()
+	tiny := sample(t)[:4<<10]
+	mark := unique("hostile")
+	shown := map[string]string{} // by the name under which it is sent
+	for _, name := range []string{
+		`<script>hacked=1`, `"><img src=x onerror=hacked=1>`, `' autofocus onfocus='hacked=1`, `<!--`, `]]>`, `{{.}} ${hacked=1} %s %d`, `&lt;b&gt; &amp;`, `javascript:hacked=1`, `مرحبا بالعالم`, `שלום "עולם"`, `한국어 제목`, `👩‍👩‍👧‍👦 🎬`, `…..  .…`,
+	} {
+		shown[name+" "+mark] = name + " " + mark
+	}
+	shown["one\r\ntwo\x1b[31m\x00\x7f "+mark] = "onetwo[31m " + mark
+	shown["\u202egnp.exe\u2066 "+mark] = "gnp.exe " + mark
+	shown[mark+strings.Repeat(" long", 2<<10)] = "" // cut
+	shown[mark+strings.Repeat("ü", 10<<10)] = ""    // cut, without a place to break the line
+	ids := map[string]string{}
+	for name, title := range shown {
+		a := v.must(v.send(http.MethodPost, "/api/upload", bytes.NewReader(tiny), "File-Name", url.PathEscape(name+".mp4")))
+		ids[v.uploaded(a)] = title
+	}
+	waitFor(t, "all are listed", func() error {
+		found, err := v.titled(mark)
+		if err == nil && len(found) != len(ids) {
+			err = fmt.Errorf("%d of %d are listed", len(found), len(ids))
+		}
+		return err
+	})
+
+	whole := func(page string) {
+		t.Helper()
+		const foreign = `document.querySelectorAll("main script, main img[onerror], main b, [onmouseover], [onfocus], [autofocus]").length`
+		if got := look[string](anna, `[typeof hacked, `+foreign+`, document.querySelectorAll("body > header, body > main, body > footer").length].join()`); got != "undefined,0,3" {
+			t.Errorf("%s is not whole: %s", page, got)
+		}
+		anna.noScrollingSideways(page)
+	}
+	anna.looks(phone, light)
+	anna.open("/?" + url.Values{"q": {mark}}.Encode())
+	cards := look[[][2]string](anna, `[...document.querySelectorAll("#video-list > div > a")].map(a => [a.search.replace("?id=", ""), a.querySelector(".title").textContent])`)
+	if len(cards) != len(ids) {
+		t.Errorf("%d cards are shown, want %d", len(cards), len(ids))
+	}
+	for _, card := range cards {
+		id, title := card[0], card[1]
+		if want := ids[id]; title != want && (want != "" || !strings.HasPrefix(title, mark) || len([]rune(title)) > 200) {
+			t.Errorf("shown is %.300q, want %q", title, want)
+		}
+		ids[id] = title
+	}
+	whole("the list")
+	anna.looks(wide, light)
+	anna.picture("hostile", "list")
+	anna.looks(phone, light)
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		title := ids[id]
+		anna.open(videoPage(id))
+		got := look[[]string](anna, `[document.querySelector("h1").textContent, document.querySelector(".owner input[name=name]").value, document.title.slice(0, -" · FlixTube".length)]`)
+		if want := []string{title, title, strings.Join(strings.Fields(title), " ")}; !slices.Equal(got, want) { // document.title has no two spaces
+			t.Errorf("the page of %q shows %q", title, got)
+		}
+		whole("the page of " + title)
+		v.remove(id)
+	}
+}
+
+// theOwner renames and removes; nobody else is offered that.
+func theOwner(t *testing.T, s *site) {
+	anna, otto := newPerson(t, s), newPerson(t, s)
+	v := anna.visitor()
+	title, better := unique("A title"), unique(`A "better" </title></h1><script>hacked=1</script> &amp; 제목`)
+	id := v.upload(title, sample(t))
+	v.waitListed(id, title)
+
+	otto.open(videoPage(id))
+	if look[bool](otto, `document.querySelector(".owner") !== null`) {
+		t.Error("who is not the owner is offered to rename it")
+	}
+	anna.open(videoPage(id))
+	anna.click(`.owner details:nth-of-type(1) summary`)
+	anna.write(`.owner input[name=name]`, better)
+	anna.picture("owner", "rename")
+	anna.click(`.owner details:nth-of-type(1) button`)
+	anna.until(fmt.Sprintf(`document.querySelector("h1").textContent === %q`, better))
+	otto.findListed(id, better)
+
+	anna.click(`.owner details:nth-of-type(2) summary`)
+	anna.picture("owner", "remove")
+	anna.click(`.owner details:nth-of-type(2) button`)
+	anna.until(`location.pathname === "/" && document.readyState === "complete"`)
+	waitFor(t, "it is gone", func() error {
+		ids, err := v.titled(better)
+		if err == nil && len(ids) > 0 {
+			err = fmt.Errorf("listed are %q", ids)
+		}
+		return err
+	})
+	otto.open(videoPage(id))
+	otto.until(`document.querySelector(".error .status")?.textContent === "404" && document.querySelectorAll("#next-list > div").length > 0`)
+}
+
+// itsLanguage is that of the browser, or what was chosen.
+func itsLanguage(t *testing.T, s *site) {
+	anna := newPerson(t, s)
+	anna.speaks("ko-KR,ko;q=0.9,en;q=0.5")
+	anna.open("/history")
+	anna.until(`document.documentElement.lang === "ko" && document.querySelector("h1").textContent === "시청 기록"`)
+	anna.picture("language", "history")
+	anna.click(`.foot button[lang=en]`)
+	anna.until(`location.pathname === "/history" && document.documentElement.lang === "en" && document.querySelector("h1").textContent === "History"`)
+	anna.open("/")
+	anna.until(`document.documentElement.lang === "en"`)
+	anna.click(`.foot button[lang=ko]`)
+	anna.until(`document.documentElement.lang === "ko"`)
+	anna.picture("language", "home")
+}
+
+// noScripts: browsing, watching, uploading and the history work without scripts.
+func noScripts(t *testing.T, s *site) {
+	anna := newPerson(t, s)
+	anna.withoutScripts()
+	title := unique("By the plain form")
+	file := filepath.Join(t.TempDir(), title+".mp4")
+	if err := os.WriteFile(file, sample(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	anna.open("/upload")
+	anna.do("choose a file", chromedp.SetUploadFiles(chromedp.CSS("#files"), []string{file}))
+	anna.picture("plain", "upload")
+	anna.click("#upload-form button[type=submit]")
+	anna.until(`location.pathname === "/" && document.readyState === "complete"`)
+	v := anna.viewer()
+	var id string
+	waitFor(t, "it is listed", func() error {
+		ids, err := v.titled(title)
+		if err == nil && len(ids) != 1 {
+			err = fmt.Errorf("listed are %q", ids)
+		}
+		id = strings.Join(ids, "")
+		return err
+	})
+	anna.open("/")
+	anna.picture("plain", "home")
+	anna.follow(id)
+	anna.plays()
+	anna.picture("plain", "watch")
+	newest := v.wantHistory(id)
+	anna.open("/history")
+	anna.picture("plain", "history")
+	anna.click(fmt.Sprintf(`#history-list li:has(a[href=%q]) button`, videoPage(newest)))
+	anna.until(`document.querySelectorAll("#history-list li").length === 1`)
+}
+
+// byKeyboard: everything up to a video is reached with the keyboard alone, and shows that it is.
+func byKeyboard(t *testing.T, s *site) {
+	anna := newPerson(t, s)
+	v := anna.visitor()
+	title := unique("By keyboard")
+	id := v.upload(title, sample(t))
+	v.waitListed(id, title)
+	press := func(key string) {
+		t.Helper()
+		anna.do("press a key", chromedp.KeyEvent(key))
+	}
+
+	anna.open("/?" + url.Values{"q": {title}}.Encode())
+	var reached []string
+	for len(reached) < 20 && (len(reached) == 0 || reached[len(reached)-1] != title) {
+		press("\t")
+		at := look[[]string](anna, `(() => {
+			const at = document.activeElement, box = at.getBoundingClientRect();
+			const seen = getComputedStyle(at).outlineStyle !== "none" && box.width > 0 && box.top >= 0 && box.bottom <= innerHeight;
+			return [at.querySelector(".title")?.textContent ?? at.getAttribute("aria-label") ?? at.innerText, seen ? "seen" : "not to be seen"];
+		})()`)
+		if at[1] != "seen" {
+			t.Errorf("the focus on %q is %s", at[0], at[1])
+		}
+		reached = append(reached, at[0])
+	}
+	want := []string{"Skip to the content", "FlixTube, home", "Search titles", "Search", "Library", "History", "Upload", title}
+	if !slices.Equal(reached, want) {
+		t.Fatalf("with the tab key one reaches %q, want %q", reached, want)
+	}
+	anna.picture("keyboard", "card")
+	press("\r")
+	anna.until(`document.readyState === "complete" && document.getElementById("player") !== null`)
+	press("k")
+	anna.until(`!player.paused && player.currentTime > 0.3`)
+	press(" ")
+	anna.until(`player.paused`)
+
+	anna.open("/history")
+	press("\t")
+	press("\r")
+	anna.until(`document.activeElement.id === "main"`)
+}
+
+// noScrollingSideways: the page is no wider than its window.
+func (p *person) noScrollingSideways(page string) {
+	p.t.Helper()
+	if wide := look[int64](p, `document.documentElement.scrollWidth`); wide > p.size.width {
+		p.t.Errorf("%s is %d wide in a window of %d", page, wide, p.size.width)
+	}
+}
+
+// remove takes a video of this viewer away.
+func (v *viewer) remove(id string) {
+	v.t.Helper()
+	a := v.must(v.send(http.MethodPost, "/video/remove", strings.NewReader(url.Values{"id": {id}}.Encode()),
+		"Content-Type", "application/x-www-form-urlencoded"))
+	if a.status != http.StatusSeeOther {
+		v.t.Errorf("removing %s was answered %d", id, a.status)
+	}
+}
