@@ -1,3 +1,5 @@
+//go:build containers
+
 package containers
 
 import (
@@ -41,12 +43,12 @@ type project struct {
 	env  []string // of compose: settings that .env would hold
 }
 
-// prefix begins the names of what a test makes. It skips the test unless it was asked for.
+// prefix begins the names of what a test makes.
 func prefix(t *testing.T) string {
 	t.Helper()
-	s, ok := os.LookupEnv("CONTAINERS")
-	if !ok {
-		t.Skip("needs a Docker engine; scripts/test-containers runs it")
+	s := os.Getenv("CONTAINERS")
+	if s == "" {
+		t.Fatal("CONTAINERS is missing: scripts/test-containers runs this")
 	}
 	return s
 }
