@@ -252,6 +252,13 @@ func (p *person) until(js string) {
 	})
 }
 
+// arrives waits, after a click, until the page at this address is there as a whole, and an expression true on it. An
+// expression alone may be true already on the page that is being left.
+func (p *person) arrives(address, js string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf(`location.pathname + location.search === %q && document.readyState === "complete" && %s`, address, js))
+}
+
 func (p *person) open(path string) {
 	p.t.Helper()
 	p.do("open "+path, chromedp.Navigate(p.site.url+path))

@@ -50,17 +50,18 @@ func searching(t *testing.T, s *site) {
 	otto.withoutScripts()
 	otto.open("/")
 	otto.write(".search input", word+"\r")
-	otto.until(listed + `.length === 24`)
+	first := "/?" + url.Values{"q": {word}}.Encode()
+	otto.arrives(first, listed+`.length === 24`)
 	otto.click(`.pager a[rel=next]`)
-	otto.until(fmt.Sprintf(`%s.join() === %q`, listed, word+" 0"))
+	otto.arrives(first+"&skip=24", fmt.Sprintf(`%s.join() === %q`, listed, word+" 0"))
 	otto.click(`#video-list a`)
-	otto.until(`!!document.querySelector("video")`)
+	otto.arrives(videoPage(ids[0]), `!!document.querySelector("video")`)
 	otto.do("go back", chromedp.Evaluate[chromedp.Void](`history.back()`))
-	otto.until(`location.pathname === "/"`)
+	otto.arrives(first+"&skip=24", `true`)
 	otto.do("reload", chromedp.Reload())
 	otto.until(fmt.Sprintf(`%s.join() === %q`, listed, word+" 0"))
 	otto.click(`.pager a[rel=prev]`)
-	otto.until(listed + `.length === 24`)
+	otto.arrives(first, listed+`.length === 24`)
 
 	for _, id := range ids {
 		v.remove(id)
@@ -150,13 +151,13 @@ func theOwner(t *testing.T, s *site) {
 	anna.write(`.owner input[name=name]`, better)
 	anna.picture("owner", "rename")
 	anna.click(`.owner details:nth-of-type(1) button`)
-	anna.until(fmt.Sprintf(`document.querySelector("h1").textContent === %q`, better))
+	anna.arrives(videoPage(id), fmt.Sprintf(`document.querySelector("h1").textContent === %q`, better))
 	otto.findListed(id, better)
 
 	anna.click(`.owner details:nth-of-type(2) summary`)
 	anna.picture("owner", "remove")
 	anna.click(`.owner details:nth-of-type(2) button`)
-	anna.until(`location.pathname === "/" && document.readyState === "complete"`)
+	anna.arrives("/", `true`)
 	waitFor(t, "it is gone", func() error {
 		ids, err := v.titled(better)
 		if err == nil && len(ids) > 0 {
@@ -176,11 +177,11 @@ func itsLanguage(t *testing.T, s *site) {
 	anna.until(`document.documentElement.lang === "ko" && document.querySelector("h1").textContent === "시청 기록"`)
 	anna.picture("language", "history")
 	anna.click(`.foot button[lang=en]`)
-	anna.until(`location.pathname === "/history" && document.documentElement.lang === "en" && document.querySelector("h1").textContent === "History"`)
+	anna.arrives("/history", `document.documentElement.lang === "en" && document.querySelector("h1").textContent === "History"`)
 	anna.open("/")
 	anna.until(`document.documentElement.lang === "en"`)
 	anna.click(`.foot button[lang=ko]`)
-	anna.until(`document.documentElement.lang === "ko"`)
+	anna.arrives("/", `document.documentElement.lang === "ko"`)
 	anna.picture("language", "home")
 }
 
@@ -197,7 +198,7 @@ func noScripts(t *testing.T, s *site) {
 	anna.do("choose a file", chromedp.SetUploadFiles(chromedp.CSS("#files"), []string{file}))
 	anna.picture("plain", "upload")
 	anna.click("#upload-form button[type=submit]")
-	anna.until(`location.pathname === "/" && document.readyState === "complete"`)
+	anna.arrives("/", `true`)
 	v := anna.viewer()
 	var id string
 	waitFor(t, "it is listed", func() error {
@@ -217,7 +218,7 @@ func noScripts(t *testing.T, s *site) {
 	anna.open("/history")
 	anna.picture("plain", "history")
 	anna.click(fmt.Sprintf(`#history-list li:has(a[href=%q]) button`, videoPage(newest)))
-	anna.until(`document.querySelectorAll("#history-list li").length === 1`)
+	anna.arrives("/history", `document.querySelectorAll("#history-list li").length === 1`)
 }
 
 // byKeyboard: everything up to a video is reached with the keyboard alone, and shows that it is.
@@ -252,7 +253,7 @@ func byKeyboard(t *testing.T, s *site) {
 	}
 	anna.picture("keyboard", "card")
 	press("\r")
-	anna.until(`document.readyState === "complete" && document.getElementById("player") !== null`)
+	anna.arrives(videoPage(id), `document.getElementById("player") !== null`)
 	press("k")
 	anna.until(`!player.paused && player.currentTime > 0.3`)
 	press(" ")

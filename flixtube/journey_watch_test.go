@@ -124,7 +124,7 @@ func leaveAndResume(t *testing.T, s *site) {
 	begins(anna, videoPage(id), place, last)
 	anna.open("/")
 	anna.click(fmt.Sprintf(`#continue-list a[href="%s"]`, videoPage(id)))
-	anna.until(`document.getElementById("player") !== null`)
+	anna.arrives(videoPage(id), `document.getElementById("player") !== null`)
 	begins(anna, videoPage(id)+"&t=2", 2, 2.5)
 	begins(otto, videoPage(id), 0, 0.1)
 }
@@ -150,13 +150,14 @@ func itsHistory(t *testing.T, s *site) {
 		t.Errorf("after one was removed the history is %q, error %v", left, err)
 	}
 	anna.click(`a[href="/history/clear"]`)
-	anna.until(`location.pathname === "/history/clear" && document.readyState === "complete"`)
+	anna.arrives("/history/clear", `true`)
 	anna.picture("history", "clear")
 	anna.click(`main a[href="/history"]`)
-	anna.until(`location.pathname === "/history" && ` + lines + ` === 2`)
+	anna.arrives("/history", lines+` === 2`)
 	anna.click(`a[href="/history/clear"]`)
+	anna.arrives("/history/clear", `true`)
 	anna.click(`main form button`)
-	anna.until(`location.pathname === "/history" && !!document.querySelector(".empty")`)
+	anna.arrives("/history", `!!document.querySelector(".empty")`)
 	anna.picture("history", "empty")
 	v.wantHistory()
 	other.wantHistory(id)
@@ -187,7 +188,7 @@ func (p *person) findListed(id, title string) {
 func (p *person) follow(id string) {
 	p.t.Helper()
 	p.click(fmt.Sprintf(`#video-list a[href="%s"]`, videoPage(id)))
-	p.do("watch", chromedp.WaitVisible(chromedp.CSS("video")))
+	p.arrives(videoPage(id), `document.getElementById("player") !== null`)
 }
 
 // plays starts the video and sees it advance.
