@@ -217,6 +217,27 @@ func TestViewer(t *testing.T) {
 	}
 }
 
+func TestReadBody(t *testing.T) {
+	for _, test := range []struct {
+		body   io.Reader
+		want   string
+		status int
+	}{
+		{strings.NewReader("four"), "four", 0},
+		{strings.NewReader("five5"), "", 413},
+		{io.MultiReader(strings.NewReader("two"), iotest.ErrReader(io.ErrUnexpectedEOF)), "", 400},
+	} {
+		body, err := chassis.ReadBody(httptest.NewRecorder(), httptest.NewRequest("PUT", "/", test.body), 4)
+		status := 0
+		if own := (*chassis.Error)(nil); errors.As(err, &own) {
+			status = own.Status
+		}
+		if string(body) != test.want || status != test.status {
+			t.Errorf("%q, %v; want %q, %d", body, err, test.want, test.status)
+		}
+	}
+}
+
 func TestProxy(t *testing.T) {
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

@@ -1,6 +1,8 @@
 package chassis
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -18,6 +20,29 @@ func Viewer(header http.Header) string {
 		return id
 	}
 	return ""
+}
+
+// RequireViewer is Viewer for what is a viewer's own: a request that names none is answered with 401.
+func RequireViewer(header http.Header) (string, error) {
+	viewer := Viewer(header)
+	if viewer == "" {
+		return "", Errorf(http.StatusUnauthorized, "the request names no viewer")
+	}
+	return viewer, nil
+}
+
+// ReadBody returns the body of a request, of up to limit bytes; a longer one is answered with 413, one that breaks off
+// with 400.
+func ReadBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, Errorf(http.StatusRequestEntityTooLarge, "the body is too large")
+	}
+	if err != nil {
+		return nil, Errorf(http.StatusBadRequest, "the body broke off").Because(err)
+	}
+	return body, nil
 }
 
 // MaxPage is the most that one page of a list may hold.

@@ -61,9 +61,9 @@ var codeTexts = map[string]bool{
 
 // TestEveryRefusalIsTranslated looks for what the services behind say to viewers, in their sources.
 func TestEveryRefusalIsTranslated(t *testing.T) {
-	refusal := regexp.MustCompile("(?s)chassis\\.Errorf\\(\\s*http\\.Status\\w+,\\s*\"([^\"]+)\"")
+	refusal := regexp.MustCompile("(?s)\\bErrorf\\(\\s*http\\.Status\\w+,\\s*\"([^\"]+)\"")
 	verb := regexp.MustCompile(`%[ds]`)
-	for _, service := range []string{"gateway", "metadata", "history", "video-upload"} {
+	for _, service := range []string{"gateway", "metadata", "history", "video-upload", "chassis"} {
 		paths, err := filepath.Glob("../" + service + "/*.go")
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("%s: %v, %v", service, paths, err)
@@ -92,8 +92,8 @@ func TestEveryRefusalIsTranslated(t *testing.T) {
 var toPrograms = map[string]bool{
 	"sort must be newest, or nothing": true, "search and owner must be UTF-8": true, "search or owner is too long": true,
 	"at most %d videos can be asked for at once": true, "the request names no viewer": true, "that is not a viewed message": true,
-	"the view is not stored, send it again": true, "the message is too large": true, "the message cannot be read": true,
-	"%s is not a viewer's id": true, "position must be within the duration, both in seconds": true,
+	"the view is not stored, send it again": true,
+	"%s is not a viewer's id":               true, "%s must be a whole number of 0 or more": true, "position must be within the duration, both in seconds": true,
 	"there is no position in this video": true, "%s must be an id": true, "internal error": true, "%s is missing": true,
 	"uploads cannot be put together": true,
 	// The upload page goes on without a picture that is refused.

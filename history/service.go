@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -58,7 +56,7 @@ const (
 // postViewed answers 204 once the view is stored: to the sender that is what the broker's confirm is to the
 // others.
 func (h handler) postViewed(c echo.Context) error {
-	body, err := readBody(c, maxMessage)
+	body, err := chassis.ReadBody(c.Response(), c.Request(), maxMessage)
 	if err != nil {
 		return err
 	}
@@ -70,18 +68,6 @@ func (h handler) postViewed(c echo.Context) error {
 		return chassis.Errorf(http.StatusServiceUnavailable, "the view is not stored, send it again").Because(err)
 	}
 	return c.NoContent(http.StatusNoContent)
-}
-
-func readBody(c echo.Context, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, limit))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return nil, chassis.Errorf(http.StatusRequestEntityTooLarge, "the message is too large")
-	}
-	if err != nil {
-		return nil, chassis.Errorf(http.StatusBadRequest, "the message cannot be read").Because(err)
-	}
-	return body, nil
 }
 
 func (h handler) getHistory(c echo.Context) error {
@@ -102,7 +88,7 @@ func (h handler) getHistory(c echo.Context) error {
 }
 
 func (h handler) clearHistory(c echo.Context) error {
-	viewer, err := viewerOf(c)
+	viewer, err := chassis.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
@@ -113,7 +99,7 @@ func (h handler) clearHistory(c echo.Context) error {
 }
 
 func (h handler) deleteViewed(c echo.Context) error {
-	viewer, err := viewerOf(c)
+	viewer, err := chassis.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
@@ -128,7 +114,7 @@ func (h handler) deleteViewed(c echo.Context) error {
 }
 
 func (h handler) putPosition(c echo.Context) error {
-	viewer, err := viewerOf(c)
+	viewer, err := chassis.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
@@ -136,7 +122,7 @@ func (h handler) putPosition(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	body, err := readBody(c, maxPosition)
+	body, err := chassis.ReadBody(c.Response(), c.Request(), maxPosition)
 	if err != nil {
 		return err
 	}
@@ -157,7 +143,7 @@ func (h handler) putPosition(c echo.Context) error {
 }
 
 func (h handler) getPosition(c echo.Context) error {
-	viewer, err := viewerOf(c)
+	viewer, err := chassis.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
@@ -176,7 +162,7 @@ func (h handler) getPosition(c echo.Context) error {
 }
 
 func (h handler) getPositions(c echo.Context) error {
-	viewer, err := viewerOf(c)
+	viewer, err := chassis.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
@@ -189,14 +175,6 @@ func (h handler) getPositions(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]any{"positions": positions})
-}
-
-func viewerOf(c echo.Context) (string, error) {
-	viewer := chassis.Viewer(c.Request().Header)
-	if viewer == "" {
-		return "", chassis.Errorf(http.StatusUnauthorized, "the request names no viewer")
-	}
-	return viewer, nil
 }
 
 func idParam(c echo.Context, name string) (string, error) {

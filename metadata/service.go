@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"unicode/utf8"
@@ -94,13 +93,13 @@ func (h handler) getVideo(c echo.Context) error {
 }
 
 func (h handler) patchVideo(c echo.Context) error {
-	viewer, err := viewerOf(c)
+	viewer, err := chassis.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxPatch))
+	body, err := chassis.ReadBody(c.Response(), c.Request(), maxPatch)
 	if err != nil {
-		return chassis.Errorf(http.StatusBadRequest, "the body cannot be read").Because(err)
+		return err
 	}
 	var patch struct {
 		Name string `json:"name"`
@@ -120,7 +119,7 @@ func (h handler) patchVideo(c echo.Context) error {
 }
 
 func (h handler) deleteVideo(c echo.Context) error {
-	viewer, err := viewerOf(c)
+	viewer, err := chassis.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
@@ -129,12 +128,4 @@ func (h handler) deleteVideo(c echo.Context) error {
 	}
 	h.removed()
 	return c.NoContent(http.StatusNoContent)
-}
-
-func viewerOf(c echo.Context) (string, error) {
-	viewer := chassis.Viewer(c.Request().Header)
-	if viewer == "" {
-		return "", chassis.Errorf(http.StatusUnauthorized, "the request names no viewer")
-	}
-	return viewer, nil
 }

@@ -273,7 +273,7 @@ func TestOnlyTheOwner(t *testing.T) {
 		{"PATCH", "v", "ann", `{"name":" \u0000\u202e "}`, 400},
 		{"PATCH", "v", "ann", "{\"name\":\"\xff\"}", 400},
 		{"PATCH", "v", "ann", `{"name":"` + strings.Repeat("ü", maxName+1) + `"}`, 400},
-		{"PATCH", "v", "ann", `{"name":"` + strings.Repeat("a", maxPatch) + `"}`, 400},
+		{"PATCH", "v", "ann", `{"name":"` + strings.Repeat("a", maxPatch) + `"}`, 413},
 		{"DELETE", "v", "", "", 401},
 		{"DELETE", "v", "bob", "", 403},
 		{"DELETE", "nobody's", "bob", "", 403},

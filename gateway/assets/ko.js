@@ -108,7 +108,6 @@ export default {
   "other videos": "다른 동영상",
   "recommendations": "추천",
   "the body broke off": "전송이 중간에 끊어졌습니다",
-  "the body cannot be read": "내용을 읽을 수 없습니다",
   "the body is empty": "파일이 비어 있습니다",
   "the body is too large": "내용이 너무 큽니다",
   "the change was not made, try again in a moment": "변경하지 못했습니다. 잠시 후 다시 시도해 주세요",
