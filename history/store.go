@@ -64,7 +64,7 @@ func newStore(db database.Database) *store {
 func (s *store) ready(ctx context.Context) error {
 	err := database.Ready(ctx, s.positions.Documents,
 		bson.D{{Key: "viewer", Value: 1}, {Key: "savedAt", Value: -1}, {Key: "_id", Value: 1}},
-		bson.D{{Key: "videoId", Value: 1}},
+		bson.D{{Key: "videoId", Value: 1}, {Key: "_id", Value: 1}}, // deleted in parts, by _id
 	)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (s *store) ready(ctx context.Context) error {
 	return database.Ready(ctx, s.views,
 		bson.D{{Key: "viewedAt", Value: -1}, {Key: "_id", Value: 1}},
 		bson.D{{Key: "viewer", Value: 1}, {Key: "viewedAt", Value: -1}, {Key: "_id", Value: 1}},
-		bson.D{{Key: "videoId", Value: 1}},
+		bson.D{{Key: "videoId", Value: 1}, {Key: "_id", Value: 1}}, // deleted in parts, by _id
 	)
 }
 

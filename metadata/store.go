@@ -73,9 +73,12 @@ func newStore(db database.Database) *store {
 	return &store{db: db, videos: db.Collection("videos")}
 }
 
-// ready makes the index, which also shows that the database takes writes.
+// ready makes the indexes, which also shows that the database takes writes.
 func (s *store) ready(ctx context.Context) error {
-	return database.Ready(ctx, s.videos, bson.D{{Key: "outbox.id", Value: 1}})
+	return database.Ready(ctx, s.videos,
+		bson.D{{Key: "uploadedAt", Value: -1}, {Key: "_id", Value: 1}},
+		bson.D{{Key: "outbox.id", Value: 1}},
+	)
 }
 
 // add stores videos; those that it has already, or that were removed, are left as they are.

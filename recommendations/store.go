@@ -57,6 +57,7 @@ func (s *store) ready(ctx context.Context) error {
 		bson.D{{Key: "viewer", Value: 1}, {Key: "viewedAt", Value: -1}, {Key: "videoId", Value: 1}},
 		bson.D{{Key: "videoId", Value: 1}, {Key: "viewedAt", Value: -1}, {Key: "viewer", Value: 1}},
 		bson.D{{Key: "viewedAt", Value: -1}, {Key: "videoId", Value: 1}},
+		bson.D{{Key: "videoId", Value: 1}, {Key: "_id", Value: 1}}, // deleted in parts, by _id
 	)
 }
 
