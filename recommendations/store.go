@@ -16,13 +16,16 @@ import (
 	"flixtube/chassis/database"
 )
 
-// What one question looks at: always the most recent, so that its cost does not grow with the years.
+// What one question looks at: always the most recent, so that its cost does not grow with the years. Lists of videos or
+// of viewers hold at most 200: up to that many MongoDB merges the sorted ends of its index, for more it would read
+// and sort all of their views (SERVER-14034).
 const (
-	maxSeeds      = 100   // of the videos that the viewer watched
-	maxCoViewers  = 1000  // of the others who watched those
-	maxCoViews    = 10000 // of the views of either kind that are read to find co-viewers and their videos
-	maxPopular    = 10000 // of the views that popularity is counted from
-	maxCandidates = 200   // of the videos that each ranking yields
+	maxSeeds      = 100    // of the videos that the viewer watched
+	maxCoViewers  = 200    // of the others who watched those
+	maxSeedViews  = 1000   // of the views, of the seeds and of the video being watched, that are read to find those others
+	maxCoViews    = 5000   // of the views of those others
+	maxPopular    = 10_000 // of the views that popularity is counted from
+	maxCandidates = 200    // of the videos that each ranking yields
 )
 
 // view is the fact that a viewer watched a video, however often; a view without a viewer stands for itself.
@@ -110,7 +113,7 @@ func (s *store) coViewed(ctx context.Context, viewer string, seen []string, watc
 		views, err := s.recent(ctx, bson.D{
 			{Key: "videoId", Value: bson.D{{Key: "$in", Value: videos}}},
 			{Key: "viewer", Value: bson.D{{Key: "$nin", Value: []string{"", viewer}}}},
-		}, maxCoViews)
+		}, maxSeedViews)
 		for _, v := range views {
 			who, known := coViewers[v.Viewer]
 			if known || len(coViewers) < maxCoViewers {
