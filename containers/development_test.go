@@ -17,11 +17,11 @@ import (
 // development is docker-compose.yml, running.
 type development struct {
 	*project
-	ports string
+	ports int // the first digits of the services'
 }
 
 func (d development) url(service string) string {
-	return fmt.Sprintf("http://127.0.0.1:%s%d", d.ports, slices.Index(services, service))
+	return fmt.Sprintf("http://127.0.0.1:%d%d", d.ports, slices.Index(services, service))
 }
 
 // starts counts how often each service has started within its container.
@@ -61,7 +61,7 @@ func (d development) reload(what string, save func(text string), answer func(tex
 	started := time.Now()
 	save(text)
 	waitFor(d.t, what, patience, func() error { return answer(text) })
-	measured(d.t, "reload: "+what, since(started))
+	measured(d.t, "reload: "+what, time.Since(started))
 }
 
 // edit is a save func: it puts text where mark is, or where it put one before.
@@ -101,20 +101,18 @@ func answers(url string) func(text string) error {
 }
 
 func TestDevelopment(t *testing.T) {
-	ports, debugPorts := freePorts(t), freePorts(t)
-	d := development{newProject(t, "development", "docker-compose.yml",
-		"PORTS="+ports, "DEBUG_PORTS="+debugPorts, "RABBITMQ_PORT="+freePort(t)), ports}
+	ports := freePorts(t)
+	d := development{newProject(t, "development", "docker-compose.yml", fmt.Sprintf("PORTS=%d", ports),
+		fmt.Sprintf("DEBUG_PORTS=%d", ports+1), fmt.Sprintf("RABBITMQ_PORT=%d9", ports)), ports}
 	d.compose("config", "-q")
 	d.compose("-f", "docker-compose.debug.yml", "config", "-q")
 	images(t, d.project)
 
 	started := time.Now()
-	d.compose("build")
-	measured(t, "development: the image", since(started))
-	started = time.Now()
 	d.compose("up", "-d")
+	measured(t, "development: up, with making the image", time.Since(started))
 	waitListed(t, d.url("gateway"), 3)
-	measured(t, "development: first start, compiling everything, to the samples on the home page", since(started))
+	measured(t, "development: first start, compiling everything, to the samples on the home page", time.Since(started))
 
 	for _, step := range []struct {
 		name string
@@ -206,7 +204,7 @@ func (d development) testBroken() {
 			return nil
 		})
 		if i == 0 {
-			measured(d.t, "reload: a broken edit, to the compiler's message", since(began))
+			measured(d.t, "reload: a broken edit, to the compiler's message", time.Since(began))
 		}
 	}
 	if now := d.starts(); fmt.Sprint(now) != fmt.Sprint(starts) {
@@ -223,7 +221,7 @@ func (d development) testChassis() {
 			return answers(d.url(service) + "/livez")("edited")
 		})
 	}
-	measured(d.t, "reload: the chassis, all seven services", since(started))
+	measured(d.t, "reload: the chassis, all seven services", time.Since(started))
 }
 
 // testSecondStart has no source of modules, so it fails if anything is to be downloaded. It polls for changes, too.
@@ -237,9 +235,9 @@ func (d development) testSecondStart() {
 	without := *d.project
 	without.env = append(slices.Clone(d.env), "GOPROXY=off")
 	started := time.Now()
-	without.compose("up", "-d", "--no-build")
+	without.compose("up", "-d")
 	after := waitListed(d.t, d.url("gateway"), len(before))
-	measured(d.t, "development: second start", since(started))
+	measured(d.t, "development: second start", time.Since(started))
 	if !slices.Equal(before, after) {
 		d.t.Errorf("the videos were %v and are %v", before, after)
 	}
@@ -255,7 +253,7 @@ func (d development) testDebug() {
 		d.t.Fatalf("%v\n%s", err, out)
 	}
 	waitFor(d.t, "history under the debugger", patience, func() error { return answers(d.url("history") + "/livez")("alive") })
-	measured(d.t, "development: one service again, under the debugger", since(started))
+	measured(d.t, "development: one service again, under the debugger", time.Since(started))
 	cmd := with.command("exec", "-T", "history", "dlv", "connect", "127.0.0.1:2345")
 	cmd.Stdin = strings.NewReader("goroutines\nexit -c\n")
 	if output, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(output), "flixtube/chassis") {

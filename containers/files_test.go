@@ -20,7 +20,7 @@ func read(t *testing.T, name string) []string {
 // pinned images have a tag that begins with a number, and nothing computed about it but our own.
 var (
 	pinned = regexp.MustCompile(`^[a-z0-9./-]+:v?[0-9][A-Za-z0-9._-]*$`)
-	ours   = regexp.MustCompile(`^(flixtube/dev:local|\$\{REGISTRY:-flixtube\}/[a-z-]+:\$\{TAG:-development\})$`)
+	ours   = regexp.MustCompile(`^(\$\{COMPOSE_PROJECT_NAME:-flixtube\}/dev:local|\$\{REGISTRY:-flixtube\}/[a-z-]+:\$\{TAG:-development\})$`)
 )
 
 // dockerfileFaults is a small hadolint.

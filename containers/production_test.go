@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +30,7 @@ type production struct {
 const maxImage = 20_000_000
 
 func TestProduction(t *testing.T) {
-	port := freePort(t)
+	port := strconv.Itoa(freePorts(t) * 10)
 	p := &production{
 		project: newProject(t, "production", "docker-compose-prod.yml"),
 		site:    "http://127.0.0.1:" + port, tag: "v0.0.0-test",
@@ -43,13 +44,13 @@ func TestProduction(t *testing.T) {
 
 	started := time.Now()
 	p.compose("build")
-	measured(t, "production: the seven images, compiling what is not cached", since(started))
+	measured(t, "production: the seven images, compiling what is not cached", time.Since(started))
 	started = time.Now()
 	p.compose("up", "-d")
 	waitFor(t, "the gateway", patience, func() error { _, err := get(p.site + "/readyz"); return err })
 	uploadSamples(t, p.site)
 	p.videos = waitListed(t, p.site, 3)
-	measured(t, "production: from up to three videos uploaded and listed", since(started))
+	measured(t, "production: from up to three videos uploaded and listed", time.Since(started))
 
 	for _, step := range []struct {
 		name string
@@ -305,7 +306,7 @@ func (p *production) testBrokerKilled() {
 	views := stop()
 	started := time.Now()
 	p.allRecorded(views)
-	measured(p.t, fmt.Sprintf("RabbitMQ killed for 5 s under %d views, none lost; the last recorded after", len(views)), since(started))
+	measured(p.t, fmt.Sprintf("RabbitMQ killed for 5 s under %d views, none lost; the last recorded after", len(views)), time.Since(started))
 }
 
 func (p *production) testScaled() {
@@ -336,12 +337,12 @@ func (p *production) testDownAndUp() {
 	during(2 * time.Second)
 	started := time.Now()
 	p.compose("down")
-	measured(p.t, "production: down under views", since(started))
+	measured(p.t, "production: down under views", time.Since(started))
 	views := stop()
 	started = time.Now()
 	p.compose("up", "-d", "--no-build", "--scale", "history=2", "--scale", "recommendations=2", "--scale", "video-streaming=2")
 	videos := waitListed(p.t, p.site, len(p.videos))
-	measured(p.t, "production: up again, to the home page with its videos", since(started))
+	measured(p.t, "production: up again, to the home page with its videos", time.Since(started))
 	for _, video := range p.videos {
 		if !slices.Contains(videos, video) {
 			p.t.Errorf("video %s is lost", video)

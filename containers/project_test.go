@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -252,14 +253,14 @@ func measured(t *testing.T, what string, value any) {
 	t.Logf("MEASURED %s: %v", what, value)
 }
 
-func since(start time.Time) time.Duration { return time.Since(start) }
-
-// freePorts returns a number n so that the ports n0 to n6 of this machine are free.
-func freePorts(t *testing.T) string {
+// freePorts returns a number n so that the twenty ports from n0 of this machine are free. They are below those that
+// connections going out are given, so that they stay free until they are used.
+func freePorts(t *testing.T) int {
 	t.Helper()
-	for n := 2000 + int(rand.Text()[0])*7; n < 3200; n++ {
+	for range 100 {
+		n := 2000 + 2*mathrand.IntN(600)
 		free := true
-		for i := range services {
+		for i := range 20 {
 			l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(n*10+i))
 			if err != nil {
 				free = false
@@ -268,21 +269,11 @@ func freePorts(t *testing.T) string {
 			l.Close()
 		}
 		if free {
-			return strconv.Itoa(n)
+			return n
 		}
 	}
 	t.Fatal("no ports are free")
-	return ""
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return 0
 }
 
 // get returns the body of a 2xx answer.
@@ -380,7 +371,7 @@ func journeys(t *testing.T, site string) {
 	if len(passed) == 0 {
 		t.Errorf("no journey was made:\n%s", output)
 	}
-	measured(t, fmt.Sprintf("%d journeys of the whole system", len(passed)), since(started))
+	measured(t, fmt.Sprintf("%d journeys of the whole system", len(passed)), time.Since(started))
 }
 
 // newUUID names a viewing.

@@ -3,10 +3,12 @@
 package containers
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -22,7 +24,7 @@ const (
 // startRegistry returns the address of a registry that wants a login.
 func startRegistry(t *testing.T) string {
 	t.Helper()
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), strconv.Itoa(freePorts(t)*10)
 	install := exec.Command("go", "install", registryModule)
 	install.Env = append(os.Environ(), "GOBIN="+dir, "GOWORK=off", "CGO_ENABLED=0")
 	if output, err := install.CombinedOutput(); err != nil {
@@ -59,11 +61,39 @@ auth: {htpasswd: {realm: test, path: %s/users}}
 	return address
 }
 
+// newConfig makes Docker use a folder of settings of its own, so that no login of this machine changes. The engine and
+// the plugins stay those that are used otherwise.
+func newConfig(t *testing.T) string {
+	t.Helper()
+	before, config := os.Getenv("DOCKER_CONFIG"), t.TempDir()
+	if before == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = filepath.Join(home, ".docker")
+	}
+	text, err := json.Marshal(map[string]any{"cliPluginsExtraDirs": []string{filepath.Join(before, "cli-plugins")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(config, "config.json"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv("DOCKER_HOST") == "" {
+		t.Setenv("DOCKER_HOST", docker(t, "context", "inspect", "-f", "{{.Endpoints.docker.Host}}"))
+	}
+	t.Setenv("DOCKER_CONFIG", config)
+	if exec.Command("docker", "buildx", "version").Run() != nil {
+		t.Log("NOTE without buildx, images are published for this machine's platform alone")
+	}
+	return config
+}
+
 // TestPublishing pushes the images to a registry, deletes those that are here, and gets them back from there.
 func TestPublishing(t *testing.T) {
 	name, dir := prefix(t), copySources(t)
-	config := t.TempDir() // Docker's own, so that no login of this machine changes
-	t.Setenv("DOCKER_CONFIG", config)
+	config := newConfig(t)
 	registry := startRegistry(t) + "/" + name
 	publish := func(env []string, args ...string) (string, error) {
 		cmd := exec.Command("scripts/publish-images", args...)
