@@ -8,15 +8,18 @@ import (
 )
 
 const (
-	freshFor = 5 * time.Second  // what is older is looked up again
-	keptFor  = 10 * time.Second // what is older is not given away
-	maxKnown = 10_000           // values of one memory
+	freshFor   = 5 * time.Second // at least: what is older is looked up again
+	timesTaken = 20              // and fresh at least so many times as long as its lookup took
+	maxKnown   = 10_000          // values of one memory
 )
 
-// memory remembers what the database answered, as FerretDB reads the whole collection for each question.
+// memory remembers what the database answered: FerretDB reads the whole collection for each question, MongoDB all that
+// is counted.
 //
-// What it gives away was looked up at most keptFor ago. What is often asked for is looked up again behind an answer,
-// so that nobody waits for it; for the rest the caller waits. One question is under way at a time.
+// An answer stays fresh in proportion to what it cost, so that one question takes no more than a twentieth of the
+// database's time, and is given away until it is twice as old as that. Ages count from the end of the lookup. What is
+// often asked for is looked up again behind an answer, so that nobody waits for it; for the rest the caller waits. One
+// question is under way at a time.
 type memory[V any] struct {
 	lookUp func(ctx context.Context, keys []string) (map[string]V, error) // may leave out zero values
 	turn   chan struct{}                                                  // holds a token while lookUp is at work
@@ -28,6 +31,7 @@ type memory[V any] struct {
 type remembered[V any] struct {
 	value V
 	at    time.Time
+	fresh time.Duration
 }
 
 func newMemory[V any](lookUp func(context.Context, []string) (map[string]V, error)) *memory[V] {
@@ -72,10 +76,10 @@ func (m *memory[V]) recall(keys []string) (values map[string]V, due []string) {
 	for _, key := range keys {
 		k := m.known[key] // zero, and old, if it is not known
 		age := time.Since(k.at)
-		if age <= keptFor {
+		if age <= 2*k.fresh {
 			values[key] = k.value
 		}
-		if age > freshFor {
+		if age > k.fresh {
 			due = append(due, key)
 		}
 	}
@@ -89,21 +93,23 @@ func (m *memory[V]) refresh(ctx context.Context, keys []string) error {
 	if len(due) == 0 {
 		return nil
 	}
+	began := time.Now()
 	values, err := m.lookUp(ctx, due)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
+	fresh := max(freshFor, timesTaken*now.Sub(began))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.known)+len(due) > maxKnown {
-		maps.DeleteFunc(m.known, func(_ string, k remembered[V]) bool { return now.Sub(k.at) > freshFor })
+		maps.DeleteFunc(m.known, func(_ string, k remembered[V]) bool { return now.Sub(k.at) > k.fresh })
 	}
 	if len(m.known)+len(due) > maxKnown {
 		clear(m.known)
 	}
 	for _, key := range due {
-		m.known[key] = remembered[V]{values[key], now}
+		m.known[key] = remembered[V]{values[key], now, fresh}
 	}
 	return nil
 }

@@ -71,10 +71,11 @@ func TestViewsLimits(t *testing.T) {
 	}
 }
 
-// fakeViews counts for a second, and then finds as many views of each video as it was asked times. It fails the
+// fakeViews takes some time to count, and then finds as many views of each video as it was asked times. It fails the
 // test if it is asked again before that.
 type fakeViews struct {
 	t     *testing.T
+	takes time.Duration
 	err   error
 	busy  bool
 	asked []string
@@ -88,7 +89,7 @@ func (f *fakeViews) count(ctx context.Context, videos []string) (map[string]int6
 	f.asked = append(f.asked, strings.Join(videos, " "))
 	select {
 	case <-ctx.Done():
-	case <-time.After(time.Second):
+	case <-time.After(f.takes):
 	}
 	f.busy = false
 	if ctx.Err() != nil {
@@ -107,7 +108,8 @@ func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // the clock is 
 // TestMemory plays some minutes of pages that ask for counts.
 func TestMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeViews{t: t}
+		const quick, keptFor = 100 * time.Millisecond, 2 * freshFor
+		f := &fakeViews{t: t, takes: quick}
 		c := newMemory(f.count)
 		ask := func(step, videos, want string, wait time.Duration) {
 			t.Helper()
@@ -126,25 +128,25 @@ func TestMemory(t *testing.T) {
 				t.Errorf("%s: %s after %v, want %s after %v (asked %q)", step, got, took, want, wait, f.asked)
 			}
 		}
-		ask("unknown", "a b", "11", time.Second)
+		ask("unknown", "a b", "11", quick)
 		pass(freshFor)
 		ask("fresh", "b", "1", 0)
-		ask("one more", "a b c", "112", time.Second)
-		pass(time.Second)
+		ask("one more", "a b c", "112", quick)
+		pass(quick)
 		ask("old: at once", "a b c", "112", 0)
 		ask("old, and being counted", "b a", "11", 0)
-		pass(time.Second + 1)
+		pass(quick + 1)
 		ask("counted behind", "a b c", "332", 0)
 		pass(keptFor + 1)
-		ask("too old", "a b", "44", time.Second)
+		ask("too old", "a b", "44", quick)
 
 		f.err = errors.New("no database")
 		pass(freshFor + 1)
 		ask("old, and none better to be had", "a", "4", 0)
 		pass(freshFor)
-		ask("none to be had", "a", "no database", time.Second)
+		ask("none to be had", "a", "no database", quick)
 		f.err = nil
-		ask("again", "a", "7", time.Second)
+		ask("again", "a", "7", quick)
 
 		// Whoever asks for the same at the same time waits for one count, and it is made though the first gives up.
 		pass(keptFor + 1)
@@ -156,7 +158,7 @@ func TestMemory(t *testing.T) {
 			pages.Go(func() error {
 				if i > 0 {
 					pass(time.Duration(i))
-					ask("with others", "a", "1", time.Second-time.Duration(i))
+					ask("with others", "a", "1", quick-time.Duration(i))
 					return nil
 				}
 				_, err := c.get(ctx, []string{"a"})
@@ -166,6 +168,20 @@ func TestMemory(t *testing.T) {
 		if err := pages.Wait(); !errors.Is(err, context.DeadlineExceeded) || len(f.asked) != 1 {
 			t.Errorf("gave up with %v; asked %q", err, f.asked)
 		}
+
+		// What takes long is asked for less often.
+		const slow, fresh = 10 * time.Second, timesTaken * 10 * time.Second
+		f.takes = slow
+		pass(keptFor + 1)
+		ask("slow", "a", "2", slow)
+		pass(fresh)
+		ask("slow and fresh", "a", "2", 0)
+		pass(1)
+		ask("slow and old: at once", "a", "2", 0)
+		pass(slow + 1)
+		ask("slow, counted behind", "a", "3", 0)
+		pass(2*fresh + 1)
+		ask("slow and too old", "a", "4", slow)
 	})
 }
 
