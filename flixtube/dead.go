@@ -99,6 +99,10 @@ const (
 
 // look calls f with what is in one queue's dead letters. Those that f does not acknowledge stay.
 func (d deadLetters) look(ctx context.Context, q messaging.Queue, f func(messaging.Session, []messaging.Delivery) error) error {
+	held, err := d.broker.Len(ctx, q.Dead())
+	if err != nil {
+		return err
+	}
 	session, err := d.broker.Open(ctx, q.Dead(), most)
 	if err != nil {
 		return err
@@ -106,7 +110,7 @@ func (d deadLetters) look(ctx context.Context, q messaging.Queue, f func(messagi
 	defer session.Close()
 	var found []messaging.Delivery
 	enough := time.After(withheld)
-	for len(found) < min(session.Len(), most) {
+	for len(found) < min(held, most) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -29,10 +29,10 @@ func (s *standIn) Publish(_ context.Context, _ messaging.Destination, msgs []mes
 func (s *standIn) Open(context.Context, messaging.Queue, int) (messaging.Session, error) {
 	return s, nil
 }
-func (s *standIn) Len() int                              { return 0 }
-func (s *standIn) Ping(context.Context) error            { return nil }
-func (s *standIn) Close() error                          { return nil }
-func (s *standIn) Deliveries() <-chan messaging.Delivery { return s.deliveries }
+func (s *standIn) Len(context.Context, messaging.Queue) (int, error) { return 0, nil }
+func (s *standIn) Ping(context.Context) error                        { return nil }
+func (s *standIn) Close() error                                      { return nil }
+func (s *standIn) Deliveries() <-chan messaging.Delivery             { return s.deliveries }
 func (s *standIn) Ack(done []messaging.Delivery) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

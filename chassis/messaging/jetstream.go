@@ -56,6 +56,17 @@ func (j *jetStream) Ping(ctx context.Context) error {
 	return j.conn.FlushWithContext(ctx)
 }
 
+func (j *jetStream) Len(ctx context.Context, q Queue) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	consumer, err := j.queue(ctx, q)
+	if err != nil {
+		return 0, err
+	}
+	info := consumer.CachedInfo()
+	return int(info.NumPending) + info.NumAckPending, nil //nolint:gosec // no queue is as long
+}
+
 func (j *jetStream) Close() error {
 	j.conn.Close()
 	return nil
@@ -197,10 +208,8 @@ func (j *jetStream) Open(ctx context.Context, q Queue, prefetch int) (Session, e
 	if err != nil {
 		return nil, fmt.Errorf("consume %s: %w", q.Name, err)
 	}
-	info := consumer.CachedInfo()
 	s := &jetSession{
 		messages: messages,
-		held:     int(info.NumPending) + info.NumAckPending, //nolint:gosec // no queue is as long
 		out:      make(chan Delivery, maxAckPending),
 		closed:   make(chan struct{}), open: map[jetstream.Msg]struct{}{},
 	}
@@ -214,7 +223,6 @@ func (j *jetStream) Open(ctx context.Context, q Queue, prefetch int) (Session, e
 // delivered again, for as long as it lives.
 type jetSession struct {
 	messages jetstream.MessagesContext
-	held     int
 	out      chan Delivery // holds all that the server may leave unacknowledged
 	closed   chan struct{}
 	once     sync.Once
@@ -267,8 +275,6 @@ func (s *jetSession) keep(ended <-chan struct{}) {
 		s.mu.Unlock()
 	}
 }
-
-func (s *jetSession) Len() int { return s.held }
 
 func (s *jetSession) Deliveries() <-chan Delivery { return s.out }
 

@@ -69,6 +69,10 @@ type Broker interface {
 	// Open declares q and starts taking up to prefetch messages from it. The caller closes the session.
 	Open(ctx context.Context, q Queue, prefetch int) (Session, error)
 
+	// Len declares q and says how many messages wait in it. RabbitMQ does not count those that a consumer has
+	// taken and not acknowledged yet.
+	Len(ctx context.Context, q Queue) (int, error)
+
 	// Ping is nil when the broker answers.
 	Ping(ctx context.Context) error
 
@@ -78,9 +82,6 @@ type Broker interface {
 
 // Session takes messages from one queue.
 type Session interface {
-	// Len is how many messages the queue held when the session was opened.
-	Len() int
-
 	// Deliveries is closed when the session is over: the connection was lost, or it was closed.
 	Deliveries() <-chan Delivery
 

@@ -41,6 +41,7 @@ func contract(t *testing.T, address string) {
 		"rejected at once, the others are done":    rejectedAtOnce,
 		"a panic is a failure":                     panicIsFailure,
 		"put back from the dead letters":           putBack,
+		"what waits is counted":                    waitingIsCounted,
 		"not ready uses up no tries":               notReadyUsesNoTries,
 		"many messages, in order and in batches":   manyInBatches,
 		"a lone message does not wait":             loneMessage,
@@ -231,6 +232,20 @@ func failureIsTriedAgain(t *testing.T, address string) {
 	in.expect(t, msgs)
 	if ids := in.ids(); ids[len(ids)-1] != msgs[4].ID || len(ids) != len(msgs) {
 		t.Errorf("the others waited for the one that failed, or came twice: %d of %d", len(ids), len(msgs))
+	}
+}
+
+func waitingIsCounted(t *testing.T, address string) {
+	b := connect(t, address)
+	q := messaging.Queue{Name: unique("history.viewed"), Exchange: unique("viewed")}
+	for want, to := range []messaging.Destination{messaging.To(q), messaging.Fanout(q.Exchange), messaging.To(q.Dead())} {
+		if got, err := b.Len(t.Context(), q); got != want || err != nil {
+			t.Errorf("%d messages wait, want %d; %v", got, want, err)
+		}
+		publish(t, b, to, messages(1))
+	}
+	if got, err := b.Len(t.Context(), q.Dead()); got != 1 || err != nil {
+		t.Errorf("%d dead letters, want 1; %v", got, err)
 	}
 }
 

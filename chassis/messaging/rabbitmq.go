@@ -135,6 +135,18 @@ func (r *rabbitMQ) Ping(ctx context.Context) error {
 	return err
 }
 
+func (r *rabbitMQ) Len(ctx context.Context, q Queue) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	defer r.consume.dropAfter(ctx)()
+	ch, err := r.consume.channel(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer ch.Close()
+	return declareQueue(ch, q)
+}
+
 func (r *rabbitMQ) Close() error {
 	return errors.Join(r.consume.close(), r.publish.close())
 }
@@ -285,7 +297,7 @@ func (r *rabbitMQ) Open(ctx context.Context, q Queue, prefetch int) (Session, er
 		return nil, err
 	}
 	s := &rabbitSession{link: r.consume, ch: ch, out: make(chan Delivery), closed: make(chan struct{})}
-	if s.held, err = declareQueue(ch, q); err == nil {
+	if _, err = declareQueue(ch, q); err == nil {
 		err = ch.Qos(prefetch, 0, false)
 	}
 	var in <-chan amqp.Delivery
@@ -304,7 +316,6 @@ func (r *rabbitMQ) Open(ctx context.Context, q Queue, prefetch int) (Session, er
 type rabbitSession struct {
 	link   *link
 	ch     *amqp.Channel
-	held   int
 	out    chan Delivery
 	closed chan struct{}
 	once   sync.Once
@@ -331,8 +342,6 @@ func (s *rabbitSession) receive(in <-chan amqp.Delivery) {
 		}
 	}
 }
-
-func (s *rabbitSession) Len() int { return s.held }
 
 func (s *rabbitSession) Deliveries() <-chan Delivery { return s.out }
 
