@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -234,6 +235,68 @@ func TestReadBody(t *testing.T) {
 		}
 		if string(body) != test.want || status != test.status {
 			t.Errorf("%q, %v; want %q, %d", body, err, test.want, test.status)
+		}
+	}
+}
+
+// TestGetJSON: whatever the answer, its connection serves the next request, too.
+func TestGetJSON(t *testing.T) {
+	var connections atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/found" {
+			_, _ = io.WriteString(w, `{"name":"x"}`)
+			w.(http.Flusher).Flush() // what follows comes when the value is decoded
+			_, _ = io.WriteString(w, "\n")
+			return
+		}
+		http.Error(w, strings.Repeat("secret ", 1000), http.StatusNotFound)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	for range 10 {
+		for path, want := range map[string]int{"/found": 200, "/nothing": 404} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var answer struct{ Name string }
+			err = chassis.GetJSON(server.Client(), req, &answer)
+			var status *chassis.StatusError
+			if want == 200 && (err != nil || answer.Name != "x") {
+				t.Errorf("%s: %+v, %v", path, answer, err)
+			}
+			if want != 200 && (!errors.As(err, &status) || status.Status != want || errors.As(err, new(*chassis.Error))) {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+	if n := connections.Load(); n != 1 {
+		t.Errorf("it took %d connections", n)
+	}
+}
+
+// TestHTTPCheck: an address with a slash at its end means the same as one without.
+func TestHTTPCheck(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/livez" && r.URL.Path != "/below/livez" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer server.Close()
+	for _, path := range []string{"", "/", "/below", "/below/"} {
+		base, err := url.Parse(server.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := chassis.HTTPCheck(server.Client(), base)(t.Context()); err != nil {
+			t.Errorf("%q: %v", path, err)
 		}
 	}
 }

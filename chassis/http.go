@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -134,16 +135,29 @@ func NewTransport() *http.Transport {
 // maxJSON bounds what GetJSON reads from another service.
 const maxJSON = 16 << 20
 
-// GetJSON sends req and decodes the answer into v. An answer other than 200 becomes an *Error with its
-// status.
+// StatusError is an answer of another service other than 200. It is not for the caller: a handler that returns it
+// answers 500.
+type StatusError struct {
+	Status int
+	host   string
+}
+
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("%s answered %d %s", e.host, e.Status, http.StatusText(e.Status))
+}
+
+// GetJSON sends req and decodes the answer into v. An answer other than 200 is a *StatusError.
 func GetJSON(client *http.Client, req *http.Request, v any) error {
 	res, err := client.Do(req)
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
+	defer func() {
+		_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // to its end, usually, so that the connection can be kept
+		res.Body.Close()
+	}()
 	if res.StatusCode != http.StatusOK {
-		return Errorf(res.StatusCode, "%s answered %s", req.URL.Host, res.Status)
+		return &StatusError{res.StatusCode, req.URL.Host}
 	}
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxJSON)).Decode(v); err != nil {
 		return fmt.Errorf("decode the answer of %s: %w", req.URL.Host, err)
@@ -151,10 +165,10 @@ func GetJSON(client *http.Client, req *http.Request, v any) error {
 	return nil
 }
 
-// HTTPCheck probes another service's /livez.
-func HTTPCheck(client *http.Client, base string) func(context.Context) error {
+// HTTPCheck probes the /livez of the service at base.
+func HTTPCheck(client *http.Client, base *url.URL) func(context.Context) error {
 	return func(ctx context.Context) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/livez", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("livez").String(), nil)
 		if err != nil {
 			return err
 		}

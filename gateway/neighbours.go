@@ -113,7 +113,7 @@ func (n neighbours) video(ctx context.Context, viewer, id string) (video, bool, 
 		Video video `json:"video"`
 	}
 	err := n.get(ctx, n.metadata, "video", url.Values{"id": {id}}, viewer, &answer)
-	var refused *chassis.Error
+	var refused *chassis.StatusError
 	if errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusBadRequest) {
 		return video{}, false, nil
 	}
@@ -169,7 +169,7 @@ func (n neighbours) resume(ctx context.Context, viewer, id string) (float64, err
 		Position position `json:"position"`
 	}
 	err := n.get(ctx, n.history, "position", url.Values{"video": {id}}, viewer, &answer)
-	var refused *chassis.Error
+	var refused *chassis.StatusError
 	if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
 		return 0, nil
 	}

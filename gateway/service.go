@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"strings"
 	"time"
 
@@ -50,12 +51,11 @@ func newHandler(cfg config, partLimit time.Duration, log *slog.Logger) http.Hand
 	}, dropOurHeaders)
 
 	var checks []chassis.Check
-	for name, base := range map[string]string{
-		"metadata": cfg.metadata.String(), "history": cfg.history.String(),
-		"recommendations": cfg.recommendations.String(), "video-streaming": cfg.streams.String(),
-		"video-upload": cfg.upload.String(),
+	for name, base := range map[string]*url.URL{
+		"metadata": cfg.metadata, "history": cfg.history, "recommendations": cfg.recommendations,
+		"video-streaming": cfg.streams, "video-upload": cfg.upload,
 	} {
-		checks = append(checks, chassis.Check{Name: name, Probe: chassis.HTTPCheck(client, strings.TrimSuffix(base, "/"))})
+		checks = append(checks, chassis.Check{Name: name, Probe: chassis.HTTPCheck(client, base)})
 	}
 
 	e := chassis.NewEcho(log, checks...)

@@ -165,7 +165,7 @@ func newMetadata(base *url.URL) metadata {
 }
 
 func (m metadata) check() chassis.Check {
-	return chassis.Check{Name: "metadata", Probe: chassis.HTTPCheck(m.client, m.base.String())}
+	return chassis.Check{Name: "metadata", Probe: chassis.HTTPCheck(m.client, m.base)}
 }
 
 func (m metadata) newest(ctx context.Context) ([]string, error) {

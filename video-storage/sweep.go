@@ -69,7 +69,7 @@ func (s sweeper) sweep(ctx context.Context, then time.Time) error {
 	}
 	for _, id := range ids {
 		err := s.ask(ctx, "video", url.Values{"id": {id}}, &struct{}{})
-		var answered *chassis.Error
+		var answered *chassis.StatusError
 		switch {
 		case err == nil:
 			continue

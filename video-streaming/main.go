@@ -26,7 +26,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"strings"
 
 	"flixtube/chassis"
 	"flixtube/chassis/messaging"
@@ -42,15 +41,13 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	}
 	log := chassis.NewLogger(stdout, getenv("LOG_LEVEL"))
 	transport := chassis.NewTransport()
-	probe := func(base string) func(context.Context) error {
-		return chassis.HTTPCheck(&http.Client{Transport: transport}, strings.TrimRight(base, "/"))
-	}
-	checks := []chassis.Check{{Name: "storage", Required: true, Probe: probe(cfg.storage.String())}}
+	client := &http.Client{Transport: transport}
+	checks := []chassis.Check{{Name: "storage", Required: true, Probe: chassis.HTTPCheck(client, cfg.storage)}}
 
 	var send sender
 	if cfg.delivery == "direct" {
 		send = direct(transport, cfg.history.JoinPath("viewed").String(), log)
-		checks = append(checks, chassis.Check{Name: "history", Probe: probe(cfg.history.String())})
+		checks = append(checks, chassis.Check{Name: "history", Probe: chassis.HTTPCheck(client, cfg.history)})
 	} else {
 		broker, err := messaging.Connect(cfg.rabbit)
 		if err != nil {

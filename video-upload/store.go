@@ -43,7 +43,7 @@ func newStorage(base *url.URL) *storage {
 }
 
 func (s *storage) check() chassis.Check {
-	return chassis.Check{Name: "video-storage", Required: true, Probe: chassis.HTTPCheck(s.client, s.base.String())}
+	return chassis.Check{Name: "video-storage", Required: true, Probe: chassis.HTTPCheck(s.client, s.base)}
 }
 
 // save streams body to the storage and returns how many bytes it had. size is -1 if it is not known. Unless it
