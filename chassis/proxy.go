@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
 	"strings"
@@ -28,7 +29,7 @@ func Proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 	rewrite func(*httputil.ProxyRequest), watch func(*http.Response) error,
 ) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
-		Transport:  transport,
+		Transport:  lastAnswers{transport},
 		BufferPool: buffers,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			out := r.Out.URL
@@ -65,6 +66,16 @@ func Proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+}
+
+// lastAnswers keeps informational answers (100, 103) to itself. ReverseProxy would pass them on, but Echo's response takes
+// the first answer for the last, and what was set on it before is lost. The caller is told to continue all the same, by
+// the server that it speaks to, when the body is first read.
+type lastAnswers struct{ http.RoundTripper }
+
+func (t lastAnswers) RoundTrip(req *http.Request) (*http.Response, error) {
+	httptrace.ContextClientTrace(req.Context()).Got1xxResponse = nil // this is ReverseProxy's own, made for this request
+	return t.RoundTripper.RoundTrip(req)
 }
 
 // callersBody marks what goes wrong at the caller's end.

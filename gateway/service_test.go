@@ -40,8 +40,7 @@ func startWith(t *testing.T, limit time.Duration, rateLimit int64, running servi
 		"metadata": &cfg.metadata, "history": &cfg.history, "recommendations": &cfg.recommendations,
 		"video-streaming": &cfg.streams, "video-upload": &cfg.upload,
 	} {
-		neighbour := httptest.NewUnstartedServer(running[name])
-		neighbour.Start()
+		neighbour := httptest.NewServer(running[name])
 		if running[name] == nil {
 			neighbour.Close()
 		}
@@ -400,6 +399,49 @@ func TestRefusalReachesTheBrowser(t *testing.T) {
 			t.Errorf("%s to a client that has not sent everything: %d", name, status)
 		}
 		client.Close()
+	}
+}
+
+// TestOnlyTheLastAnswerCounts sends as curl does, which asks before it sends much, and hears informational answers before
+// the real one.
+func TestOnlyTheLastAnswerCounts(t *testing.T) {
+	client := http.DefaultTransport.(*http.Transport).Clone()
+	client.ExpectContinueTimeout = 2 * soon // it sends nothing before it is told to
+	t.Cleanup(client.CloseIdleConnections)
+	for name, c := range map[string]struct {
+		status int
+		early  bool
+		hints  bool
+	}{"taken": {status: 201}, "refused": {status: 415}, "refused early": {status: 413, early: true}, "hints": {status: 201, hints: true}} {
+		t.Run(name, func(t *testing.T) {
+			var got int64
+			answer := func(w http.ResponseWriter, r *http.Request) {
+				if c.hints {
+					w.Header().Set("Link", "</other>; rel=preload")
+					w.WriteHeader(http.StatusEarlyHints)
+				}
+				if !c.early {
+					got, _ = io.Copy(io.Discard, r.Body)
+				}
+				w.WriteHeader(c.status)
+			}
+			gateway := start(t, soon, services{"video-upload": answer})
+			for _, ask := range []string{"POST /api/upload", "PATCH /api/uploads/a"} {
+				method, path, _ := strings.Cut(ask, " ")
+				req := request(t, method, gateway+path, bytes.NewReader(make([]byte, 2<<20)), "Expect", "100-continue")
+				res, err := client.RoundTrip(req)
+				if err != nil {
+					t.Fatalf("%s: %v", ask, err)
+				}
+				res.Body.Close()
+				if res.StatusCode != c.status || res.Header.Get("X-Content-Type-Options") != "nosniff" || len(res.Cookies()) != 1 {
+					t.Errorf("%s: %s %v", ask, res.Status, res.Header)
+				}
+				if !c.early && got != 2<<20 {
+					t.Errorf("%s: %d bytes arrived", ask, got)
+				}
+			}
+		})
 	}
 }
 
