@@ -204,7 +204,10 @@ func TestForeignDocuments(t *testing.T) {
 	if status, _ := call(t, h, "GET", "/video?id="+esc("path/../like"), "", ""); status != http.StatusOK {
 		t.Errorf("GET /video with an odd id: %d, want 200", status)
 	}
-	for _, id := range []string{"", "x", "%ff", "%00", "$ne", strings.Repeat("a", 3000), bson.NewObjectID().Hex()} {
+	if status, answer := call(t, h, "GET", "/video?id=5", "", ""); status != http.StatusOK {
+		t.Errorf("GET /video with a number as its id: %d %v, want 200", status, answer)
+	}
+	for _, id := range []string{"", "x", "%ff", "%00", "$ne", "05", "5.0", "6", strings.Repeat("a", 3000), bson.NewObjectID().Hex()} {
 		for _, method := range []string{"GET", "PATCH", "DELETE"} {
 			status, answer := call(t, h, method, "/video?id="+id, "ann", `{"name":"x"}`)
 			if status != http.StatusNotFound || answer["error"] == "" {

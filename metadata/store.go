@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -153,8 +154,8 @@ func (s *store) findAll(ctx context.Context, ids []string) ([]bson.D, error) {
 	return slices.DeleteFunc(documents, func(d bson.D) bool { return d == nil }), err
 }
 
-// lookUp finds tombstones as well. An id is the document's string, or an ObjectID's hexadecimal form. FerretDB
-// uses its index only when a filter is one _id and nothing else.
+// lookUp finds tombstones as well. An id is the document's string, an ObjectID's hexadecimal form, or a whole number
+// of any type. FerretDB uses its index only when a filter is one _id and nothing else.
 func (s *store) lookUp(ctx context.Context, id string) (bson.D, error) {
 	if id == "" || len(id) > maxID || !utf8.ValidString(id) {
 		return nil, errNoVideo
@@ -162,6 +163,9 @@ func (s *store) lookUp(ctx context.Context, id string) (bson.D, error) {
 	keys := []any{id}
 	if oid, err := bson.ObjectIDFromHex(id); err == nil {
 		keys = append(keys, oid)
+	}
+	if n, err := strconv.ParseInt(id, 10, 64); err == nil && idText(n) == id {
+		keys = append(keys, n)
 	}
 	for _, key := range keys {
 		var document bson.D
