@@ -1,6 +1,6 @@
 // Metadata knows the names and facts of the videos.
 //
-//	GET    /videos?skip=&limit=&sort=&search=&owner=
+//	GET    /videos?skip=&limit=&sort=&search=
 //	                   in the order in which they came, or newest first with sort=newest; search finds a part
 //	                   of the name, capital or small
 //	GET    /videos?id=&id=…

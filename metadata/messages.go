@@ -77,32 +77,26 @@ type videoRemoved struct {
 var removedTo = messaging.Fanout("video-removed",
 	"video-storage.video-removed", "history.video-removed", "recommendations.video-removed")
 
-func (r removal) message() (messaging.Message, error) {
+func (r removal) message() messaging.Message {
 	v := videoRemoved{ID: r.Event.ID, RemovedAt: r.Event.RemovedAt.UTC()}
 	v.Video.ID = idText(r.ID)
-	body, err := json.Marshal(v)
-	return messaging.Message{ID: v.ID, Body: body}, err
-}
-
-// removals is what the announcer needs of the store.
-type removals interface {
-	unsent(ctx context.Context) ([]removal, error)
-	sent(ctx context.Context, r removal) error
+	body, _ := json.Marshal(v) // never fails: the time is ours
+	return messaging.Message{ID: v.ID, Body: body}
 }
 
 // announcer sends the events that wait in the documents of removed videos. Two of them at the same time send
 // some events twice, under the same id, and do no other harm.
 type announcer struct {
-	removals    removals
+	videos      *store
 	publish     func(context.Context, []messaging.Message) error
 	log         *slog.Logger
 	woken       chan struct{}
 	idle, retry time.Duration
 }
 
-func newAnnouncer(s removals, publish func(context.Context, []messaging.Message) error, log *slog.Logger) *announcer {
+func newAnnouncer(videos *store, publish func(context.Context, []messaging.Message) error, log *slog.Logger) *announcer {
 	return &announcer{
-		removals: s, publish: publish, log: log, woken: make(chan struct{}, 1),
+		videos: videos, publish: publish, log: log, woken: make(chan struct{}, 1),
 		idle:  5 * time.Second, // each look reads the whole collection in FerretDB
 		retry: time.Second,
 	}
@@ -144,21 +138,19 @@ func (a *announcer) run(ctx context.Context) error {
 }
 
 func (a *announcer) announce(ctx context.Context) error {
-	waiting, err := a.removals.unsent(ctx)
+	waiting, err := a.videos.unsent(ctx)
 	if err != nil || len(waiting) == 0 {
 		return err
 	}
 	msgs := make([]messaging.Message, len(waiting))
 	for i, r := range waiting {
-		if msgs[i], err = r.message(); err != nil {
-			return fmt.Errorf("encode video-removed: %w", err)
-		}
+		msgs[i] = r.message()
 	}
 	if err := a.publish(ctx, msgs); err != nil {
 		return fmt.Errorf("publish video-removed: %w", err)
 	}
 	for _, r := range waiting {
-		if err := a.removals.sent(ctx, r); err != nil {
+		if err := a.videos.sent(ctx, r); err != nil {
 			return err
 		}
 	}

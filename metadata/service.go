@@ -43,7 +43,7 @@ func (h handler) getVideos(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	q := query{search: c.QueryParam("search"), owner: c.QueryParam("owner"), skip: skip, limit: limit}
+	q := query{search: c.QueryParam("search"), skip: skip, limit: limit}
 	switch sort := c.QueryParam("sort"); sort {
 	case "":
 	case "newest":
@@ -51,11 +51,8 @@ func (h handler) getVideos(c echo.Context) error {
 	default:
 		return chassis.Errorf(http.StatusBadRequest, "sort must be newest, or nothing")
 	}
-	if !utf8.ValidString(q.search) || !utf8.ValidString(q.owner) {
-		return chassis.Errorf(http.StatusBadRequest, "search and owner must be UTF-8")
-	}
-	if utf8.RuneCountInString(q.search) > maxName || len(q.owner) > maxID {
-		return chassis.Errorf(http.StatusBadRequest, "search or owner is too long")
+	if !utf8.ValidString(q.search) || utf8.RuneCountInString(q.search) > maxName {
+		return chassis.Errorf(http.StatusBadRequest, "search must be at most %d characters of UTF-8", maxName)
 	}
 	q.search = chassis.Line(q.search)
 	documents, err := h.videos.list(c.Request().Context(), q)

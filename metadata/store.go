@@ -91,11 +91,11 @@ func (s *store) add(ctx context.Context, videos []video) error {
 	return nil
 }
 
-// query says which videos list returns. Empty fields do not choose.
+// query says which videos list returns: all, if search is empty.
 type query struct {
-	search, owner string
-	newest        bool
-	skip, limit   int64
+	search      string
+	newest      bool
+	skip, limit int64
 }
 
 // list returns documents, whoever wrote them, in the order in which they were stored or newest first.
@@ -105,9 +105,6 @@ func (s *store) list(ctx context.Context, q query) ([]bson.D, error) {
 		filter = append(filter, bson.E{Key: "name", Value: bson.D{
 			{Key: "$regex", Value: regexp.QuoteMeta(q.search)}, {Key: "$options", Value: "i"},
 		}})
-	}
-	if q.owner != "" {
-		filter = append(filter, bson.E{Key: "owner", Value: q.owner})
 	}
 	videos := []bson.D{}
 	if q.limit == 0 {
