@@ -97,7 +97,7 @@ var toPrograms = map[string]bool{
 	"there is no position in this video": true, "%s must be an id": true, "internal error": true, "%s is missing": true,
 	"uploads cannot be put together": true,
 	// The upload page goes on without a picture that is refused.
-	"a poster may have up to %d bytes": true, "no space is left for the poster": true, "a poster is a JPEG, PNG or WebP": true,
+	"too many posters come at a time": true, "no space is left for the poster": true, "a poster is a JPEG": true,
 	"the picture cannot be read": true, "a poster may have up to %d pixels, and %d on a side": true,
 }
 

@@ -106,7 +106,7 @@ func TestFinishedLater(t *testing.T) {
 			t.Run(fmt.Sprint(what, ", restarted: ", restarted), func(t *testing.T) {
 				ann, u, storage, box := newTestCaller(t, 1<<20)
 				path := ann.create(len(file), "filename", "a.mp4", "duration", "5")
-				ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(pngOf(t, 10, 10))))
+				ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))))
 				test.fail(u, storage, box)
 				ann.expect(204, ann.patch(path, 0, bytes.NewReader(file)))
 				u.round(t.Context()) // which is no better
@@ -168,7 +168,7 @@ func TestPosterRefused(t *testing.T) {
 		ann, _, storage, box := newTestCaller(t, 1<<20)
 		storage.poster = answering(status)
 		path := ann.create(5000)
-		ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(pngOf(t, 10, 10))))
+		ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))))
 		ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(5000))))
 		if facts := announced(t, box); len(facts) != 1 || facts[0].Video.Poster {
 			t.Errorf("%d: announced %+v", status, facts)
@@ -222,7 +222,7 @@ func TestSweep(t *testing.T) {
 	}
 	old, slow, held, finished := begun(), begun(), begun(), begun()
 	recent, orphan, empty, broken := begun(), begun(), begun(), begun()
-	ann.expect(204, ann.ask("PUT", old+"/poster", bytes.NewReader(pngOf(t, 10, 10))))
+	ann.expect(204, ann.ask("PUT", old+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))))
 	age(old, "", infoPart, posterPart)
 	age(slow, infoPart) // begun long ago, and bytes came a moment ago
 	age(held, "", infoPart)
@@ -372,7 +372,7 @@ func TestKilled(t *testing.T) {
 			ann := caller{t, address, "ann"}
 			path := ann.create(50_000)
 			id := filepath.Base(path)
-			ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(pngOf(t, 10, 10))))
+			ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))))
 			u := &uploads{folder: folder{filepath.Join(vars["OUTBOX_DIR"], "unfinished")}}
 			rest := 0
 			if step == "in a chunk" {

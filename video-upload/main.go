@@ -9,8 +9,7 @@
 //	                           PATCH is answered when the video is stored and will be announced; or, if the storage
 //	                           is away, when the file is safe here, to be stored later. HEAD tells for a day that an
 //	                           upload is finished; one without progress is removed after a day
-//	PUT /uploads/<id>/poster   before the last PATCH: a JPEG, PNG or WebP of up to 1 MiB, 4096 pixels on a side and 8
-//	                           million in all; 204
+//	PUT /uploads/<id>/poster   before the last PATCH: a JPEG of up to 1 MiB, 1280 pixels on a side and 1280x720 in all; 204
 //
 // The type of a video is told by its content, whatever the caller says.
 //

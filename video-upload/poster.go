@@ -3,28 +3,24 @@ package main
 import (
 	"bytes"
 	"errors"
-	"image"
 	"image/jpeg"
-	_ "image/png" // pictures that are taken, besides JPEG
 	"io"
 	"net/http"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/image/draw"
-	_ "golang.org/x/image/webp"
 
 	"flixtube/chassis"
 )
 
 const (
-	maxPoster   = 1 << 20 // bytes, of what comes and of what is made of it
-	maxSide     = 4096    // pixels
-	maxPixels   = 8 << 20 // a picture of 3840x2160 is taken
-	posterWide  = 640     // pixels, at most
-	posterHigh  = 1280
-	maxDecoders = 2 // at a time: one may take a hundred MiB
+	maxPoster  = 1 << 20 // bytes, of what comes and of what is made of it
+	maxSide    = 1280    // pixels
+	maxPixels  = 1280 * 720
+	maxPosters = 20              // that come in at a time: each takes its bytes of memory
+	posterTime = 2 * time.Second // for decoding one
 )
 
 // putPoster takes the poster of a video that is still on its way. It goes to the storage with the video.
@@ -34,24 +30,24 @@ func (u *uploads) putPoster(c echo.Context) error {
 		return err
 	}
 	if up.isWhole() {
-		return chassis.Errorf(http.StatusConflict, "this video is uploaded already")
-	}
-	req := c.Request()
-	data, err := io.ReadAll(http.MaxBytesReader(c.Response(), req.Body, maxPoster))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return chassis.Errorf(http.StatusRequestEntityTooLarge, "a poster may have up to %d bytes", maxPoster)
-	}
-	if err != nil {
-		return chassis.Errorf(http.StatusBadRequest, "the body broke off").Because(err)
+		return errUploaded
 	}
 	select {
-	case u.decoders <- struct{}{}:
-	case <-req.Context().Done():
-		return req.Context().Err()
+	case u.posters <- struct{}{}:
+		defer func() { <-u.posters }()
+	default:
+		c.Response().Header().Set("Retry-After", "10")
+		return chassis.Errorf(http.StatusServiceUnavailable, "too many posters come at a time")
 	}
+	// A caller who is slow must not keep the place for long. (A recorder in tests knows no deadlines.)
+	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(u.storage.patience))
+	data, err := chassis.ReadBody(c.Response(), c.Request(), maxPoster)
+	if err != nil {
+		return err
+	}
+	u.decoder.Lock()
 	made, err := makePoster(data)
-	<-u.decoders
+	u.decoder.Unlock()
 	if err != nil {
 		return err
 	}
@@ -81,13 +77,13 @@ func (u *uploads) keep(id string, poster []byte) error {
 	return nil
 }
 
-// makePoster draws a picture anew as a JPEG of bounded size, so that nothing of the file that came is passed on.
+// makePoster draws a JPEG anew, so that nothing of the file that came is passed on.
 func makePoster(data []byte) ([]byte, error) {
-	config, _, err := image.DecodeConfig(bytes.NewReader(data))
-	if errors.Is(err, image.ErrFormat) {
-		return nil, chassis.Errorf(http.StatusUnsupportedMediaType, "a poster is a JPEG, PNG or WebP")
+	if !bytes.HasPrefix(data, []byte("\xff\xd8\xff")) {
+		return nil, chassis.Errorf(http.StatusUnsupportedMediaType, "a poster is a JPEG")
 	}
 	broken := chassis.Errorf(http.StatusBadRequest, "the picture cannot be read")
+	config, err := jpeg.DecodeConfig(bytes.NewReader(data))
 	if err != nil || config.Width < 1 || config.Height < 1 {
 		return nil, broken.Because(err)
 	}
@@ -95,17 +91,27 @@ func makePoster(data []byte) ([]byte, error) {
 		return nil, chassis.Errorf(http.StatusRequestEntityTooLarge,
 			"a poster may have up to %d pixels, and %d on a side", maxPixels, maxSide)
 	}
-	picture, _, err := image.Decode(bytes.NewReader(data))
+	picture, err := jpeg.Decode(&hurried{bytes.NewReader(data), time.Now().Add(posterTime)})
 	if err != nil {
 		return nil, broken.Because(err)
 	}
-	from := picture.Bounds()
-	scale := min(1, posterWide/float64(from.Dx()), posterHigh/float64(from.Dy()))
-	to := image.NewRGBA(image.Rect(0, 0, max(1, int(float64(from.Dx())*scale)), max(1, int(float64(from.Dy())*scale))))
-	draw.BiLinear.Scale(to, to.Bounds(), picture, from, draw.Src, nil) // what is transparent becomes black
 	var made bytes.Buffer
-	if err := jpeg.Encode(&made, to, &jpeg.Options{Quality: 80}); err != nil {
+	if err := jpeg.Encode(&made, picture, &jpeg.Options{Quality: 80}); err != nil {
 		return nil, err
 	}
 	return made.Bytes(), nil
+}
+
+// hurried fails when its time is over. A JPEG of few bytes can go over all its pixels a hundred thousand times; the
+// decoder reads on every 4 KiB.
+type hurried struct {
+	io.Reader
+	until time.Time
+}
+
+func (h *hurried) Read(p []byte) (int, error) {
+	if time.Now().After(h.until) {
+		return 0, errors.New("it takes too long")
+	}
+	return h.Reader.Read(p)
 }

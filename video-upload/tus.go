@@ -14,6 +14,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,6 +39,8 @@ const (
 	factKey  = "fact" // the id of the announcement
 )
 
+var errUploaded = chassis.Errorf(http.StatusConflict, "this video is uploaded already")
+
 // uploads are those that can be resumed: the protocol is tusd's, and so are the files. It is the store and the
 // locker that tusd works with.
 type uploads struct {
@@ -47,7 +50,8 @@ type uploads struct {
 	outbox   announcements
 	log      *slog.Logger
 	later    chan struct{} // wakes the worker
-	decoders chan struct{} // holds one for each poster that is being decoded
+	posters  chan struct{} // holds one for each poster that comes in
+	decoder  sync.Mutex    // of posters: one takes memory and time
 	tusd     *tus.UnroutedHandler
 	unlocked *tus.UnroutedHandler // for uploads that are whole
 }
@@ -59,7 +63,7 @@ func newUploads(dir string, s *storage, outbox announcements, limit int64, log *
 	}
 	u := &uploads{
 		folder: folder{dir}, files: filestore.New(dir), storage: s, outbox: outbox, log: log,
-		later: make(chan struct{}, 1), decoders: make(chan struct{}, maxDecoders),
+		later: make(chan struct{}, 1), posters: make(chan struct{}, maxPosters),
 	}
 	config := tus.Config{
 		StoreComposer: tus.NewStoreComposer(),
@@ -105,7 +109,7 @@ func (u *uploads) change(c echo.Context) error {
 		return u.answer(c, tusd.PatchFile, up.info.ID)
 	}
 	if up.isWhole() {
-		return chassis.Errorf(http.StatusConflict, "this video is uploaded already")
+		return errUploaded
 	}
 	return u.answer(c, tusd.DelFile, up.info.ID)
 }

@@ -216,7 +216,7 @@ func TestResumable(t *testing.T) {
 	}
 	ann.expect(409, ann.patch(path, 0, bytes.NewReader(file)))
 	ann.expect(413, ann.patch(path, 60_000, bytes.NewReader(file[:50_000])))
-	ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(pngOf(t, 320, 200))))
+	ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(320, 200)))))
 	if uploads, _ := storage.seen(); len(uploads) != 0 || len(box.added()) != 0 {
 		t.Fatal("stored before it is whole")
 	}
@@ -246,7 +246,7 @@ func TestResumable(t *testing.T) {
 		t.Errorf("offset %d", n)
 	}
 	ann.expect(204, ann.patch(path, len(file), http.NoBody))
-	ann.expect(409, ann.ask("PUT", path+"/poster", bytes.NewReader(pngOf(t, 320, 200))))
+	ann.expect(409, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(320, 200)))))
 	ann.expect(409, ann.ask("DELETE", path, nil))
 	u.round(t.Context())
 	if n := ann.offset(path); n != len(file) || len(box.added()) != 1 {
@@ -327,7 +327,7 @@ func TestOtherViewers(t *testing.T) {
 			bob.expect(404, bob.ask("HEAD", p, nil))
 			bob.expect(404, bob.patch(p, 4000, bytes.NewReader(mp4(1000))))
 			bob.expect(404, bob.ask("DELETE", p, nil))
-			bob.expect(404, bob.ask("PUT", p+"/poster", bytes.NewReader(pngOf(t, 10, 10))))
+			bob.expect(404, bob.ask("PUT", p+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))))
 		}
 	}
 	// And none of that has disturbed the PATCH under way.
@@ -344,7 +344,7 @@ func TestDelete(t *testing.T) {
 	ann, u, _, box := newTestCaller(t, 1<<20)
 	path := ann.create(5000)
 	ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(4000))))
-	ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(pngOf(t, 10, 10))))
+	ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))))
 	ann.expect(204, ann.ask("DELETE", path, nil))
 	ann.expect(404, ann.ask("HEAD", path, nil))
 	ann.expect(404, ann.patch(path, 4000, bytes.NewReader(mp4(1000))))

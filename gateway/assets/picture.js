@@ -1,6 +1,7 @@
 // Takes the duration and a picture out of a video file, in the browser, for the library to show.
 const limit = 10_000; // milliseconds for all of it
 const widest = 640; // pixels
+const highest = 1280;
 const largest = 1 << 20; // bytes that the server takes
 
 // lookInto never fails: what a browser cannot find out about a file is left out, and it is sent all the same.
@@ -40,7 +41,7 @@ export async function lookInto(file) {
 
 function draw(video) {
   const canvas = document.createElement("canvas");
-  const scale = Math.min(1, widest / video.videoWidth);
+  const scale = Math.min(1, widest / video.videoWidth, highest / video.videoHeight);
   canvas.width = Math.round(video.videoWidth * scale);
   canvas.height = Math.round(video.videoHeight * scale);
   canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
