@@ -22,7 +22,7 @@ import (
 //	<id>.done    the same file, emptied, when the video is stored and announced
 //	<id>.info    what is known of it, written once (by tusd)
 //	<id>.jpg     the poster
-//	<id>.lock    is locked by whoever changes any of these; the system unlocks it when its holder dies
+//	<id>.lock    is locked by whoever changes any of these but the poster; the system unlocks it when its holder dies
 //	<id>.wanted  is there while somebody waits for the lock
 type folder struct{ dir string }
 

@@ -25,12 +25,9 @@ const (
 
 // putPoster takes the poster of a video that is still on its way. It goes to the storage with the video.
 func (u *uploads) putPoster(c echo.Context) error {
-	up, err := u.of(c)
+	id, err := u.unfinished(c)
 	if err != nil {
 		return err
-	}
-	if up.isWhole() {
-		return errUploaded
 	}
 	select {
 	case u.posters <- struct{}{}:
@@ -51,14 +48,26 @@ func (u *uploads) putPoster(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	err = u.keep(up.info.ID, made)
+	err = u.keep(id, made)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return chassis.Errorf(http.StatusInsufficientStorage, "no space is left for the poster").Because(err)
 	}
 	if err != nil {
 		return err
 	}
+	if _, err := u.unfinished(c); err != nil {
+		return err // the last bytes have come meanwhile, perhaps too early for the poster
+	}
 	return c.NoContent(http.StatusNoContent)
+}
+
+// unfinished returns the id of the upload that a request names, as long as bytes are missing.
+func (u *uploads) unfinished(c echo.Context) (id string, err error) {
+	up, err := u.of(c)
+	if err == nil && up.isWhole() {
+		err = errUploaded
+	}
+	return up.info.ID, err
 }
 
 // keep puts a poster beside the upload, in the place of one before.

@@ -129,6 +129,22 @@ func TestPostersAreBounded(t *testing.T) {
 	ann.expect(204, ann.ask("PUT", path, bytes.NewReader(jpegOf(t, picture(10, 10)))))
 }
 
+// TestPosterTooLate: when the last bytes come while a poster waits for the decoder, nobody reads it any more.
+func TestPosterTooLate(t *testing.T) {
+	ann, u, _, box := newTestCaller(t, 1<<20)
+	path := ann.create(5000)
+	u.decoder.Lock()
+	ended := make(chan answered)
+	go func() { ended <- ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))) }()
+	eventually(t, "the poster comes", func() bool { return len(u.posters) == 1 })
+	ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(5000))))
+	u.decoder.Unlock()
+	ann.expect(409, <-ended)
+	if announced(t, box)[0].Video.Poster {
+		t.Error("announced with a poster")
+	}
+}
+
 // TestPosterReplaced: the last one counts.
 func TestPosterReplaced(t *testing.T) {
 	ann, u, storage, box := newTestCaller(t, 1<<20)
