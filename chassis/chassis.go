@@ -48,10 +48,7 @@ func exit(err error) {
 	}
 }
 
-// NewLogger returns the log of a service: one line per event, key=value. level is debug, info, warn or error; by
-// default, and if it is none of them, info.
-func NewLogger(w io.Writer, level string) *slog.Logger {
-	var l slog.Level
-	_ = l.UnmarshalText([]byte(level)) // what it does not know leaves info
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+// NewLogger returns the log of a service: one line per event, key=value; nothing below level.
+func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }

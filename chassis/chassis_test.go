@@ -26,17 +26,28 @@ import (
 )
 
 func TestEnvNamesAllThatIsWrong(t *testing.T) {
-	env := chassis.NewEnv(chassistest.Env(map[string]string{"METADATA_URL": "metadata:80", "LIMIT": "-1", "NAME": "x"}))
+	env := chassis.NewEnv(chassistest.Env(map[string]string{"METADATA_URL": "metadata:80", "LIMIT": "-1", "LOG_LEVEL": "verbose", "NAME": "x"}))
 	env.Addr()
 	env.Required("RABBIT")
 	env.URL("METADATA_URL", "http://metadata")
 	env.Int("LIMIT", 5)
+	env.LogLevel()
 	if env.Required("NAME") != "x" || env.Optional("OTHER", "y") != "y" {
 		t.Error("a value was not read")
 	}
-	const want = "missing environment variables: PORT, RABBIT\nMETADATA_URL must be an http or https URL\nLIMIT must be a whole number above 0"
+	const want = "missing environment variables: PORT, RABBIT\nMETADATA_URL must be an http or https URL\nLIMIT must be a whole number above 0\n" +
+		"LOG_LEVEL must be debug, info, warn or error"
 	if err := env.Err(); err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestLogLevel(t *testing.T) {
+	for value, want := range map[string]slog.Level{"": slog.LevelInfo, "debug": slog.LevelDebug, "WARN": slog.LevelWarn} {
+		env := chassis.NewEnv(chassistest.Env(map[string]string{"LOG_LEVEL": value}))
+		if got := env.LogLevel(); got != want || env.Err() != nil {
+			t.Errorf("%q: %v, %v", value, got, env.Err())
+		}
 	}
 }
 
@@ -65,7 +76,7 @@ func TestPortTaken(t *testing.T) {
 	}
 	defer l.Close()
 	var logged syncBuffer
-	err = chassis.Service{Addr: l.Addr().String(), Handler: http.NotFoundHandler(), Log: chassis.NewLogger(&logged, "")}.Run(t.Context())
+	err = chassis.Service{Addr: l.Addr().String(), Handler: http.NotFoundHandler(), Log: chassis.NewLogger(&logged, slog.LevelInfo)}.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("got %v", err)
 	}
@@ -80,7 +91,7 @@ func TestStop(t *testing.T) {
 	var order []string
 	run := func(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 		return chassis.Service{
-			Addr: chassis.NewEnv(getenv).Addr(), Log: chassis.NewLogger(stdout, ""),
+			Addr: chassis.NewEnv(getenv).Addr(), Log: chassis.NewLogger(stdout, slog.LevelInfo),
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				close(entered)
 				<-release
@@ -145,7 +156,7 @@ func TestBackgroundErrorStops(t *testing.T) {
 func TestAnswers(t *testing.T) {
 	var logged syncBuffer
 	up := chassis.Check{Name: "rabbit", Probe: func(context.Context) error { return errors.New("down") }}
-	e := chassis.NewEcho(chassis.NewLogger(&logged, ""), up)
+	e := chassis.NewEcho(chassis.NewLogger(&logged, slog.LevelInfo), up)
 	e.GET("/known", func(echo.Context) error {
 		return chassis.Errorf(http.StatusTeapot, "no %s", "coffee").Because(errors.New("secret cause"))
 	})

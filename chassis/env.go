@@ -3,6 +3,7 @@ package chassis
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strconv"
@@ -54,6 +55,14 @@ func (e *Env) Int(name string, fallback int64) int64 {
 		e.Invalid(name, "must be a whole number above 0")
 	}
 	return n
+}
+
+// LogLevel is LOG_LEVEL, by default info.
+func (e *Env) LogLevel() (level slog.Level) {
+	if err := level.UnmarshalText([]byte(e.Optional("LOG_LEVEL", "info"))); err != nil {
+		e.Invalid("LOG_LEVEL", "must be debug, info, warn or error")
+	}
+	return level
 }
 
 // Invalid records that a variable is set to something that cannot be used.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net/url"
 	"strconv"
 
@@ -12,6 +13,7 @@ type config struct {
 	metadata, history, recommendations, streams, upload *url.URL
 	secureCookie                                        bool
 	rateLimit                                           int64 // requests per second
+	logLevel                                            slog.Level
 }
 
 func readConfig(getenv func(string) string) (config, error) {
@@ -22,6 +24,7 @@ func readConfig(getenv func(string) string) (config, error) {
 	}
 	cfg := config{
 		addr:            env.Addr(),
+		logLevel:        env.LogLevel(),
 		metadata:        env.URL("METADATA_URL", "http://metadata"),
 		history:         env.URL("HISTORY_URL", "http://history"),
 		recommendations: env.URL("RECOMMENDATIONS_URL", "http://recommendations"),

@@ -50,6 +50,6 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout, getenv("LOG_LEVEL"))
+	log := chassis.NewLogger(stdout, cfg.logLevel)
 	return chassis.Service{Addr: cfg.addr, Handler: newHandler(cfg, partLimit, log), Log: log}.Run(ctx)
 }

@@ -1,18 +1,24 @@
 package main
 
-import "flixtube/chassis"
+import (
+	"log/slog"
+
+	"flixtube/chassis"
+)
 
 type config struct {
 	addr, rabbit, dbHost, dbName string
+	logLevel                     slog.Level
 }
 
 func readConfig(getenv func(string) string) (config, error) {
 	env := chassis.NewEnv(getenv)
 	cfg := config{
-		addr:   env.Addr(),
-		rabbit: env.Required("RABBIT"),
-		dbHost: env.Required("DBHOST"),
-		dbName: env.Required("DBNAME"),
+		addr:     env.Addr(),
+		logLevel: env.LogLevel(),
+		rabbit:   env.Required("RABBIT"),
+		dbHost:   env.Required("DBHOST"),
+		dbName:   env.Required("DBNAME"),
 	}
 	return cfg, env.Err()
 }

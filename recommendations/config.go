@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net/url"
 
 	"flixtube/chassis"
@@ -9,12 +10,14 @@ import (
 type config struct {
 	addr, rabbit, dbHost, dbName string
 	metadata                     *url.URL
+	logLevel                     slog.Level
 }
 
 func readConfig(getenv func(string) string) (config, error) {
 	env := chassis.NewEnv(getenv)
 	cfg := config{
 		addr:     env.Addr(),
+		logLevel: env.LogLevel(),
 		rabbit:   env.Required("RABBIT"),
 		dbHost:   env.Required("DBHOST"),
 		dbName:   env.Required("DBNAME"),

@@ -34,7 +34,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout, getenv("LOG_LEVEL"))
+	log := chassis.NewLogger(stdout, cfg.logLevel)
 	db, err := database.Connect(cfg.dbHost, cfg.dbName)
 	if err != nil {
 		return err

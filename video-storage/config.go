@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net/url"
 
 	"flixtube/chassis"
@@ -13,13 +14,20 @@ type config struct {
 	dir      string
 	azure    azure
 	metadata *url.URL
+	logLevel slog.Level
 }
 
 type azure struct{ account, key, endpoint string }
 
 func readConfig(getenv func(string) string) (config, error) {
 	env := chassis.NewEnv(getenv)
-	cfg := config{addr: env.Addr(), rabbit: env.Required("RABBIT"), dir: getenv("VIDEOS_DIR"), metadata: env.URL("METADATA_URL", "http://metadata")}
+	cfg := config{
+		addr:     env.Addr(),
+		logLevel: env.LogLevel(),
+		rabbit:   env.Required("RABBIT"),
+		dir:      getenv("VIDEOS_DIR"),
+		metadata: env.URL("METADATA_URL", "http://metadata"),
+	}
 	const three = "STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT"
 	blobs := getenv("STORAGE_ACCOUNT_NAME") + getenv("STORAGE_ACCESS_KEY") + getenv("STORAGE_ENDPOINT")
 	switch {

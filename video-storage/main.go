@@ -39,7 +39,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout, getenv("LOG_LEVEL"))
+	log := chassis.NewLogger(stdout, cfg.logLevel)
 	var videos store
 	if cfg.dir != "" {
 		dir, err := openDirectory(cfg.dir)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net/url"
 
 	"flixtube/chassis"
@@ -11,12 +12,14 @@ type config struct {
 	delivery                string // direct, or a key of viewedTo
 	outboxLimit             int64
 	storage, history        *url.URL
+	logLevel                slog.Level
 }
 
 func readConfig(getenv func(string) string) (config, error) {
 	env := chassis.NewEnv(getenv)
 	cfg := config{
 		addr:        env.Addr(),
+		logLevel:    env.LogLevel(),
 		delivery:    env.Optional("VIEWED_DELIVERY", "fanout"),
 		outboxDir:   env.Required("OUTBOX_DIR"),
 		outboxLimit: env.Int("OUTBOX_LIMIT", 100_000),

@@ -39,7 +39,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout, getenv("LOG_LEVEL"))
+	log := chassis.NewLogger(stdout, cfg.logLevel)
 	transport := chassis.NewTransport()
 	client := &http.Client{Transport: transport}
 	checks := []chassis.Check{{Name: "storage", Required: true, Probe: chassis.HTTPCheck(client, cfg.storage)}}

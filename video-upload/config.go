@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net/url"
 	"path/filepath"
 
@@ -11,12 +12,14 @@ type config struct {
 	addr, rabbit, outboxDir, uploadsDir string
 	storage                             *url.URL
 	uploadLimit, outboxLimit            int64
+	logLevel                            slog.Level
 }
 
 func readConfig(getenv func(string) string) (config, error) {
 	env := chassis.NewEnv(getenv)
 	cfg := config{
 		addr:        env.Addr(),
+		logLevel:    env.LogLevel(),
 		rabbit:      env.Required("RABBIT"),
 		outboxDir:   env.Required("OUTBOX_DIR"),
 		storage:     env.URL("VIDEO_STORAGE_URL", "http://video-storage"),

@@ -41,7 +41,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout, getenv("LOG_LEVEL"))
+	log := chassis.NewLogger(stdout, cfg.logLevel)
 	broker, err := messaging.Connect(cfg.rabbit)
 	if err != nil {
 		return err
