@@ -69,17 +69,17 @@ func (l natsLog) Fatalf(format string, args ...any) { l.Errorf(format, args...) 
 // startDatabase runs a FerretDB on SQLite, its files in dir, and returns its address. stop ends it; clients
 // that are still connected get about three seconds.
 func startDatabase(dir string, log *slog.Logger) (address string, stop func(), err error) {
+	if strings.ContainsAny(dir, "?#%") { // FerretDB hands the path to SQLite as it is, which reads it as a URL
+		return "", nil, fmt.Errorf("start the database: the path of %s has one of ?, # and %%; choose another folder", dir)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", nil, fmt.Errorf("start the database: %w", err)
 	}
-	// FerretDB opens up to 100 connections for each database, and SQLite caches 2 MB of pages in each: a
-	// quarter of that bounds what they may take together.
-	files := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(dir) + "/", RawQuery: "_pragma=cache_size(-512)"}
 	db, err := ferretdb.New(&ferretdb.Config{
 		Listener:  ferretdb.ListenerConfig{TCP: "127.0.0.1:0"},
 		Logger:    slog.New(ferretLog{log.Handler()}),
 		Handler:   "sqlite",
-		SQLiteURL: files.String(),
+		SQLiteURL: sqliteURL(dir),
 	})
 	if err != nil {
 		return "", nil, fmt.Errorf("start the database: %w", err)
@@ -91,6 +91,16 @@ func startDatabase(dir string, log *slog.Logger) (address string, stop func(), e
 		_ = db.Run(ctx) // it only ever returns nil
 	}()
 	return strings.TrimSuffix(db.MongoDBURI(), "/"), func() { cancel(); <-ended }, nil
+}
+
+// sqliteURL is how FerretDB wants to be told the folder, an absolute path. It takes what follows "file:" as it is
+// unless that begins with a slash, as a path of Windows does not; so nothing in it is escaped.
+//
+// FerretDB opens up to 100 connections for each database, and SQLite caches 2 MB of pages in each: a quarter of that
+// bounds what they may take together.
+func sqliteURL(dir string) string {
+	u := url.URL{Scheme: "file", Opaque: filepath.ToSlash(dir) + "/", RawQuery: "_pragma=cache_size(-512)"}
+	return u.String()
 }
 
 // ferretLog passes on errors alone: FerretDB warns of every command that fails and every client that leaves
