@@ -32,6 +32,9 @@ type taking struct {
 	hold    chan struct{} // if not nil, what creates an upload waits for it
 	refused string        // if not empty, the answer to bytes
 	lose    bool          // the answer to the last bytes, and what is known of the upload
+	check   chan struct{} // if not nil, the answer to the last bytes waits for it
+	late    int           // the status of a DELETE of what is whole
+	deaf    chan struct{} // if not nil, a DELETE waits for it
 	away    bool          // metadata
 	pages   int           // that metadata was asked for while away
 }
@@ -44,7 +47,7 @@ type incoming struct {
 
 func newTaking(t *testing.T) *taking {
 	t.Helper()
-	return &taking{t: t, uploads: map[string]*incoming{}, names: map[string]string{}, limit: 1 << 30}
+	return &taking{t: t, uploads: map[string]*incoming{}, names: map[string]string{}, limit: 1 << 30, late: http.StatusConflict}
 }
 
 func (s *taking) start() (gateway string) {
@@ -87,9 +90,9 @@ func (s *taking) metadata(w http.ResponseWriter, r *http.Request) {
 func (s *taking) upload(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.asked = append(s.asked, r.Method)
-	hold := s.hold
+	hold := map[string]chan struct{}{http.MethodPost: s.hold, http.MethodDelete: s.deaf}[r.Method]
 	s.mu.Unlock()
-	if r.Method == http.MethodPost && hold != nil {
+	if hold != nil {
 		<-hold
 	}
 	w.Header().Set("Tus-Resumable", "1.0.0")
@@ -122,6 +125,8 @@ func (s *taking) upload(w http.ResponseWriter, r *http.Request) {
 	case up == nil:
 		w.WriteHeader(http.StatusNotFound)
 		_, _ = io.WriteString(w, `{"error":"there is no such upload"}`)
+	case r.Method == http.MethodDelete && up.offset == up.size:
+		w.WriteHeader(s.late)
 	case r.Method == http.MethodDelete:
 		delete(s.uploads, id)
 		w.WriteHeader(http.StatusNoContent)
@@ -156,6 +161,11 @@ func (s *taking) upload(w http.ResponseWriter, r *http.Request) {
 			if s.lose {
 				delete(s.uploads, id)
 				panic(http.ErrAbortHandler)
+			}
+			if check := s.check; check != nil {
+				s.mu.Unlock()
+				<-check
+				s.mu.Lock()
 			}
 		}
 		w.Header().Set("Upload-Offset", strconv.FormatInt(up.offset, 10))
@@ -268,6 +278,7 @@ func TestBrowserUploadGoesOn(t *testing.T) {
 	s := newTaking(t)
 	s.cut = 100_000
 	b := newTab(startBrowser(t), t, s.start())
+	b.bear("status of 502", "beforeunload")
 	b.open("/upload")
 	b.choose(sample(t))
 	b.until(row + `.querySelector(".state").textContent.includes("tried again")`)
@@ -301,6 +312,7 @@ func TestBrowserUploadWhoseLastAnswerIsLost(t *testing.T) {
 	s := newTaking(t)
 	s.lose = true
 	b := newTab(startBrowser(t), t, s.start())
+	b.bear("status of 502", "status of 404")
 	b.open("/upload")
 	b.choose(sample(t))
 	b.until(`document.querySelectorAll("#uploads li.done a").length === 1`)
@@ -320,6 +332,7 @@ func TestBrowserUploadRefused(t *testing.T) {
 	s.limit = 1 << 20
 	s.refused = "this is not a video that browsers play"
 	b := newTab(startBrowser(t), t, s.start())
+	b.bear("status of 415", "status of 404")
 	b.open("/upload")
 	folder := t.TempDir()
 	empty, text, large, other := filepath.Join(folder, "a.mp4"), filepath.Join(folder, "b.txt"), filepath.Join(folder, "c.mp4"), filepath.Join(folder, "d.mp4")
@@ -353,6 +366,7 @@ func TestBrowserUploadWithoutLibrary(t *testing.T) {
 	s := newTaking(t)
 	s.away = true
 	b := newTab(startBrowser(t), t, s.start())
+	b.bear("status of 503", "status of 404")
 	b.open("/upload")
 	b.choose(sample(t))
 	if err := chassistest.Poll(soon, func() error {
@@ -376,6 +390,7 @@ func TestBrowserUploadCancelled(t *testing.T) {
 	s := newTaking(t)
 	s.cut = 100_000 // so that it does not end
 	b := newTab(startBrowser(t), t, s.start())
+	b.bear("status of 502")
 	b.open("/upload")
 	b.choose(sample(t), sample(t))
 	b.until(row + `.querySelector(".state").textContent.includes("tried again")`)
@@ -397,6 +412,49 @@ func TestBrowserUploadCancelled(t *testing.T) {
 	}
 	s.set(func() { s.cut = 0 })
 	b.do("send the first after all", chromedp.Click(chromedp.CSS("#uploads li:first-child .retry")))
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 1`)
+}
+
+// TestBrowserUploadCancelledTooLate: nobody says of a video that is published that it was cancelled.
+func TestBrowserUploadCancelledTooLate(t *testing.T) {
+	browser := startBrowser(t)
+	for _, late := range []int{http.StatusConflict, http.StatusNotFound} {
+		s := newTaking(t)
+		s.check, s.late = make(chan struct{}), late
+		b := newTab(browser, t, s.start())
+		b.bear(fmt.Sprintf("status of %d", late))
+		goOn := sync.OnceFunc(func() { close(s.check) })
+		t.Cleanup(goOn)
+		b.open("/upload")
+		b.choose(sample(t))
+		b.until(row + `.querySelector(".state").textContent === "Checking" && ` + row + `.querySelector(".cancel").hidden`)
+		b.do("cancel as the last bytes go", chromedp.Evaluate[chromedp.Void](row+`.querySelector(".cancel").click()`))
+		b.until(row + `.querySelector("a") !== null && ` + row + `.classList.contains("done") && !` + row + `.classList.contains("failed")`)
+		if n := s.count("DELETE"); n != 1 {
+			t.Errorf("the upload was deleted %d times, and answered %d", n, late)
+		}
+		goOn()
+		b.choose(sample(t)) // the queue goes on
+		b.until(`document.querySelectorAll("#uploads li.done a").length === 2`)
+		if n := s.count("POST"); n != 2 {
+			t.Errorf("%d uploads were created for a file that was sent twice", n)
+		}
+	}
+}
+
+// TestBrowserUploadCancelledUnheard: a server that does not hear of it holds up nothing.
+func TestBrowserUploadCancelledUnheard(t *testing.T) {
+	s := newTaking(t)
+	s.cut, s.deaf = 100_000, make(chan struct{})
+	b := newTab(startBrowser(t), t, s.start())
+	t.Cleanup(func() { close(s.deaf) })
+	b.bear("status of 502")
+	b.open("/upload")
+	b.choose(sample(t))
+	b.until(row + `.querySelector(".state").textContent.includes("tried again")`)
+	b.do("cancel", chromedp.Click(chromedp.CSS(".cancel")))
+	s.set(func() { s.cut = 0 })
+	b.do("send it after all", chromedp.Click(chromedp.CSS(".retry")))
 	b.until(`document.querySelectorAll("#uploads li.done a").length === 1`)
 }
 

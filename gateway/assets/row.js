@@ -68,7 +68,6 @@ export function addRow(file, events) {
     picture(canvas) {
       if (canvas) part(".thumb").replaceChildren(canvas);
     },
-    say,
     waits(text) {
       item.classList.remove("failed");
       progress.hidden = false;
@@ -79,6 +78,7 @@ export function addRow(file, events) {
     },
     sent(n) {
       progress.value = n / file.size;
+      if (n === file.size) buttons(); // too late to cancel
       const rate = meter(n);
       const now = Math.floor((10 * n) / file.size);
       if (now === step && performance.now() - shown < 500) return;
@@ -91,6 +91,7 @@ export function addRow(file, events) {
       step = now;
     },
     done(text, ...more) {
+      item.classList.remove("failed");
       item.classList.add("done");
       progress.value = 1;
       buttons();

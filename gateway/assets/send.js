@@ -11,6 +11,8 @@ const retryDelays = [0, 1, 2, 4, 8, 15, 30, 30, 60, 60, 60].map((seconds) => sec
 // sent all of a request.
 const first = 64 << 10;
 
+const patience = 10_000; // milliseconds for a server to hear that an upload is given up
+
 const final = [413, 415]; // answers to what the file itself is
 
 let limit;
@@ -23,12 +25,13 @@ export function sizeLimit() {
   return limit;
 }
 
-// send returns a function that gives the upload up, here and, when it has returned, at the server. Of events are called: named, with the file
-// name under which the server knows it; progress, with the bytes that have gone; broken, when it will be tried again;
-// and at last done, with the video's id, or failed, with the reason and
-// whether another try may end otherwise.
+// send returns a function that gives the upload up, here and, when what it returns has settled, at the server. Of
+// events are called: named, with the file name under which the server knows it; progress, with the bytes that have
+// gone; broken, when it will be tried again; and at last done, with the video's id, or failed, with the reason and
+// whether another try may end otherwise. After giving up there is only done, when it was too late for that.
 export async function send(file, metadata, picture, events) {
   let over = false;
+  let givenUp;
   const end = (event, ...values) => {
     if (!over) events[event](...values);
     over = true;
@@ -64,7 +67,8 @@ export async function send(file, metadata, picture, events) {
     onProgress: (sent) => over || events.progress(sent),
     onShouldRetry: (error) => {
       const again = !error.originalResponse || later(error.originalResponse);
-      if (again && !over) events.broken();
+      if (over) return again && error.originalResponse?.getStatus() !== 409 && Date.now() - givenUp < patience;
+      if (again) events.broken();
       return again;
     },
     onError: (error) => end("failed", reason(error.originalResponse), !final.includes(error.originalResponse?.getStatus())),
@@ -97,7 +101,14 @@ export async function send(file, metadata, picture, events) {
 
   return () => {
     over = true;
-    return upload.abort(true).catch(() => {}); // the server forgets by itself what is not finished
+    givenUp = Date.now();
+    const told = upload.abort(true).catch(async (error) => {
+      const status = error.originalResponse?.getStatus();
+      if (status !== 409 && !(status === 404 && (await stored(idOf(upload.url))))) return; // the server forgets by itself what is not finished
+      over = false; // the server has all of it
+      await finish(upload.url);
+    });
+    return Promise.race([told, new Promise((resolve) => setTimeout(resolve, patience))]);
   };
 }
 

@@ -88,6 +88,7 @@ async function sendOne(upload) {
       progress: row.sent,
       broken: () => row.waits(t("The connection broke. It will be tried again.")),
       done(id) {
+        withdraw(upload); // in case it was cancelled, and is to be sent again
         enlist(upload, id);
         end();
       },
@@ -100,10 +101,14 @@ async function sendOne(upload) {
   });
 }
 
-function cancel(upload) {
+function withdraw(upload) {
   const place = waiting.indexOf(upload);
   if (place >= 0) waiting.splice(place, 1);
   upload.turn = null;
+}
+
+function cancel(upload) {
+  withdraw(upload);
   upload.givenUp = upload.giveUp?.();
   upload.end?.();
   upload.row.failed(t("Cancelled"), true);
