@@ -172,8 +172,7 @@ func (p *person) load(id network.RequestID) *load {
 }
 
 func (p *person) complain(problem string) {
-	// A page that looks whether a video is there yet is told 404 at first.
-	for _, word := range append(p.bears, "404") {
+	for _, word := range p.bears {
 		if strings.Contains(problem, word) {
 			return
 		}

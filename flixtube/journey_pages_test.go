@@ -165,6 +165,7 @@ func theOwner(t *testing.T, s *site) {
 		}
 		return err
 	})
+	otto.bear("404")
 	otto.open(videoPage(id))
 	otto.until(`document.querySelector(".error .status")?.textContent === "404" && document.querySelectorAll("#next-list > div").length > 0`)
 }

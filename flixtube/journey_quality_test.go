@@ -91,7 +91,10 @@ func (p *person) visit(look func(page string)) {
 		{"error", "/?skip=-1"},
 		{"upload-empty", "/upload"},
 	} {
-		if page.name == "error" {
+		switch page.name {
+		case "404":
+			p.bear("404")
+		case "error":
 			p.bear("400")
 		}
 		p.open(page.path)

@@ -188,9 +188,10 @@ func (v *viewer) uploadSample(name, title string) (id string) {
 	return id
 }
 
-// choose chooses files on the upload page.
+// choose chooses files on the upload page, which looks then whether they are in the library, and is told 404 at first.
 func (p *person) choose(files ...string) {
 	p.t.Helper()
+	p.bear("404")
 	p.do("choose files", chromedp.SetUploadFiles(chromedp.CSS("#files"), files))
 }
 
