@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"reflect"
 	"strconv"
@@ -10,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
 )
 
@@ -87,6 +91,63 @@ func TestDecodeViewedWithoutAnyID(t *testing.T) {
 	}
 	if len(ids) != 3+3 {
 		t.Errorf("%d ids, want three for the body without a time, and one for each of the others", len(ids))
+	}
+}
+
+// TestForeignViewsCountOnce: views of other programs, without an id, that were stored and then failed are the same
+// views when they are tried again; and one that says when is the same even when it is delivered again.
+func TestForeignViewsCountOnce(t *testing.T) {
+	broker, err := messaging.Connect(chassistest.JetStream(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	q := messaging.Queue{Name: "viewed"}
+	dated := messaging.Message{Body: []byte(`{"viewedAt":"2026-01-02T03:04:05Z","video":{"id":"dated"}}`)}
+	if err := broker.Publish(t.Context(), messaging.To(q), []messaging.Message{
+		{Body: []byte(`{"video":{"id":"bare"}}`)}, dated, {Body: []byte(`{"video":{"id":"bare"}}`)}, dated,
+	}); err != nil {
+		t.Fatal(err)
+	}
+
+	s := newTestStore(t)
+	calls, done := 0, make(chan int, 10)
+	ctx, stop := context.WithCancel(t.Context())
+	consumed := make(chan error, 1)
+	go func() {
+		consumed <- messaging.Consume(ctx, broker, messaging.Subscription{
+			Queue: q, Pause: time.Millisecond,
+			Handler: messaging.Decoded(decodeViewed, func(ctx context.Context, views []viewed) error {
+				err := s.record(ctx, views)
+				if calls++; err == nil && calls <= 3 {
+					err = errors.New("stored, but something else failed")
+				}
+				if err == nil {
+					done <- len(views)
+				}
+				return err
+			}),
+		}, slog.New(slog.DiscardHandler))
+	}()
+	enough := time.After(30 * time.Second)
+	for n := 0; n < 4; {
+		select {
+		case views := <-done:
+			n += views
+		case <-enough:
+			t.Fatalf("%d of 4 are done", n)
+		}
+	}
+	stop()
+	if err := <-consumed; err != nil {
+		t.Error(err)
+	}
+	count := map[string]int{}
+	for _, v := range mustList(t, s, "") {
+		count[v.VideoID]++
+	}
+	if count["bare"] != 2 || count["dated"] != 1 {
+		t.Errorf("recorded: %v, want each of the two bare ones, and the dated one, once", count)
 	}
 }
 

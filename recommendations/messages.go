@@ -34,7 +34,7 @@ type videoRemoved struct {
 const maxID = 200
 
 // decodeViewed fills in what a message may lack: its id, from the broker's message id or else from the bytes of a
-// body that says when, and the time. One that has none of them is another view each time it is delivered.
+// body that says when, and the time. One that has none of them is another view each time the broker delivers it.
 func decodeViewed(m messaging.Message) (viewed, error) {
 	var v viewed
 	if err := json.Unmarshal(m.Body, &v); err != nil {
@@ -43,11 +43,11 @@ func decodeViewed(m messaging.Message) (viewed, error) {
 	if v.Video.ID == "" {
 		return viewed{}, errors.New("not a viewed message: no video.id")
 	}
+	if v.ID == "" && !m.Named() && !v.ViewedAt.IsZero() {
+		v.ID = uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
+	}
 	if v.ID == "" {
 		v.ID = m.ID
-	}
-	if v.ID == "" && !v.ViewedAt.IsZero() {
-		v.ID = uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
 	}
 	if v.ID == "" {
 		v.ID = uuid.NewString()

@@ -2,6 +2,7 @@ package messaging
 
 import (
 	"context"
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,12 +41,16 @@ var (
 	buried  = counter("messages_dead_total", "Messages that went to the dead letters.")
 )
 
-// deliveryLimit is how often a broker delivers a message whose consumer never answers, because handling it
-// kills the process, before it is given up. It is the default of RabbitMQ 4's quorum queues.
-const deliveryLimit = 20
+const (
+	// deliveryLimit is how often a message may have been delivered before, to consumers that never answered
+	// because handling it killed the process, until it is given up.
+	deliveryLimit = 15
 
-// maxPause bounds the pauses of a consumer that waits for its broker or for its own dependencies.
-const maxPause = 5 * time.Second
+	// suspicious is how often a message may have been delivered before it is handled alone.
+	suspicious = 1
+
+	linger = 5 * time.Millisecond // how long a batch waits to be filled
+)
 
 // Consume works on a queue until ctx is done, and then returns nil. It waits for the broker and for
 // whatever the subscription needs, and says so in the log.
@@ -62,9 +67,7 @@ func Consume(ctx context.Context, b Broker, s Subscription, log *slog.Logger) er
 		if c.worked {
 			pause = s.Pause
 		}
-		log.Warn("waiting to consume", "for", err, "pause", pause)
-		sleep(ctx, jittered(pause))
-		pause = min(2*pause, maxPause)
+		pause = c.wait(ctx, pause, err)
 	}
 	return nil
 }
@@ -82,16 +85,32 @@ type consumer struct {
 // attempt is a delivery and how its handling went so far.
 type attempt struct {
 	Delivery
-	tries int
-	first time.Time // of the errors
-	due   time.Time // the next try
+	tries  int
+	first  time.Time // of the errors
+	reason error     // the last of them
+	due    time.Time // the next try
 }
 
-// run consumes until the session ends, which is an error, or something that the handler needs is gone.
-func (c *consumer) run(ctx context.Context) (err error) {
-	if err := c.Ready(ctx); err != nil {
-		return err
+// unnamed begins the ids that are given to messages without one.
+const unnamed = "unnamed-"
+
+func newAttempt(d Delivery) attempt {
+	if d.ID == "" {
+		d.ID = unnamed + crand.Text()
 	}
+	return attempt{Delivery: d}
+}
+
+// wait waits for as long as pause says and returns the next pause.
+func (c *consumer) wait(ctx context.Context, pause time.Duration, err error) time.Duration {
+	c.log.Warn("waiting to consume", "for", err, "pause", pause)
+	chassis.Sleep(ctx, chassis.Jittered(pause))
+	return min(2*pause, chassis.MaxPause)
+}
+
+// run consumes until the session ends, which is an error.
+func (c *consumer) run(ctx context.Context) (err error) {
+	c.ready(ctx)
 	if c.session, err = c.broker.Open(ctx, c.Queue, 2*c.Batch); err != nil {
 		return err
 	}
@@ -108,25 +127,36 @@ func (c *consumer) run(ctx context.Context) (err error) {
 			if !ok {
 				return errors.New("the broker ended the session")
 			}
-			batch = c.fill([]attempt{{Delivery: d}})
+			batch = c.fill([]attempt{newAttempt(d)})
 		}
-		if err := c.work(ctx, batch); err != nil {
+		if err := c.settle(ctx, batch); err != nil {
 			return err
 		}
 		c.worked = true
 	}
 }
 
-// fill gathers a batch: as many as there are, for as long as Linger.
+// ready tells whether the handler has what it needs. If not, it returns false when it has, or when ctx is done.
+// An open session keeps what it took meanwhile: all that is given back counts as delivered once more.
+func (c *consumer) ready(ctx context.Context) (atOnce bool) {
+	err := c.Ready(ctx)
+	atOnce = err == nil
+	for pause := c.Pause; err != nil && ctx.Err() == nil; err = c.Ready(ctx) {
+		pause = c.wait(ctx, pause, err)
+	}
+	return atOnce
+}
+
+// fill gathers a batch: as many as there are, for as long as linger.
 func (c *consumer) fill(batch []attempt) []attempt {
-	enough := time.After(c.Linger)
+	enough := time.After(linger)
 	for len(batch) < c.Batch {
 		select {
 		case d, ok := <-c.session.Deliveries():
 			if !ok {
 				return batch
 			}
-			batch = append(batch, attempt{Delivery: d})
+			batch = append(batch, newAttempt(d))
 		case <-enough:
 			return batch
 		}
@@ -134,36 +164,56 @@ func (c *consumer) fill(batch []attempt) []attempt {
 	return batch
 }
 
-// work handles a batch and settles each of its messages: acknowledged, waiting for another try, or dead. An
-// error ends the session, and the broker delivers what was not settled again.
+// settle settles each message of a batch: acknowledged, waiting for another try, or dead. An error ends the
+// session, and the broker delivers what was not settled again.
+//
+// One that was delivered again and again may be what kills the process. It is handled alone, and last, so that
+// it takes no others along; in random order, so that of several each comes before it some time.
+func (c *consumer) settle(ctx context.Context, batch []attempt) error {
+	var together, alone []attempt
+	for _, a := range batch {
+		if a.Attempts > suspicious {
+			alone = append(alone, a)
+		} else {
+			together = append(together, a)
+		}
+	}
+	rand.Shuffle(len(alone), func(i, j int) { alone[i], alone[j] = alone[j], alone[i] }) //nolint:gosec // any order will do
+	if len(together) > 0 {
+		if err := c.work(ctx, together); err != nil {
+			return err
+		}
+	}
+	return c.each(ctx, alone)
+}
+
+func (c *consumer) each(ctx context.Context, batch []attempt) error {
+	for i := range batch {
+		if err := c.work(ctx, batch[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *consumer) work(ctx context.Context, batch []attempt) error {
 	err := c.handle(ctx, batch)
 	var rejects Rejects
+	for err != nil && !errors.As(err, &rejects) && !c.ready(ctx) && ctx.Err() == nil {
+		err = c.handle(ctx, batch) // what failed was not the messages' fault
+	}
 	switch {
 	case err == nil:
-		handled.WithLabelValues(c.Queue.Name).Add(float64(len(batch)))
-		return c.ack(batch)
+		return c.done(batch)
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.As(err, &rejects):
-		if err := c.bury(ctx, batch, rejects); err != nil {
-			return err
-		}
-		handled.WithLabelValues(c.Queue.Name).Add(float64(len(batch) - len(rejects)))
-		return c.ack(batch)
+	case rejects != nil:
+		return c.reject(ctx, batch, rejects)
+	case len(batch) > 1:
+		return c.each(ctx, batch)
+	default:
+		return c.failed(ctx, batch[0], err)
 	}
-	if ready := c.Ready(ctx); ready != nil {
-		return ready // not the messages' fault
-	}
-	if len(batch) > 1 {
-		for i := range batch {
-			if err := c.work(ctx, batch[i:i+1]); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return c.failed(ctx, batch[0], err)
 }
 
 func (c *consumer) handle(ctx context.Context, batch []attempt) (err error) {
@@ -172,38 +222,65 @@ func (c *consumer) handle(ctx context.Context, batch []attempt) (err error) {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
+	if n := batch[0].Attempts; n > deliveryLimit { // it is alone
+		return Rejects{0: fmt.Errorf("delivered %d times and never answered", n)}
+	}
 	messages := make([]Message, len(batch))
 	for i, a := range batch {
-		switch {
-		case a.Attempts <= deliveryLimit:
-			messages[i] = a.Message
-		case len(batch) > 1:
-			return errors.New("a message of the batch was delivered too often") // each is looked at alone then
-		default:
-			return Rejects{0: fmt.Errorf("delivered %d times and never answered", a.Attempts)}
-		}
+		messages[i] = a.Message
 	}
 	return c.Handler(ctx, messages)
 }
 
-func (c *consumer) failed(ctx context.Context, a attempt, err error) error {
-	now := time.Now()
+func (c *consumer) done(batch []attempt) error {
+	handled.WithLabelValues(c.Queue.Name).Add(float64(len(batch)))
+	return c.ack(batch)
+}
+
+// reject acknowledges what was handled before it buries the others, which may fail.
+func (c *consumer) reject(ctx context.Context, batch []attempt, rejects Rejects) error {
+	var good, dead []attempt
+	for i, a := range batch {
+		if reason := rejects[i]; reason != nil {
+			dead = append(dead, a.failed(reason))
+		} else {
+			good = append(good, a)
+		}
+	}
+	if err := c.done(good); err != nil {
+		return err
+	}
+	return c.bury(ctx, dead)
+}
+
+// failed is the attempt after one more try.
+func (a attempt) failed(reason error) attempt {
 	if a.tries == 0 {
-		a.first = now
+		a.first = time.Now()
 	}
 	a.tries++
+	a.reason = reason
+	return a
+}
+
+func (c *consumer) failed(ctx context.Context, a attempt, err error) error {
+	a = a.failed(err)
 	if a.tries >= c.Tries {
-		if err := c.bury(ctx, []attempt{a}, Rejects{0: err}); err != nil {
-			return err
-		}
-		return c.ack([]attempt{a})
+		return c.bury(ctx, []attempt{a})
 	}
 	retried.WithLabelValues(c.Queue.Name).Inc()
-	pause := jittered(c.Pause << (2 * (a.tries - 1)))
+	pause := chassis.Jittered(c.Pause << (2 * (a.tries - 1)))
 	c.log.Warn("a message failed and will be tried again", "id", a.ID, "tries", a.tries, "pause", pause, "error", err)
-	a.due = now.Add(pause)
-	c.retries = append(c.retries, a)
+	c.retry(pause, a)
 	return nil
+}
+
+func (c *consumer) retry(pause time.Duration, batch ...attempt) {
+	due := time.Now().Add(pause)
+	for _, a := range batch {
+		a.due = due
+		c.retries = append(c.retries, a)
+	}
 }
 
 // The headers of a dead letter.
@@ -214,30 +291,26 @@ const (
 	HeaderLastError  = "last-error-at"
 )
 
-// bury sends the rejected messages of a batch to the dead letters.
-func (c *consumer) bury(ctx context.Context, batch []attempt, rejects Rejects) error {
-	now := time.Now()
-	var dead []Message
-	for i, reason := range rejects {
-		a := batch[i]
-		if a.tries == 0 {
-			a.first = now
-		}
-		m := a.Message
-		m.Headers = map[string]string{
-			HeaderReason:     fmt.Sprintf("%.1000s", reason.Error()),
-			HeaderTries:      strconv.Itoa(max(a.tries, 1)),
+// bury sends messages to the dead letters and acknowledges them. If that fails they are tried again later.
+func (c *consumer) bury(ctx context.Context, batch []attempt) error {
+	now := time.Now().UTC().Format(time.RFC3339Nano)
+	dead := make([]Message, len(batch))
+	for i, a := range batch {
+		dead[i] = Message{ID: a.ID, Body: a.Body, Headers: map[string]string{
+			HeaderReason:     fmt.Sprintf("%.1000s", a.reason.Error()),
+			HeaderTries:      strconv.Itoa(a.tries),
 			HeaderFirstError: a.first.UTC().Format(time.RFC3339Nano),
-			HeaderLastError:  now.UTC().Format(time.RFC3339Nano),
-		}
-		c.log.Error("a message cannot be handled", "id", m.ID, "dead", c.Queue.Dead().Name, "error", reason)
-		dead = append(dead, m)
+			HeaderLastError:  now,
+		}}
+		c.log.Error("a message cannot be handled", "id", a.ID, "dead", c.Queue.Dead().Name, "error", a.reason)
 	}
 	if err := c.broker.Publish(ctx, To(c.Queue.Dead()), dead); err != nil {
-		return err
+		c.log.Warn("messages wait for the dead letters", "count", len(dead), "error", err)
+		c.retry(chassis.Jittered(chassis.MaxPause), batch...)
+		return ctx.Err()
 	}
 	buried.WithLabelValues(c.Queue.Name).Add(float64(len(dead)))
-	return nil
+	return c.ack(batch)
 }
 
 func (c *consumer) ack(batch []attempt) error {
@@ -262,10 +335,11 @@ func (c *consumer) nextRetry() <-chan time.Time {
 	return time.After(time.Until(next))
 }
 
+// dueRetries takes those that are due, one batch at most.
 func (c *consumer) dueRetries() (due []attempt) {
 	now, later := time.Now(), c.retries[:0:0]
 	for _, a := range c.retries {
-		if a.due.After(now) {
+		if a.due.After(now) || len(due) == c.Batch {
 			later = append(later, a)
 		} else {
 			due = append(due, a)
@@ -273,17 +347,4 @@ func (c *consumer) dueRetries() (due []attempt) {
 	}
 	c.retries = later
 	return due
-}
-
-// jittered spreads a pause over half to one and a half of itself, so that many who failed together do not
-// come back together.
-func jittered(pause time.Duration) time.Duration {
-	return pause/2 + rand.N(pause)
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -24,6 +25,10 @@ type Message struct {
 	Headers map[string]string // only dead letters have some
 }
 
+// Named tells whether m has its ID from whoever sent it. A consumer gives one to a message that comes without,
+// which lasts through its tries and in the dead letters, but is another when the broker delivers it again.
+func (m Message) Named() bool { return m.ID != "" && !strings.HasPrefix(m.ID, unnamed) }
+
 // Queue names a durable queue. With an Exchange it belongs to one service and is bound to that durable
 // fanout exchange; without one it stands alone and each message on it goes to one of its consumers.
 type Queue struct {
@@ -31,8 +36,14 @@ type Queue struct {
 	Exchange string
 }
 
+const dead = ".dead"
+
 // Dead is where the messages go that cannot be handled.
-func (q Queue) Dead() Queue { return Queue{Name: q.Name + ".dead"} }
+func (q Queue) Dead() Queue { return Queue{Name: q.Name + dead} }
+
+// MaxBody is how long the body of a message may be, in bytes. JetStream refuses longer ones from everybody, RabbitMQ
+// when it is told so by max_message_size.
+const MaxBody = 64 << 10
 
 // Destination is where messages are sent: an exchange (Fanout) or one queue (To).
 type Destination struct {
@@ -53,6 +64,9 @@ func Fanout(exchange string, subscribers ...string) Destination {
 // To sends to one queue and nothing else.
 func To(q Queue) Destination { return Destination{queues: []Queue{q}} }
 
+// key is the same for equal destinations only; an exchange and a queue may have the same name.
+func (d Destination) key() string { return fmt.Sprintf("%q %q", d.exchange, d.queues) }
+
 func (d Destination) String() string {
 	if d.exchange != "" {
 		return d.exchange
@@ -66,23 +80,27 @@ type Broker interface {
 	// error any of them may have arrived or not: send them all again, under the same IDs.
 	Publish(ctx context.Context, to Destination, msgs []Message) error
 
-	// Open declares q and starts taking up to prefetch messages from it. The caller closes the session.
+	// Open declares q and starts taking messages from it, ahead of their acknowledgement: RabbitMQ gives up to
+	// prefetch of them to each session, JetStream up to 2000 to all sessions of q together. The caller closes
+	// the session.
 	Open(ctx context.Context, q Queue, prefetch int) (Session, error)
 
 	// Len declares q and says how many messages wait in it. RabbitMQ does not count those that a consumer has
 	// taken and not acknowledged yet.
 	Len(ctx context.Context, q Queue) (int, error)
 
-	// Ping is nil when the broker answers.
+	// Ping is nil when there is a connection to the broker, or one can be made. One that went silent counts as
+	// a connection until its heartbeat notices.
 	Ping(ctx context.Context) error
 
-	// Close ends the connection; what was not acknowledged will be delivered again.
+	// Close ends the connection. Sessions are closed before.
 	Close() error
 }
 
 // Session takes messages from one queue.
 type Session interface {
-	// Deliveries is closed when the session is over: the connection was lost, or it was closed.
+	// Deliveries is closed when the session is over: it was closed, or its connection was lost, which may take
+	// some seconds to be noticed, or the broker ended it.
 	Deliveries() <-chan Delivery
 
 	// Ack tells the broker that these are done, and must not come again.
@@ -157,22 +175,18 @@ type Subscription struct {
 	Queue   Queue
 	Handler Handler
 
-	// Ready probes what the handler needs, its database say. While it fails, the subscription takes no
-	// messages and uses up no tries. nil: always ready.
+	// Ready probes what the handler needs, its database say. While it fails, the subscription leaves alone what
+	// it has taken, takes no more than it can hold, and uses up no tries. nil: always ready.
 	Ready func(context.Context) error
 
-	Batch  int           // most messages in one batch: 500
-	Linger time.Duration // how long a batch waits to be filled: 5 ms
-	Tries  int           // how often a message is handled before it is given up: 5
-	Pause  time.Duration // before the second try; each further one waits four times as long: 250 ms
+	Batch int           // most messages in one batch: 500
+	Tries int           // how often a message is handled before it is given up: 5
+	Pause time.Duration // before the second try; each further one waits four times as long: 250 ms
 }
 
 func (s Subscription) withDefaults() Subscription {
 	if s.Batch == 0 {
 		s.Batch = 500
-	}
-	if s.Linger == 0 {
-		s.Linger = 5 * time.Millisecond
 	}
 	if s.Tries == 0 {
 		s.Tries = 5
