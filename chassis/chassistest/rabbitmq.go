@@ -58,6 +58,7 @@ func RabbitMQ(tb testing.TB) *RabbitMQServer {
 		"RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
 		"RABBITMQ_CONF_ENV_FILE=/dev/null",
 		"RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq"),
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-rabbit max_message_size 65536", // as in the containers
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "enabled_plugins"),
 	)
 	tb.Cleanup(func() {

@@ -29,6 +29,7 @@ const (
 	ackWait       = 10 * time.Second // after it the server delivers again what a dead consumer held
 	stillWorking  = ackWait / 3
 	maxAckPending = 2000
+	maxSize       = MaxBody + 1<<10 // bytes of a message with its headers
 )
 
 func connectJetStream(address string) (*jetStream, error) {
@@ -89,7 +90,7 @@ func (j *jetStream) exchange(ctx context.Context, name string) (jetstream.Stream
 	subject := exchangeSubject(name)
 	stream, err := j.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: "exchange_" + token(name), Subjects: []string{subject, subject + ".*"},
-		Retention: jetstream.InterestPolicy, Storage: jetstream.FileStorage,
+		Retention: jetstream.InterestPolicy, Storage: jetstream.FileStorage, MaxMsgSize: maxSize,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("declare exchange %s: %w", name, err)
@@ -105,9 +106,13 @@ func (j *jetStream) queue(ctx context.Context, q Queue) (jetstream.Consumer, err
 		subjects = append(subjects, exchangeSubject(q.Exchange))
 		stream, err = j.exchange(ctx, q.Exchange)
 	} else {
+		size := int32(maxSize)
+		if strings.HasSuffix(q.Name, dead) {
+			size *= 2 // for the headers, which say why
+		}
 		stream, err = j.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 			Name: "queue_" + token(q.Name), Subjects: subjects,
-			Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage,
+			Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, MaxMsgSize: size,
 		})
 	}
 	if err != nil {
@@ -127,7 +132,7 @@ func (j *jetStream) queue(ctx context.Context, q Queue) (jetstream.Consumer, err
 func (j *jetStream) declare(ctx context.Context, to Destination) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.declared[to.String()] {
+	if j.declared[to.key()] {
 		return nil
 	}
 	if to.exchange != "" {
@@ -140,7 +145,7 @@ func (j *jetStream) declare(ctx context.Context, to Destination) error {
 			return err
 		}
 	}
-	j.declared[to.String()] = true
+	j.declared[to.key()] = true
 	return nil
 }
 
@@ -156,7 +161,7 @@ func (j *jetStream) Publish(ctx context.Context, to Destination, msgs []Message)
 	}
 	if err != nil {
 		j.mu.Lock()
-		delete(j.declared, to.String())
+		delete(j.declared, to.key())
 		j.mu.Unlock()
 		return fmt.Errorf("publish to %s: %w", to, err)
 	}

@@ -47,6 +47,9 @@ func contract(t *testing.T, address string) {
 		"a lone message does not wait":             loneMessage,
 		"the connection is cut and comes back":     connectionCut,
 		"a subscriber that starts before anything": startsFirst,
+		"an exchange and a queue of one name":      sameName,
+		"too long a message is refused":            tooLong,
+		"an Open that fails disturbs no session":   failedOpen,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, address) })
 	}
@@ -467,5 +470,74 @@ func loneMessage(t *testing.T, address string) {
 		msgs := messages(1)
 		publish(t, b, messaging.To(q), msgs)
 		in.expect(t, msgs)
+	}
+}
+
+func sameName(t *testing.T, address string) {
+	name, queue := unique("viewed"), unique("history.viewed")
+	b := connect(t, address)
+	var fanned, alone inbox
+	consume(t, b, messaging.Subscription{Queue: messaging.Queue{Name: queue, Exchange: name}, Handler: fanned.handle})
+	consume(t, b, messaging.Subscription{Queue: messaging.Queue{Name: name}, Handler: alone.handle})
+	one, two := messages(1), messages(1)
+	publish(t, b, messaging.Fanout(name, queue), one)
+	publish(t, b, messaging.To(messaging.Queue{Name: name}), two)
+	fanned.expect(t, one)
+	alone.expect(t, two)
+	if len(fanned.ids()) != 1 || len(alone.ids()) != 1 {
+		t.Errorf("the exchange's queue got %d messages, the queue %d", len(fanned.ids()), len(alone.ids()))
+	}
+}
+
+func tooLong(t *testing.T, address string) {
+	exchange, queue := unique("viewed"), unique("history.viewed")
+	to, q := messaging.Fanout(exchange, queue), messaging.Queue{Name: queue, Exchange: exchange}
+	b := connect(t, address)
+	body := []byte(`"` + strings.Repeat("x", messaging.MaxBody-2) + `"`)
+	longest := messaging.Message{ID: uuid.NewString(), Body: body}
+	publish(t, b, to, []messaging.Message{longest})
+	if err := b.Publish(t.Context(), to, []messaging.Message{{ID: "long", Body: slices.Concat(body, body)}}); err == nil {
+		t.Error("a message of twice the length that is allowed was published")
+	}
+	after := messages(1)
+	publish(t, b, to, after)
+	var in inbox
+	reject := errors.New(strings.Repeat("x", 5000))
+	stop := consume(t, b, messaging.Subscription{Queue: q, Handler: messaging.Decoded(func(m messaging.Message) (messaging.Message, error) {
+		if m.ID == longest.ID {
+			return m, reject
+		}
+		return m, nil
+	}, in.handle)})
+	in.expect(t, after)
+	if dead := drain(t, b, q, 1); dead[0].ID != longest.ID || len(dead[0].Body) != messaging.MaxBody {
+		t.Errorf("the dead letter is %s, of %d bytes", dead[0].ID, len(dead[0].Body))
+	}
+	stop()
+}
+
+func failedOpen(t *testing.T, address string) {
+	q := messaging.Queue{Name: unique("viewed")}
+	b := connect(t, address)
+	session, err := b.Open(t.Context(), q, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if other, err := b.Open(ended, messaging.Queue{Name: unique("viewed")}, 10); err == nil {
+		other.Close()
+		t.Error("opened though there was no time left")
+	}
+	msgs := messages(1)
+	publish(t, b, messaging.To(q), msgs)
+	select {
+	case d, ok := <-session.Deliveries():
+		if !ok || d.ID != msgs[0].ID {
+			t.Errorf("got %v, %v", d, ok)
+		}
+	case <-time.After(patience):
+		t.Error("nothing comes any more")
 	}
 }

@@ -14,16 +14,18 @@ import (
 	"flixtube/chassis"
 )
 
-// rabbitMQ speaks AMQP 0-9-1. It dials when it needs to and keeps two connections, because RabbitMQ stops
-// reading from one that publishes too fast, and acknowledgements must not wait behind that.
+// rabbitMQ speaks AMQP 0-9-1. It dials when it needs to, once for all that it publishes and once for each session:
+// RabbitMQ stops reading from a connection that publishes too fast, and one that is dropped because a single queue
+// does not answer must not take other consumers along.
 //
 // A queue with an exchange is a quorum queue whose messages the broker itself sends to the dead letters after
-// deliveryLimit returns. Exchanges and all other queues are declared plainly (durable, no arguments): programs
+// brokerLimit returns. Exchanges and all other queues are declared plainly (durable, no arguments): programs
 // of others declare them too, and a difference would be refused (PRECONDITION_FAILED, AMQP 0-9-1 section 1.2).
 type rabbitMQ struct {
-	publish, consume *link
-	mu               sync.Mutex
-	publishers       map[string]*publisher
+	address    string
+	publish    *link
+	mu         sync.Mutex
+	publishers map[string]*publisher // by the key of their destination
 }
 
 const (
@@ -31,48 +33,34 @@ const (
 	heartbeat      = 5 * time.Second  // a connection that is silent for three of them is closed
 	confirmTimeout = 30 * time.Second // for all that one Publish sends
 	answerTimeout  = 10 * time.Second // for anything else
-	window         = 1000             // unconfirmed messages at a time
+	closeTimeout   = 2 * time.Second
+	window         = 1000 // unconfirmed messages at a time
+
+	// brokerLimit is for what consumers can't give up themselves, at deliveryLimit and with the reason in the
+	// letter. It is the default of RabbitMQ 4's quorum queues.
+	brokerLimit = deliveryLimit + 5
 )
 
 func connectRabbitMQ(address string) *rabbitMQ {
 	return &rabbitMQ{
-		publish: newLink(address), consume: newLink(address),
-		publishers: map[string]*publisher{},
+		address: address,
+		publish: &link{address: address, dialing: make(chan struct{}, 1)}, publishers: map[string]*publisher{},
 	}
 }
 
-// link is a connection that is made when it is asked for and made again when it was lost.
-type link struct {
-	address string
-	dialing chan struct{} // holds a token while somebody dials: the others wait, but no longer than they want to
-
-	mu     sync.Mutex
-	conn   *amqp.Connection
+// connection is an AMQP connection and the socket below it.
+type connection struct {
+	*amqp.Connection
 	socket net.Conn
 }
 
-func newLink(address string) *link { return &link{address: address, dialing: make(chan struct{}, 1)} }
-
-// connection returns the connection, which it makes if need be, or an error when ctx is done.
-func (l *link) connection(ctx context.Context) (*amqp.Connection, error) {
-	if conn := l.current(); conn != nil {
-		return conn, nil
-	}
+func dial(ctx context.Context, address string) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	select {
-	case l.dialing <- struct{}{}:
-		defer func() { <-l.dialing }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("connect to RabbitMQ: %w", ctx.Err())
-	}
-	if conn := l.current(); conn != nil {
-		return conn, nil
-	}
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(chassis.Name())
 	var socket net.Conn
-	conn, err := amqp.DialConfig(l.address, amqp.Config{
+	conn, err := amqp.DialConfig(address, amqp.Config{
 		Heartbeat: heartbeat, Properties: properties,
 		Dial: func(network, addr string) (_ net.Conn, err error) {
 			if socket, err = new(net.Dialer).DialContext(ctx, network, addr); err != nil {
@@ -85,14 +73,46 @@ func (l *link) connection(ctx context.Context) (*amqp.Connection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to RabbitMQ: %w", err)
 	}
+	return &connection{conn, socket}, nil
+}
+
+func (c *connection) close() error { return c.CloseDeadline(time.Now().Add(closeTimeout)) }
+
+// link is a connection that is made when it is asked for and made again when it was lost.
+type link struct {
+	address string
+	dialing chan struct{} // holds a token while somebody dials: the others wait, but no longer than they want to
+
+	mu   sync.Mutex
+	conn *connection
+}
+
+// connection returns the connection, which it makes if need be, or an error when ctx is done.
+func (l *link) connection(ctx context.Context) (*connection, error) {
+	if conn := l.current(); conn != nil {
+		return conn, nil
+	}
+	select {
+	case l.dialing <- struct{}{}:
+		defer func() { <-l.dialing }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("connect to RabbitMQ: %w", ctx.Err())
+	}
+	if conn := l.current(); conn != nil {
+		return conn, nil
+	}
+	conn, err := dial(ctx, l.address)
+	if err != nil {
+		return nil, err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conn, l.socket = conn, socket
+	l.conn = conn
 	return conn, nil
 }
 
 // current is the connection that there is, or nil.
-func (l *link) current() *amqp.Connection {
+func (l *link) current() *connection {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn == nil || l.conn.IsClosed() {
@@ -103,6 +123,9 @@ func (l *link) current() *amqp.Connection {
 
 func (l *link) channel(ctx context.Context) (*amqp.Channel, error) {
 	conn, err := l.connection(ctx)
+	if err == nil {
+		err = ctx.Err() // dropAfter may have come before this connection, and not come again
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -113,21 +136,10 @@ func (l *link) channel(ctx context.Context) (*amqp.Channel, error) {
 // quorum queue without a leader, a stalled network) would otherwise hold the caller for ever.
 func (l *link) dropAfter(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.socket != nil {
-			_ = l.socket.Close()
+		if conn := l.current(); conn != nil {
+			_ = conn.socket.Close()
 		}
 	})
-}
-
-func (l *link) close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conn == nil || l.conn.IsClosed() {
-		return nil
-	}
-	return l.conn.CloseDeadline(time.Now().Add(2 * time.Second))
 }
 
 func (r *rabbitMQ) Ping(ctx context.Context) error {
@@ -135,20 +147,22 @@ func (r *rabbitMQ) Ping(ctx context.Context) error {
 	return err
 }
 
-func (r *rabbitMQ) Len(ctx context.Context, q Queue) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	defer r.consume.dropAfter(ctx)()
-	ch, err := r.consume.channel(ctx)
+func (r *rabbitMQ) Len(ctx context.Context, q Queue) (n int, err error) {
+	conn, err := r.use(ctx, func(ch *amqp.Channel) error {
+		n, err = declareQueue(ch, q)
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
-	defer ch.Close()
-	return declareQueue(ch, q)
+	return n, conn.close()
 }
 
 func (r *rabbitMQ) Close() error {
-	return errors.Join(r.consume.close(), r.publish.close())
+	if conn := r.publish.current(); conn != nil {
+		return conn.close()
+	}
+	return nil
 }
 
 func declareExchange(ch *amqp.Channel, name string) error {
@@ -170,7 +184,7 @@ func declareQueue(ch *amqp.Channel, q Queue) (int, error) {
 		}
 		arguments = amqp.Table{
 			amqp.QueueTypeArg:           amqp.QueueTypeQuorum,
-			"x-delivery-limit":          deliveryLimit,
+			"x-delivery-limit":          brokerLimit,
 			"x-dead-letter-exchange":    "",
 			"x-dead-letter-routing-key": q.Dead().Name,
 			"x-dead-letter-strategy":    "at-least-once",
@@ -199,10 +213,10 @@ type publisher struct {
 
 func (r *rabbitMQ) Publish(ctx context.Context, to Destination, msgs []Message) error {
 	r.mu.Lock()
-	p := r.publishers[to.String()]
+	p := r.publishers[to.key()]
 	if p == nil {
 		p = &publisher{to: to}
-		r.publishers[to.String()] = p
+		r.publishers[to.key()] = p
 	}
 	r.mu.Unlock()
 
@@ -288,33 +302,51 @@ func (p *publisher) publish(ctx context.Context, l *link, msgs []Message) error 
 	return nil
 }
 
-func (r *rabbitMQ) Open(ctx context.Context, q Queue, prefetch int) (Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	defer r.consume.dropAfter(ctx)()
-	ch, err := r.consume.channel(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s := &rabbitSession{link: r.consume, ch: ch, out: make(chan Delivery), closed: make(chan struct{})}
-	if _, err = declareQueue(ch, q); err == nil {
-		err = ch.Qos(prefetch, 0, false)
-	}
+func (r *rabbitMQ) Open(ctx context.Context, q Queue, prefetch int) (_ Session, err error) {
+	s := &rabbitSession{out: make(chan Delivery), closed: make(chan struct{})}
 	var in <-chan amqp.Delivery
-	if err == nil {
+	s.conn, err = r.use(ctx, func(ch *amqp.Channel) error {
+		s.ch = ch
+		if _, err := declareQueue(ch, q); err != nil {
+			return err
+		}
+		if err := ch.Qos(prefetch, 0, false); err != nil {
+			return err
+		}
 		in, err = ch.Consume(q.Name, "", false, false, false, false, nil)
-	}
+		return err
+	})
 	if err != nil {
-		_ = ch.Close()
 		return nil, fmt.Errorf("consume %s: %w", q.Name, err)
 	}
 	go s.receive(in)
 	return s, nil
 }
 
-// rabbitSession is a channel with one consumer. Its delivery tags count from 1 (AMQP 0-9-1 section 1.8).
+// use makes a connection, which the caller closes, and hands a channel of it to f.
+func (r *rabbitMQ) use(ctx context.Context, f func(*amqp.Channel) error) (*connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	conn, err := dial(ctx, r.address)
+	if err != nil {
+		return nil, err
+	}
+	defer context.AfterFunc(ctx, func() { _ = conn.socket.Close() })() // it may never answer, as in dropAfter
+	ch, err := conn.Channel()
+	if err == nil {
+		err = f(ch)
+	}
+	if err != nil {
+		_ = conn.close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// rabbitSession is a connection with one channel and one consumer. Its delivery tags count from 1 (AMQP 0-9-1
+// section 1.8).
 type rabbitSession struct {
-	link   *link
+	conn   *connection
 	ch     *amqp.Channel
 	out    chan Delivery
 	closed chan struct{}
@@ -330,10 +362,12 @@ func (s *rabbitSession) receive(in <-chan amqp.Delivery) {
 		for k, v := range d.Headers {
 			headers[k] = fmt.Sprint(v)
 		}
-		attempts, _ := d.Headers["x-delivery-count"].(int64) // absent on the first delivery
+		// Absent on the first delivery. From RabbitMQ 4.3 on the former need not count those who died with it.
+		attempts, _ := d.Headers["x-delivery-count"].(int64)
+		acquired, _ := d.Headers["x-acquired-count"].(int64)
 		delivery := Delivery{
 			Message:  Message{ID: d.MessageId, Body: d.Body, Headers: headers},
-			Attempts: int(attempts), handle: d.DeliveryTag,
+			Attempts: int(max(attempts, acquired)), handle: d.DeliveryTag,
 		}
 		select {
 		case s.out <- delivery:
@@ -347,6 +381,9 @@ func (s *rabbitSession) Deliveries() <-chan Delivery { return s.out }
 
 // Ack settles a whole run of tags with one frame (multiple) when no older one is still open.
 func (s *rabbitSession) Ack(done []Delivery) error {
+	if len(done) == 0 {
+		return nil // tag 0 would mean all that were delivered
+	}
 	last := uint64(0)
 	for _, d := range done {
 		last = max(last, d.handle.(uint64))
@@ -367,8 +404,5 @@ func (s *rabbitSession) Ack(done []Delivery) error {
 
 func (s *rabbitSession) Close() error {
 	s.once.Do(func() { close(s.closed) })
-	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
-	defer cancel()
-	defer s.link.dropAfter(ctx)()
-	return s.ch.Close()
+	return s.conn.close()
 }
