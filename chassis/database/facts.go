@@ -10,12 +10,12 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// Facts are documents about subjects that may be removed for good. Facts are only ever inserted, under the id
-// (a string) that makes the same fact twice one document, and the subjects that are gone are remembered, so that a fact
-// that arrives after its subject's removal does not stay. Repeating a call or changing the order of calls
-// changes nothing in the end.
+// Facts are documents about subjects that may be removed for good. Each is inserted under an id (a string) that makes
+// the same fact twice one document, and the subjects that are gone are remembered, so that a fact that arrives after
+// its subject's removal does not stay. Repeating a call or changing the order of calls changes nothing in the end, as
+// long as whoever changes a document otherwise leaves its id and its subject alone.
 type Facts struct {
-	Documents *mongo.Collection
+	Documents *mongo.Collection // with an index on Subject and _id, in this order, which its owner makes: see delete
 	Removed   *mongo.Collection // the ids of the subjects that are gone
 	Subject   string            // the field of a document that holds its subject's id
 }
@@ -66,6 +66,8 @@ func (f Facts) Forget(ctx context.Context, subjects []string) error {
 // deletedAtOnce bounds one delete: FerretDB 1.24.2 fails over more than 32766 documents.
 const deletedAtOnce = 10_000
 
+// delete finds the end of each part in the index on Subject and _id alone, without which MongoDB would fetch and sort
+// all that is left each time.
 func (f Facts) delete(ctx context.Context, subject string) error {
 	for more := true; more; {
 		part := bson.D{{Key: f.Subject, Value: subject}}
