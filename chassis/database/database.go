@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
 	"flixtube/chassis"
 )
@@ -20,13 +21,20 @@ type Database struct{ *mongo.Database }
 // Connect returns the database called name at a mongodb:// address, without waiting for the server: one that
 // is not there yet is an error of the operations, within five seconds each. The caller closes it.
 func Connect(address, name string) (Database, error) {
-	client, err := mongo.Connect(options.Client().ApplyURI(address).
-		SetServerSelectionTimeout(5 * time.Second).
-		SetTimeout(15 * time.Second))
+	client, err := mongo.Connect(clientOptions(address))
 	if err != nil {
 		return Database{}, fmt.Errorf("DBHOST: %w", err)
 	}
 	return Database{client.Database(name)}, nil
+}
+
+// clientOptions make a write wait for the journal: a single mongod otherwise acknowledges what it has in memory only. Of
+// how many members of a replica set, is that set's own default.
+func clientOptions(address string) *options.ClientOptions {
+	return options.Client().ApplyURI(address).
+		SetServerSelectionTimeout(5 * time.Second).
+		SetTimeout(15 * time.Second).
+		SetWriteConcern(writeconcern.Journaled())
 }
 
 // Ping is nil when the server answers.
@@ -69,11 +77,17 @@ func IgnoreDuplicates(err error) error {
 
 const duplicateKey = 11000
 
+// indexTime is how long one index may take to make. The server aborts one that takes longer, and what it did is lost.
+const indexTime = time.Hour
+
 // Ready makes the indexes that c lacks and returns nil if the database takes writes: one whose disk is full, or that has
 // lost its primary, may still answer to Ping.
 func Ready(ctx context.Context, c *mongo.Collection, keys ...bson.D) error {
 	for _, k := range keys { // one at a time: FerretDB 1.24.2 panics over a list of which several are there already
-		if _, err := c.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: k}); err != nil {
+		making, cancel := context.WithTimeout(ctx, indexTime)
+		_, err := c.Indexes().CreateOne(making, mongo.IndexModel{Keys: k})
+		cancel()
+		if err != nil {
 			return fmt.Errorf("make the indexes of %s: %w", c.Name(), err)
 		}
 	}
