@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -76,7 +78,8 @@ func (s *store) ready(ctx context.Context) error {
 	)
 }
 
-// record stores views; those that it has already are left as they are.
+// record stores views; those that it has already are left as they are, and those from before their viewer cleared the
+// history are hidden at once.
 func (s *store) record(ctx context.Context, views []viewed) error {
 	documents := make([]view, len(views))
 	videos := make([]string, len(views))
@@ -84,7 +87,47 @@ func (s *store) record(ctx context.Context, views []viewed) error {
 		documents[i] = newView(v)
 		videos[i] = v.Video.ID
 	}
-	return s.facts.Insert(ctx, documents, videos)
+	if err := s.facts.Insert(ctx, documents, videos); err != nil {
+		return err
+	}
+	return s.hideLate(ctx, views)
+}
+
+// hideLate comes after the views are stored: a clear at the same time either finds them or has left its note.
+func (s *store) hideLate(ctx context.Context, views []viewed) error {
+	oldest := map[string]time.Time{} // view of each viewer
+	for _, v := range views {
+		if at, known := oldest[v.Viewer.ID]; !known || v.ViewedAt.Before(at) {
+			oldest[v.Viewer.ID] = v.ViewedAt
+		}
+	}
+	var notes []struct {
+		Viewer string    `bson:"_id"`
+		At     time.Time `bson:"at"`
+	}
+	found, err := s.cleared.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: slices.Collect(maps.Keys(oldest))}}}})
+	if err == nil {
+		err = found.All(ctx, &notes)
+	}
+	for _, note := range notes {
+		// To the millisecond, as the database has both.
+		if err == nil && oldest[note.Viewer].UnixMilli() <= note.At.UnixMilli() {
+			err = s.hideAll(ctx, note.Viewer, bson.E{Key: "viewedAt", Value: bson.D{{Key: "$lte", Value: note.At}}})
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("hide what was cleared before it came: %w", err)
+	}
+	return nil
+}
+
+// hideAll leaves of a viewer's views, those that match, what hidden has.
+func (s *store) hideAll(ctx context.Context, viewer string, match ...bson.E) error {
+	_, err := s.views.UpdateMany(ctx, append(bson.D{{Key: "viewer", Value: viewer}, notHidden}, match...), bson.D{
+		{Key: "$set", Value: bson.D{{Key: "hidden", Value: true}}},
+		{Key: "$unset", Value: bson.D{{Key: "videoId", Value: ""}, {Key: "viewedAt", Value: ""}}},
+	})
+	return err
 }
 
 // list returns views, newest first: those of one viewer, or everybody's if viewer is empty.
@@ -95,14 +138,7 @@ func (s *store) list(ctx context.Context, viewer string, skip, limit int64) ([]v
 	}
 	filter := bson.D{notHidden}
 	if viewer != "" {
-		after, err := s.clearedAt(ctx, viewer)
-		if err != nil {
-			return nil, err
-		}
 		filter = bson.D{{Key: "viewer", Value: viewer}, notHidden}
-		if !after.IsZero() {
-			filter = append(filter, bson.E{Key: "viewedAt", Value: bson.D{{Key: "$gt", Value: after}}})
-		}
 	}
 	found, err := s.views.Find(ctx, filter, options.Find().SetSkip(skip).SetLimit(limit).
 		SetSort(bson.D{{Key: "viewedAt", Value: -1}, {Key: "_id", Value: 1}}))
@@ -153,16 +189,13 @@ func (s *store) hide(ctx context.Context, viewer, id string) error {
 	return nil
 }
 
-// clear removes all views and positions of a viewer. The note comes first: it also covers views from before
-// that are still on their way.
+// clear removes all views and positions of a viewer. The note comes first: it is for views from before that are still
+// on their way.
 func (s *store) clear(ctx context.Context, viewer string, now time.Time) error {
 	_, err := s.cleared.ReplaceOne(ctx, byID(viewer), bson.D{{Key: "at", Value: now}}, options.Replace().SetUpsert(true))
 	err = database.IgnoreDuplicates(err) // of two at the same moment either will do
 	if err == nil {
-		_, err = s.views.UpdateMany(ctx, bson.D{{Key: "viewer", Value: viewer}, notHidden}, bson.D{
-			{Key: "$set", Value: bson.D{{Key: "hidden", Value: true}}},
-			{Key: "$unset", Value: bson.D{{Key: "videoId", Value: ""}, {Key: "viewedAt", Value: ""}}},
-		})
+		err = s.hideAll(ctx, viewer)
 	}
 	if err == nil {
 		_, err = s.positions.Documents.DeleteMany(ctx, bson.D{{Key: "viewer", Value: viewer}})
@@ -171,16 +204,4 @@ func (s *store) clear(ctx context.Context, viewer string, now time.Time) error {
 		return fmt.Errorf("clear a history: %w", err)
 	}
 	return nil
-}
-
-// clearedAt is zero if the viewer never cleared the history.
-func (s *store) clearedAt(ctx context.Context, viewer string) (time.Time, error) {
-	var note struct {
-		At time.Time `bson:"at"`
-	}
-	err := s.cleared.FindOne(ctx, byID(viewer)).Decode(&note)
-	if err != nil && !errors.Is(err, mongo.ErrNoDocuments) {
-		return time.Time{}, fmt.Errorf("look up when the history was cleared: %w", err)
-	}
-	return note.At, nil
 }

@@ -273,13 +273,34 @@ func TestClearedStaysCleared(t *testing.T) {
 	if got := ids(mustList(t, s, "ann")); got != "next" {
 		t.Errorf("got %q, want next alone", got)
 	}
-	if got := ids(mustList(t, s, "bob")); got != "other" {
-		t.Errorf("another viewer's history is %q", got)
+	if got := ids(mustList(t, s, "")); got != "next other" {
+		t.Errorf("everyone's history is %q, want next and another viewer's", got)
 	}
 	if got := savedPositions(t, s, "ann"); got != "" {
 		t.Errorf("positions stay: %s", got)
 	}
-	if n, err := s.views.CountDocuments(t.Context(), bson.D{{Key: "videoId", Value: "z"}}); n != 0 || err != nil {
-		t.Errorf("what was cleared is still there: %d, %v", n, err)
+	for _, video := range []string{"y", "z"} {
+		if n, err := s.views.CountDocuments(t.Context(), bson.D{{Key: "videoId", Value: video}}); n != 0 || err != nil {
+			t.Errorf("that %s was watched is still there: %d, %v", video, n, err)
+		}
+	}
+}
+
+// TestRecordAndClearAtTheSameTime looks for a view that slips between the note that the history was cleared and the
+// hiding of what is there.
+func TestRecordAndClearAtTheSameTime(t *testing.T) {
+	s := newTestStore(t)
+	for i := range 20 {
+		viewer := "viewer-" + strconv.Itoa(i)
+		view := viewing(viewer, viewer, "x", 1)
+		var group errgroup.Group
+		group.Go(func() error { return s.record(t.Context(), []viewed{view}) })
+		group.Go(func() error { return s.clear(t.Context(), viewer, view.ViewedAt) })
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := mustList(t, s, ""); len(got) > 0 {
+		t.Errorf("views from before are still there: %v", got)
 	}
 }
