@@ -49,7 +49,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	s := newStore(db)
 	return chassis.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(s, s, log, database.Check(db), messaging.Check(broker)),
+		Handler:    newHandler(s, log, database.Check(db), messaging.Check(broker)),
 		Log:        log,
 		Background: messaging.Consumers(broker, log, subscriptions(s)...),
 	}.Run(ctx)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -14,22 +13,8 @@ import (
 	"flixtube/chassis/messaging"
 )
 
-// viewStore and positionStore are what the routes need of the store.
-type viewStore interface {
-	record(ctx context.Context, views []viewed) error
-	list(ctx context.Context, viewer string, skip, limit int64) ([]view, error)
-	hide(ctx context.Context, viewer, id string) error
-	clear(ctx context.Context, viewer string, now time.Time) error
-}
-
-type positionStore interface {
-	savePosition(ctx context.Context, p position) error
-	position(ctx context.Context, viewer, video string) (position, bool, error)
-	listPositions(ctx context.Context, viewer string, skip, limit int64) ([]position, error)
-}
-
-func newHandler(views viewStore, positions positionStore, log *slog.Logger, checks ...chassis.Check) http.Handler {
-	h := handler{views, positions}
+func newHandler(s *store, log *slog.Logger, checks ...chassis.Check) http.Handler {
+	h := handler{s}
 	e := chassis.NewEcho(log, checks...)
 	e.POST("/viewed", h.postViewed)
 	e.GET("/history", h.getHistory)
@@ -42,10 +27,7 @@ func newHandler(views viewStore, positions positionStore, log *slog.Logger, chec
 	return e
 }
 
-type handler struct {
-	views     viewStore
-	positions positionStore
-}
+type handler struct{ store *store }
 
 const (
 	maxMessage  = 64 << 10 // bytes of a viewed message that comes by HTTP
@@ -64,7 +46,7 @@ func (h handler) postViewed(c echo.Context) error {
 	if err != nil {
 		return chassis.Errorf(http.StatusBadRequest, "that is not a viewed message").Because(err)
 	}
-	if err := h.views.record(c.Request().Context(), []viewed{v}); err != nil {
+	if err := h.store.record(c.Request().Context(), []viewed{v}); err != nil {
 		return chassis.Errorf(http.StatusServiceUnavailable, "the view is not stored, send it again").Because(err)
 	}
 	return c.NoContent(http.StatusNoContent)
@@ -80,7 +62,7 @@ func (h handler) getHistory(c echo.Context) error {
 	if viewer == "" && header.Get(chassis.ViewerHeader) != "" {
 		return chassis.Errorf(http.StatusBadRequest, "%s is not a viewer's id", chassis.ViewerHeader) // and not everyone
 	}
-	views, err := h.views.list(c.Request().Context(), viewer, skip, limit)
+	views, err := h.store.list(c.Request().Context(), viewer, skip, limit)
 	if err != nil {
 		return err
 	}
@@ -92,7 +74,7 @@ func (h handler) clearHistory(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.views.clear(c.Request().Context(), viewer, time.Now().UTC()); err != nil {
+	if err := h.store.clear(c.Request().Context(), viewer, time.Now().UTC()); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
@@ -107,7 +89,7 @@ func (h handler) deleteViewed(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.views.hide(c.Request().Context(), viewer, id); err != nil {
+	if err := h.store.hide(c.Request().Context(), viewer, id); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
@@ -133,7 +115,7 @@ func (h handler) putPosition(c echo.Context) error {
 	if at.Position < 0 || at.Duration <= 0 || at.Duration > maxDuration || at.Position > at.Duration+1 {
 		return chassis.Errorf(http.StatusBadRequest, "position must be within the duration, both in seconds")
 	}
-	err = h.positions.savePosition(c.Request().Context(), position{
+	err = h.store.savePosition(c.Request().Context(), position{
 		VideoID: video, Viewer: viewer, Position: at.Position, Duration: at.Duration, SavedAt: time.Now().UTC(),
 	})
 	if err != nil {
@@ -151,7 +133,7 @@ func (h handler) getPosition(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	p, ok, err := h.positions.position(c.Request().Context(), viewer, video)
+	p, ok, err := h.store.position(c.Request().Context(), viewer, video)
 	if err != nil {
 		return err
 	}
@@ -170,7 +152,7 @@ func (h handler) getPositions(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	positions, err := h.positions.listPositions(c.Request().Context(), viewer, skip, limit)
+	positions, err := h.store.listPositions(c.Request().Context(), viewer, skip, limit)
 	if err != nil {
 		return err
 	}

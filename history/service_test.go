@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -9,9 +8,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"flixtube/chassis"
+	"flixtube/chassis/database"
 )
 
 func request(h http.Handler, method, target, body, viewer string) *httptest.ResponseRecorder {
@@ -26,7 +27,7 @@ func request(h http.Handler, method, target, body, viewer string) *httptest.Resp
 
 func TestViewedThenHistory(t *testing.T) {
 	s := newTestStore(t)
-	h := newHandler(s, s, slog.New(slog.DiscardHandler))
+	h := newHandler(s, slog.New(slog.DiscardHandler))
 	for _, body := range []string{
 		`{"id":"1","viewedAt":"2026-01-02T03:04:05Z","viewer":{"id":"ann"},"video":{"id":"x"}}`,
 		`{"id":"2","viewedAt":"2026-01-02T03:04:06Z","viewer":{"id":"bob"},"video":{"id":"y"}}`,
@@ -54,7 +55,7 @@ func TestViewedThenHistory(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
-	h := newHandler(&fakeStore{}, &fakeStore{}, slog.New(slog.DiscardHandler))
+	h := newHandler(unreachable(t), slog.New(slog.DiscardHandler))
 	for _, test := range []struct {
 		method, target, body string
 		want                 int
@@ -81,8 +82,7 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestDatabaseDown(t *testing.T) {
-	down := &fakeStore{errors.New("dial tcp 10.0.0.7: secret")}
-	h := newHandler(down, down, slog.New(slog.DiscardHandler))
+	h := newHandler(unreachable(t), slog.New(slog.DiscardHandler))
 	for _, test := range []struct {
 		method, target string
 		want           int
@@ -96,7 +96,7 @@ func TestDatabaseDown(t *testing.T) {
 		{"GET", "/positions", 500},
 	} {
 		res := request(h, test.method, test.target, `{"video":{"id":"x"},"position":1,"duration":2}`, "ann")
-		if res.Code != test.want || message(res) == "" || strings.Contains(res.Body.String(), "secret") {
+		if res.Code != test.want || message(res) == "" || strings.Contains(res.Body.String(), "disconnected") {
 			t.Errorf("%s %s: %d %s, want %d without internals", test.method, test.target, res.Code, res.Body, test.want)
 		}
 	}
@@ -104,7 +104,7 @@ func TestDatabaseDown(t *testing.T) {
 
 func TestOneViewersOwn(t *testing.T) {
 	s := newTestStore(t)
-	h := newHandler(s, s, slog.New(slog.DiscardHandler))
+	h := newHandler(s, slog.New(slog.DiscardHandler))
 	const x = `{"id":"1","viewedAt":"2026-01-02T03:04:05Z","viewer":{"id":"ann"},"video":{"id":"x"}}`
 	const y = `{"id":"2","viewedAt":"2026-01-02T03:04:06Z","viewer":{"id":"ann"},"video":{"id":"y"}}`
 	for _, step := range []struct {
@@ -147,7 +147,7 @@ func TestOneViewersOwn(t *testing.T) {
 }
 
 func TestBadRequestsOfAViewer(t *testing.T) {
-	h := newHandler(&fakeStore{}, &fakeStore{}, slog.New(slog.DiscardHandler))
+	h := newHandler(unreachable(t), slog.New(slog.DiscardHandler))
 	const good = `{"position":1,"duration":2}`
 	for _, test := range []struct {
 		method, target, viewer, body string
@@ -186,22 +186,19 @@ func message(res *httptest.ResponseRecorder) string {
 	return answer.Error
 }
 
-type fakeStore struct{ err error }
-
-func (f *fakeStore) record(context.Context, []viewed) error { return f.err }
-
-func (f *fakeStore) list(context.Context, string, int64, int64) ([]view, error) { return nil, f.err }
-
-func (f *fakeStore) hide(context.Context, string, string) error { return f.err }
-
-func (f *fakeStore) clear(context.Context, string, time.Time) error { return f.err }
-
-func (f *fakeStore) savePosition(context.Context, position) error { return f.err }
-
-func (f *fakeStore) position(context.Context, string, string) (position, bool, error) {
-	return position{}, false, f.err
-}
-
-func (f *fakeStore) listPositions(context.Context, string, int64, int64) ([]position, error) {
-	return nil, f.err
+// unreachable returns a store whose database answers nothing, which its errors say at once.
+func unreachable(t *testing.T) *store {
+	t.Helper()
+	db, err := database.Connect("mongodb://127.0.0.1:1", "none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(db)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ready(t.Context()); !errors.Is(err, mongo.ErrClientDisconnected) {
+		t.Fatal(err)
+	}
+	return s
 }
