@@ -31,7 +31,7 @@ const (
 )
 
 var (
-	huge    = regexp.MustCompile(`\d{19,}`)
+	huge    = regexp.MustCompile(`[1-9]\d{18,}`)
 	nothing = regexp.MustCompile(`^-\s*0+$`)
 )
 

@@ -132,6 +132,8 @@ func testGet(t *testing.T, base string) {
 		{"GET", []string{"Range: bytes=-100"}, 206, "bytes 0-9/10", video},
 		{"GET", []string{"Range: bytes=20-30, 4-4"}, 206, "bytes 4-4/10", "4"},
 		{"GET", []string{"Range: bytes=10-"}, 416, "bytes */10", ""},
+		{"GET", []string{"Range: bytes=7-0000000000000000000000008"}, 206, "bytes 7-8/10", "78"},
+		{"GET", []string{"Range: bytes=-99999999999999999999"}, 206, "bytes 0-9/10", video},
 		{"GET", []string{"Range: bytes=99999999999999999999-"}, 416, "bytes */10", ""},
 		{"GET", []string{"Range: bytes=-0"}, 416, "bytes */10", ""},
 		{"GET", []string{"Range: bytes=5-2"}, 416, "bytes */10", ""},
