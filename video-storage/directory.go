@@ -110,7 +110,7 @@ func (d *directory) open(id string) (*video, error) {
 	}, nil
 }
 
-func (d *directory) Create(_ context.Context, id, contentType string, body io.Reader) (err error) {
+func (d *directory) Create(ctx context.Context, id, contentType string, body io.Reader) (err error) {
 	temp := unfinished + rand.Text()
 	if err := d.root.Mkdir(temp, 0o755); err != nil {
 		return err
@@ -131,6 +131,9 @@ func (d *directory) Create(_ context.Context, id, contentType string, body io.Re
 		return err
 	}
 	if err := d.sync(temp); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := d.root.Rename(temp, id); errors.Is(err, fs.ErrExist) {

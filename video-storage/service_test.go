@@ -273,27 +273,13 @@ func testCutOff(t *testing.T, base string, videos store) {
 		"Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\nzz\r\n", // no chunk at all
 	} {
 		id := fmt.Sprintf("cut-%d", i)
-		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		fmt.Fprintf(conn, "POST /upload HTTP/1.1\r\nHost: x\r\nid: %s\r\nContent-Type: video/mp4\r\n%s", id, head)
+		body := ""
 		if strings.Contains(head, "00") && i != 1 {
-			_, _ = conn.Write(bytes.Repeat([]byte("v"), 10_000_000)) // two blocks and a half
+			body = strings.Repeat("v", 10_000_000) // two blocks and a half
 		} else if i == 1 {
-			_, _ = io.WriteString(conn, "half of it")
+			body = "half of it"
 		}
-		_ = conn.(*net.TCPConn).CloseWrite()
-		// The answer shows that the service is done with it.
-		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			t.Fatalf("%s: %v", id, err)
-		}
-		res.Body.Close()
-		if res.StatusCode != 400 {
-			t.Errorf("%s: %s", id, res.Status)
-		}
+		cutOff(t, base, "POST /upload HTTP/1.1\r\nHost: x\r\nid: "+id+"\r\nContent-Type: video/mp4\r\n"+head+body)
 		expect(t, 404, "GET", base+"/video?id="+id, "")
 		// As large as what was cut off: Azurite counts the blocks left from that as a blob, but only when the
 		// next upload has a single block.
@@ -306,7 +292,29 @@ func testCutOff(t *testing.T, base string, videos store) {
 	}
 }
 
-// testCancelled: reading on behalf of a request that is over must end, at the latest with Close.
+// cutOff sends what is the beginning of a request, and expects to be told so. The answer shows that the service is
+// done with it.
+func cutOff(t *testing.T, base, request string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, request)
+	_ = conn.(*net.TCPConn).CloseWrite()
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 400 {
+		t.Errorf("%.40q: %s", request, res.Status)
+	}
+}
+
+// testCancelled: reading on behalf of a request that is over must end, at the latest with Close; and nothing is
+// stored for one.
 func testCancelled(t *testing.T, videos store) {
 	if err := videos.Create(t.Context(), "cancelled", "video/mp4", bytes.NewReader(make([]byte, 20<<20))); err != nil {
 		t.Fatal(err)
@@ -322,7 +330,20 @@ func testCancelled(t *testing.T, videos store) {
 	if n, err := io.Copy(io.Discard, v); err == nil {
 		t.Errorf("read %d bytes after Close", n)
 	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	whole := io.MultiReader(strings.NewReader("data"), readerFunc(func([]byte) (int, error) { cancel(); return 0, io.EOF }))
+	if err := videos.Create(ctx, "too late", "video/mp4", whole); err == nil {
+		t.Error("an upload that was cancelled is taken")
+	}
+	if left := contents(t, videos, "too late"); left != "" {
+		t.Errorf("left behind: %s", left)
+	}
 }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // brokenStore fails as it is told.
 type brokenStore struct {
