@@ -16,9 +16,6 @@ type videoRemoved struct {
 	} `json:"video"`
 }
 
-// maxID bounds the ids that other programs may choose, in bytes. Those of stored videos are shorter: checkID.
-const maxID = 200
-
 func decodeVideoRemoved(m messaging.Message) (id string, err error) {
 	var v videoRemoved
 	if err := json.Unmarshal(m.Body, &v); err != nil {
@@ -26,9 +23,6 @@ func decodeVideoRemoved(m messaging.Message) (id string, err error) {
 	}
 	if v.Video.ID == "" {
 		return "", errors.New("not a video-removed message: no video.id")
-	}
-	if len(v.Video.ID) > maxID {
-		return "", fmt.Errorf("an id is longer than %d bytes", maxID)
 	}
 	return v.Video.ID, nil
 }
