@@ -7,7 +7,7 @@
 //	PUT /poster?id=       takes a JPEG of at most 1 MiB as the video's poster, in place of the one before: 204; 404
 //	                      without such a video, 415 if it is no JPEG, 413 if it is larger
 //	GET,HEAD /poster?id=  the poster, served as videos are; 404 without one
-//	GET /livez, /readyz   readyz asks the store
+//	GET /livez, /readyz   readyz asks the store and the broker
 //
 // An id is 1 to 64 letters, digits, '-' and '_'. The videos that video-removed messages name are deleted (the
 // queue video-storage.video-removed of the exchange video-removed). Its variables:
@@ -24,7 +24,6 @@ package main
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -59,31 +58,9 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 
 	sweeps := sweeper{videos, cfg.metadata, &http.Client{Transport: chassis.NewTransport(), Timeout: 10 * time.Second}, log}
 	return chassis.Service{
-		Addr:    cfg.addr,
-		Handler: newHandler(videos, log, messaging.Check(broker)),
-		Log:     log,
-		Background: append(messaging.Consumers(broker, log, removal(videos)),
-			func(ctx context.Context) error { return await(ctx, videos, log) }, sweeps.run),
+		Addr:       cfg.addr,
+		Handler:    newHandler(videos, log, messaging.Check(broker)),
+		Log:        log,
+		Background: append(messaging.Consumers(broker, log, removal(videos)), sweeps.run),
 	}.Run(ctx)
-}
-
-// await says in the log what the service waits for, until the store has answered for the first time. It
-// is also what makes the container of a new account.
-func await(ctx context.Context, videos store, log *slog.Logger) error {
-	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		err := videos.Ready(ctx)
-		if err == nil {
-			log.Info("the video store answers")
-			return nil
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		log.Warn("waiting for the video store", "error", err)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
-	}
 }

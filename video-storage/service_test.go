@@ -16,6 +16,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -395,12 +397,14 @@ func TestSendfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	if err := dir.Create(t.Context(), "x", "video/mp4", strings.NewReader("0123456789")); err != nil {
+	err = dir.Create(t.Context(), "x", "video/mp4", strings.NewReader("0123456789"))
+	if err := errors.Join(err, dir.SavePoster(t.Context(), "x", []byte(jpeg))); err != nil {
 		t.Fatal(err)
 	}
-	for _, header := range []http.Header{{}, {"Range": {"bytes=3-"}}} {
-		req := httptest.NewRequestWithContext(t.Context(), "GET", "/video?id=x", nil)
-		req.Header = header
+	for _, request := range []string{"/video ", "/video 3-", "/poster "} {
+		path, asked, _ := strings.Cut(request, " ")
+		req := httptest.NewRequestWithContext(t.Context(), "GET", path+"?id=x", nil)
+		req.Header.Set("Range", "bytes="+asked)
 		w := &connection{ResponseRecorder: httptest.NewRecorder()}
 		newHandler(dir, slog.New(slog.DiscardHandler)).ServeHTTP(w, req)
 		limited, ok := w.src.(*io.LimitedReader)
@@ -476,7 +480,7 @@ func TestTag(t *testing.T) {
 	}
 }
 
-// TestRun starts the service before the blob service, as any order must do.
+// TestRun starts the service before the blob service, as any order must do, and without a broker.
 func TestRun(t *testing.T) {
 	t.Run("directory", func(t *testing.T) {
 		rabbit := chassistest.JetStream(t)
@@ -489,27 +493,31 @@ func TestRun(t *testing.T) {
 		expect(t, 404, "GET", base+"/poster?id=x", "")
 	})
 	t.Run("azure", func(t *testing.T) {
-		endpoint := chassistest.Azurite(t)
+		endpoint, err := url.Parse(strings.TrimSuffix(chassistest.Azurite(t), "/"+chassistest.AzuriteAccount))
+		if err != nil {
+			t.Fatal(err)
+		}
 		up := make(chan struct{})
+		proxy := httputil.NewSingleHostReverseProxy(endpoint)
 		gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			select {
 			case <-up:
-				passOn(w, req, strings.TrimSuffix(endpoint, "/"+chassistest.AzuriteAccount))
+				proxy.ServeHTTP(w, req)
 			default:
 				panic(http.ErrAbortHandler) // no answer at all
 			}
 		}))
 		defer gate.Close()
 		base := chassistest.Start(t, run, map[string]string{
-			"RABBIT": chassistest.JetStream(t), "STORAGE_ACCOUNT_NAME": chassistest.AzuriteAccount, "STORAGE_ACCESS_KEY": chassistest.AzuriteKey,
+			"RABBIT": "amqp://127.0.0.1:1", "STORAGE_ACCOUNT_NAME": chassistest.AzuriteAccount, "STORAGE_ACCESS_KEY": chassistest.AzuriteKey,
 			"STORAGE_ENDPOINT": gate.URL + "/" + chassistest.AzuriteAccount,
 		})
 		expect(t, 503, "GET", base+"/readyz", "")
 		expect(t, 503, "GET", base+"/video?id=x", "")
 		close(up)
-		awaitStatus(t, 200, base+"/readyz")
-		expect(t, 201, "POST", base+"/upload", "data", "id: x")
+		await(t, 201, "POST", base+"/upload", "data", "id: x") // the container is there, though nobody asked /readyz
 		expect(t, 200, "GET", base+"/video?id=x", "")
+		expect(t, 200, "GET", base+"/readyz", "")
 	})
 }
 
@@ -529,15 +537,16 @@ func removedByMessage(t *testing.T, rabbit, base string) {
 	if err := broker.Publish(t.Context(), to, msgs); err != nil {
 		t.Fatal(err)
 	}
-	awaitStatus(t, 404, base+"/video?id=x")
+	await(t, 404, "GET", base+"/video?id=x", "")
 	expect(t, 200, "GET", base+"/video?id=y", "")
 }
 
-func awaitStatus(t *testing.T, want int, url string) {
+// await sends a request again until it has the status.
+func await(t *testing.T, want int, method, url, body string, headers ...string) {
 	t.Helper()
 	err := chassistest.Poll(30*time.Second, func() error {
-		if res, _ := call(t, "GET", url, ""); res.StatusCode != want {
-			return fmt.Errorf("GET %s: %s", url, res.Status)
+		if res, _ := call(t, method, url, body, headers...); res.StatusCode != want {
+			return fmt.Errorf("%s %s: %s", method, url, res.Status)
 		}
 		return nil
 	})
