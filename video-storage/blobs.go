@@ -24,6 +24,7 @@ import (
 
 const (
 	containerName = "videos"
+	posterSuffix  = ".jpg"
 
 	// An upload holds this much in memory: blockSize for each block on its way. A blob has at most 50,000
 	// blocks, so a video at most 195 GiB.
@@ -66,7 +67,7 @@ func (b *blobs) Ready(ctx context.Context) error {
 }
 
 // posterName is a name that no video has: an id has no dot.
-func posterName(id string) string { return id + ".jpg" }
+func posterName(id string) string { return id + posterSuffix }
 
 func (b *blobs) Open(ctx context.Context, id string) (*video, error) {
 	return b.open(ctx, id, errNotFound)
@@ -115,44 +116,26 @@ func (b *blobs) Create(ctx context.Context, id, contentType string, body io.Read
 	return nil
 }
 
-// SavePoster looks for the video once more at the end: Delete may have been there meanwhile.
+// SavePoster may leave a poster without a video, if that is deleted meanwhile: a sweep finds it.
 func (b *blobs) SavePoster(ctx context.Context, id string, jpeg []byte) error {
-	if err := b.find(ctx, id); err != nil {
+	v, err := b.Open(ctx, id)
+	if err != nil {
 		return err
 	}
-	_, err := b.container.NewBlockBlobClient(posterName(id)).Upload(ctx, streaming.NopCloser(bytes.NewReader(jpeg)),
+	defer v.Close()
+	_, err = b.container.NewBlockBlobClient(posterName(id)).Upload(ctx, streaming.NopCloser(bytes.NewReader(jpeg)),
 		&blockblob.UploadOptions{HTTPHeaders: &blob.HTTPHeaders{BlobContentType: to.Ptr(posterType)}})
 	if err != nil {
 		return fmt.Errorf("upload blob %s: %w", posterName(id), err)
 	}
-	err = b.find(ctx, id)
-	if errors.Is(err, errNotFound) {
-		return errors.Join(err, b.delete(ctx, posterName(id)))
-	}
-	return err
-}
-
-// find returns errNotFound if there is no such video.
-func (b *blobs) find(ctx context.Context, id string) error {
-	_, err := b.container.NewBlobClient(id).GetProperties(ctx, nil)
-	if isMissing(err) {
-		return errNotFound
-	}
-	if err != nil {
-		return fmt.Errorf("look at blob %s: %w", id, err)
-	}
 	return nil
 }
 
-// Delete begins with the poster: as long as the video is there, whoever deletes it again finds both, and so does
-// a sweep. It ends with the poster, too: SavePoster may have found the video until then.
 func (b *blobs) Delete(ctx context.Context, id string) error {
-	for _, name := range []string{posterName(id), id, posterName(id)} {
-		if err := b.delete(ctx, name); err != nil {
-			return err
-		}
+	if err := b.delete(ctx, id); err != nil {
+		return err
 	}
-	return nil
+	return b.delete(ctx, posterName(id))
 }
 
 func (b *blobs) delete(ctx context.Context, name string) error {
@@ -174,8 +157,9 @@ func (b *blobs) StoredBefore(ctx context.Context, then time.Time) ([]string, err
 			if item.Name == nil || item.Properties == nil || item.Properties.LastModified == nil {
 				continue
 			}
-			if _, err := checkID(*item.Name); err == nil && item.Properties.LastModified.Before(then) {
-				ids = append(ids, *item.Name)
+			id, err := checkID(strings.TrimSuffix(*item.Name, posterSuffix))
+			if err == nil && item.Properties.LastModified.Before(then) {
+				ids = append(ids, id)
 			}
 		}
 	}

@@ -10,7 +10,8 @@
 //	GET /livez, /readyz   readyz asks the store and the broker
 //
 // An id is 1 to 64 letters, digits, '-' and '_'. The videos that video-removed messages name are deleted (the
-// queue video-storage.video-removed of the exchange video-removed). Its variables:
+// queue video-storage.video-removed of the exchange video-removed), and once an hour those that are older than a day
+// and that metadata does not know: see sweep. Its variables:
 //
 //	PORT                  where it listens; on HOST, by default every interface
 //	RABBIT                the broker, amqp:// or nats://
@@ -56,7 +57,10 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	}
 	defer broker.Close()
 
-	sweeps := sweeper{videos, cfg.metadata, &http.Client{Transport: chassis.NewTransport(), Timeout: 10 * time.Second}, log}
+	sweeps := &sweeper{
+		videos: videos, metadata: cfg.metadata, client: &http.Client{Transport: chassis.NewTransport(), Timeout: 10 * time.Second},
+		waiting: broker.Len, log: log,
+	}
 	return chassis.Service{
 		Addr:       cfg.addr,
 		Handler:    newHandler(videos, log, messaging.Check(broker)),

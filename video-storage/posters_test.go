@@ -1,21 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"flixtube/chassis/chassistest"
 )
 
 const jpeg = "\xff\xd8\xff\xe0"
@@ -42,34 +36,19 @@ func testPosters(t *testing.T, base string, videos store) {
 	} {
 		expect(t, status, "PUT", url, body, "Content-Type: image/jpeg")
 	}
-	cutOffPoster(t, base)
+	cutOff(t, base, "PUT /poster?id=p HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"+jpeg+"half") // the one before stays
 
 	first := expect(t, 200, "HEAD", url, "")
-	etag, modified := first.Header.Get("ETag"), first.Header.Get("Last-Modified")
-	if !strings.HasPrefix(etag, `"`) || modified == "" {
-		t.Fatalf("ETag %q, Last-Modified %q", etag, modified)
+	etag := first.Header.Get("ETag")
+	if !strings.HasPrefix(etag, `"`) || first.Header.Get("Last-Modified") == "" || first.Header.Get("Content-Type") != "image/jpeg" {
+		t.Fatal(first.Header)
 	}
-	for _, test := range []struct {
-		method, header string
-		status         int
-		body           string
-	}{
-		{"GET", "Accept: */*", 200, jpeg + "first"},
-		{"HEAD", "Accept: */*", 200, ""},
-		{"GET", "If-None-Match: " + etag, 304, ""},
-		{"HEAD", "If-None-Match: " + etag, 304, ""},
-		{"GET", "If-Modified-Since: " + modified, 304, ""},
-		{"GET", `If-None-Match: "other"`, 200, jpeg + "first"},
-		{"GET", "Range: bytes=4-5", 206, "fi"},
-		{"GET", "Range: bytes=9-", 416, `{"error":"there is no such range"}`},
+	for header, want := range map[string]string{
+		"Accept: */*": "200 " + jpeg + "first", "Range: bytes=4-5": "206 fi", "If-None-Match: " + etag: "304 ",
 	} {
-		res, body := call(t, test.method, url, "", test.header)
-		h := res.Header
-		if res.StatusCode != test.status || body != test.body || h.Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%s %s: %d %q %v, want %d %q", test.method, test.header, res.StatusCode, body, h, test.status, test.body)
-		}
-		if test.status < 300 && (h.Get("Content-Type") != "image/jpeg" || h.Get("ETag") != etag || h.Get("Last-Modified") != modified) {
-			t.Errorf("%s %s: %v", test.method, test.header, h)
+		res, body := call(t, "GET", url, "", header)
+		if got := fmt.Sprint(res.StatusCode, " ", body); got != want {
+			t.Errorf("%s: %s, want %s", header, got, want)
 		}
 	}
 
@@ -93,32 +72,15 @@ func testPosters(t *testing.T, base string, videos store) {
 	}
 }
 
-// cutOffPoster sends half a poster; the one before stays.
-func cutOffPoster(t *testing.T, base string) {
-	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "PUT /poster?id=p HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n%shalf", jpeg)
-	_ = conn.(*net.TCPConn).CloseWrite()
-	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res.Body.Close()
-	if res.StatusCode != 400 {
-		t.Errorf("cut off: %s", res.Status)
-	}
-}
-
-// testPosterAndDelete: whichever of the two is first, a removed video has no poster.
+// testPosterAndDelete: whichever of the two is first, and if nobody finishes deleting, a sweep leaves nothing.
 func testPosterAndDelete(t *testing.T, videos store) {
-	for range 30 {
+	create := func() {
 		if err := videos.Create(t.Context(), "both", "video/mp4", strings.NewReader("data")); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for range 30 {
+		create()
 		var work sync.WaitGroup
 		for range 3 {
 			work.Go(func() {
@@ -131,9 +93,29 @@ func testPosterAndDelete(t *testing.T, videos store) {
 			t.Error(err)
 		}
 		work.Wait()
-		if left := contents(t, videos, "both"); left != "" {
-			t.Fatalf("left behind: %s", left)
+		sweepUp(t, videos, "both")
+	}
+	if b, ok := videos.(*blobs); ok {
+		create()
+		if err := errors.Join(b.SavePoster(t.Context(), "both", []byte(jpeg)), b.delete(t.Context(), "both")); err != nil {
+			t.Fatal(err)
 		}
+		sweepUp(t, videos, "both")
+	}
+}
+
+// sweepUp deletes what a sweep finds under an id. Then nothing may be left.
+func sweepUp(t *testing.T, videos store, id string) {
+	t.Helper()
+	ids, err := videos.StoredBefore(t.Context(), time.Now().Add(time.Minute))
+	if err == nil && slices.Contains(ids, id) {
+		err = videos.Delete(t.Context(), id)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := contents(t, videos, id); left != "" {
+		t.Fatalf("left behind: %s", left)
 	}
 }
 
@@ -168,129 +150,4 @@ func contents(t *testing.T, videos store, id string) string {
 		}
 	}
 	return strings.Join(left, " ")
-}
-
-// TestBlobsInBetween stops before each request that blobs makes: something else happens there, or it is killed.
-func TestBlobsInBetween(t *testing.T) {
-	endpoint := chassistest.Azurite(t)
-	open := func(endpoint string) *blobs {
-		b, err := newBlobs(azure{chassistest.AzuriteAccount, chassistest.AzuriteKey, endpoint})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	videos := open(endpoint)
-	if err := videos.Ready(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex
-	var gated func(request string) (passes bool)
-	before := func(f func(string) bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		gated = f
-	}
-	passes := func(request string) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return gated(request)
-	}
-	gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if !passes(req.Method + " " + req.URL.Path[strings.LastIndex(req.URL.Path, "/")+1:]) {
-			panic(http.ErrAbortHandler)
-		}
-		passOn(w, req, strings.TrimSuffix(endpoint, "/"+chassistest.AzuriteAccount))
-	}))
-	defer gate.Close()
-	watched := open(gate.URL + "/" + chassistest.AzuriteAccount)
-	save := func(b *blobs) error { return b.SavePoster(t.Context(), "v", []byte(jpeg)) }
-	remove := func(b *blobs) error { return b.Delete(t.Context(), "v") }
-	prepare := func(t *testing.T) {
-		t.Helper()
-		err := videos.Create(t.Context(), "v", "video/mp4", strings.NewReader("data"))
-		if err := errors.Join(err, save(videos)); err != nil {
-			t.Fatal(err)
-		}
-	}
-
-	t.Run("deleted while its poster is saved", func(t *testing.T) {
-		prepare(t)
-		before(func(request string) bool {
-			if request == "PUT v.jpg" {
-				if err := remove(videos); err != nil {
-					t.Error(err)
-				}
-			}
-			return true
-		})
-		if err := save(watched); !errors.Is(err, errNotFound) {
-			t.Errorf("SavePoster: %v", err)
-		}
-		if left := contents(t, videos, "v"); left != "" {
-			t.Errorf("left behind: %s", left)
-		}
-	})
-	t.Run("poster saved while it is deleted", func(t *testing.T) {
-		prepare(t)
-		before(func(request string) bool {
-			if request == "DELETE v" {
-				if err := save(videos); err != nil {
-					t.Error(err)
-				}
-			}
-			return true
-		})
-		if err := remove(watched); err != nil {
-			t.Error(err)
-		}
-		if left := contents(t, videos, "v"); left != "" {
-			t.Errorf("left behind: %s", left)
-		}
-	})
-	for killed := range 3 {
-		t.Run(fmt.Sprintf("killed after %d deletions", killed), func(t *testing.T) {
-			prepare(t)
-			requests := 0
-			before(func(string) bool { requests++; return requests <= killed })
-			if err := remove(watched); err == nil {
-				t.Error("Delete has not noticed")
-			}
-			ids, err := videos.StoredBefore(t.Context(), time.Now().Add(time.Minute))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, id := range ids { // what a sweep does
-				if err := videos.Delete(t.Context(), id); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if left := contents(t, videos, "v"); left != "" {
-				t.Errorf("left behind: %s", left)
-			}
-		})
-	}
-}
-
-func TestPosterSendfile(t *testing.T) {
-	dir, err := openDirectory(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
-	err = dir.Create(t.Context(), "x", "video/mp4", strings.NewReader("data"))
-	if err := errors.Join(err, dir.SavePoster(t.Context(), "x", []byte(jpeg))); err != nil {
-		t.Fatal(err)
-	}
-	poster, err := dir.OpenPoster(t.Context(), "x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer poster.Close()
-	if _, ok := poster.ReadSeekCloser.(*os.File); !ok {
-		t.Errorf("a poster is a %T", poster.ReadSeekCloser)
-	}
-	if got, err := io.ReadAll(poster); err != nil || string(got) != jpeg {
-		t.Errorf("read %q, %v", got, err)
-	}
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"mime"
 	"mime/multipart"
 	"net"
@@ -19,6 +18,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,6 +100,7 @@ func TestSuite(t *testing.T) {
 		t.Run("refusals", func(t *testing.T) { testRefusals(t, base) })
 		t.Run("cut off", func(t *testing.T) { testCutOff(t, base, videos) })
 		t.Run("cancelled", func(t *testing.T) { testCancelled(t, videos) })
+		t.Run("stored before", func(t *testing.T) { testStoredBefore(t, videos) })
 		t.Run("posters", func(t *testing.T) { testPosters(t, base, videos) })
 		t.Run("poster and delete", func(t *testing.T) { testPosterAndDelete(t, videos) })
 	})
@@ -347,6 +348,18 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
+func testStoredBefore(t *testing.T, videos store) {
+	if err := videos.Create(t.Context(), "now", "video/mp4", strings.NewReader("data")); err != nil {
+		t.Fatal(err)
+	}
+	for _, then := range []time.Duration{-time.Hour, time.Hour} {
+		ids, err := videos.StoredBefore(t.Context(), time.Now().Add(then))
+		if slices.Contains(ids, "now") != (then > 0) || err != nil {
+			t.Errorf("%v from now: %v, %v", then, ids, err)
+		}
+	}
+}
+
 // brokenStore fails as it is told.
 type brokenStore struct {
 	store
@@ -568,22 +581,6 @@ func TestDecodeVideoRemoved(t *testing.T) {
 			t.Errorf("%s: %q, %v", body, got, err)
 		}
 	}
-}
-
-func passOn(w http.ResponseWriter, req *http.Request, base string) {
-	out, err := http.NewRequestWithContext(req.Context(), req.Method, base+req.URL.RequestURI(), req.Body)
-	if err != nil {
-		panic(err)
-	}
-	out.Header, out.Host, out.ContentLength = req.Header, req.Host, req.ContentLength
-	res, err := http.DefaultTransport.RoundTrip(out)
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	defer res.Body.Close()
-	maps.Copy(w.Header(), res.Header)
-	w.WriteHeader(res.StatusCode)
-	_, _ = io.Copy(w, res.Body)
 }
 
 func TestReadConfig(t *testing.T) {

@@ -2,24 +2,30 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"flixtube/chassis"
+	"flixtube/chassis/messaging"
 )
 
 const (
 	sweepEvery = time.Hour
 	sweepAge   = 24 * time.Hour // of bytes that may be the rest of an upload that broke
+	askAtOnce  = 100            // videos; metadata answers for no more
 )
+
+// announced is where new videos wait until metadata knows them.
+var announced = messaging.Queue{Name: "metadata.video-uploaded", Exchange: "video-uploaded"}
 
 // oldVideos is the part of a store that a sweep needs.
 type oldVideos interface {
-	// StoredBefore returns the ids of the videos that were stored before then.
+	// StoredBefore returns the ids under which there is something, a video or a poster, that was stored before
+	// then. It may name an id twice.
 	StoredBefore(ctx context.Context, then time.Time) ([]string, error)
 
 	// Delete removes a video and its poster; one that is not there is no error. It can be repeated until
@@ -32,11 +38,14 @@ type sweeper struct {
 	videos   oldVideos
 	metadata *url.URL
 	client   *http.Client
+	waiting  func(context.Context, messaging.Queue) (int, error) // how many messages
 	log      *slog.Logger
+
+	unknown []string // in the sweep before; nil if that stopped
 }
 
 // run sweeps now and then until ctx is done.
-func (s sweeper) run(ctx context.Context) error {
+func (s *sweeper) run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
@@ -46,35 +55,45 @@ func (s sweeper) run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		if err := s.sweep(ctx, time.Now().Add(-sweepAge)); err != nil && ctx.Err() == nil {
-			s.log.Warn("the sweep stopped", "error", err)
+			s.log.Error("the sweep stopped", "error", err)
 		}
 	}
 }
 
-// sweep deletes what was stored before then and is unknown to metadata. It never guesses: it goes on only while
-// metadata answers, and not at all if metadata knows no video, as one that has lost its database does.
-func (s sweeper) sweep(ctx context.Context, then time.Time) error {
+// sweep deletes what was stored before then and is unknown to metadata, now and in the sweep before: what an
+// outbox or a consumer has in hand just now is known an hour later. It never guesses, and stops if broker or
+// metadata do not answer, if announcements wait, even among the dead letters, and if metadata knows so little
+// that it must have lost its database, or have the wrong one.
+func (s *sweeper) sweep(ctx context.Context, then time.Time) error {
+	before := s.unknown
+	s.unknown = nil
 	ids, err := s.videos.StoredBefore(ctx, then)
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	var list struct {
-		Videos []struct{} `json:"videos"`
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	for _, q := range []messaging.Queue{announced, announced.Dead()} {
+		n, err := s.waiting(ctx, q)
+		if err != nil {
+			return fmt.Errorf("look into %s: %w", q.Name, err)
+		}
+		if n > 0 {
+			return fmt.Errorf("%d messages wait in %s", n, q.Name)
+		}
 	}
-	if err := s.ask(ctx, "videos", url.Values{"limit": {"1"}}, &list); err != nil {
-		return err
+	unknown, err := s.askMetadata(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("ask metadata: %w", err)
 	}
-	if len(list.Videos) == 0 {
-		return errors.New("metadata knows no video at all; nothing is deleted")
+	known := len(ids) - len(unknown)
+	if len(unknown) > min(known, max(20, len(ids)/10)) {
+		return fmt.Errorf("metadata knows only %d of %d videos", known, len(ids))
 	}
-	for _, id := range ids {
-		err := s.ask(ctx, "video", url.Values{"id": {id}}, &struct{}{})
-		var answered *chassis.StatusError
-		switch {
-		case err == nil:
+	s.unknown = unknown
+	for _, id := range unknown {
+		if !slices.Contains(before, id) {
 			continue
-		case !errors.As(err, &answered) || answered.Status != http.StatusNotFound:
-			return err
 		}
 		if err := s.videos.Delete(ctx, id); err != nil {
 			return err
@@ -84,15 +103,32 @@ func (s sweeper) sweep(ctx context.Context, then time.Time) error {
 	return nil
 }
 
-func (s sweeper) ask(ctx context.Context, path string, query url.Values, v any) error {
-	target := s.metadata.JoinPath("/", path)
-	target.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
-	if err != nil {
-		return err
+// askMetadata returns those of the ids that metadata does not know.
+func (s *sweeper) askMetadata(ctx context.Context, ids []string) (unknown []string, err error) {
+	for part := range slices.Chunk(ids, askAtOnce) {
+		target := s.metadata.JoinPath("videos")
+		target.RawQuery = url.Values{"id": part}.Encode()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+		if err != nil {
+			return nil, err
+		}
+		var answer struct {
+			Videos []struct {
+				ID string `json:"_id"`
+			} `json:"videos"`
+		}
+		if err := chassis.GetJSON(s.client, req, &answer); err != nil {
+			return nil, err
+		}
+		known := map[string]bool{}
+		for _, v := range answer.Videos {
+			known[v.ID] = true
+		}
+		for _, id := range part {
+			if !known[id] {
+				unknown = append(unknown, id)
+			}
+		}
 	}
-	if err := chassis.GetJSON(s.client, req, v); err != nil {
-		return fmt.Errorf("ask metadata: %w", err)
-	}
-	return nil
+	return unknown, nil
 }

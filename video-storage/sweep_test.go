@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -10,88 +13,123 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flixtube/chassis/messaging"
 )
 
-// TestSweepUnknown sweeps with every kind of metadata. Only one that works and knows other videos costs bytes.
-func TestSweepUnknown(t *testing.T) {
-	answer := func(known string) http.HandlerFunc {
-		return func(w http.ResponseWriter, req *http.Request) {
-			id := req.URL.Query().Get("id")
-			switch {
-			case req.URL.Path == "/videos" && known == "":
-				_, _ = w.Write([]byte(`{"videos":[]}`))
-			case req.URL.Path == "/videos":
-				_, _ = w.Write([]byte(`{"videos":[{"_id":"another"}]}`))
-			case strings.Contains(known, id):
-				_, _ = w.Write([]byte(`{"video":{}}`))
-			default:
-				http.Error(w, `{"error":"no such video"}`, http.StatusNotFound)
+// shelf is a store of nothing but ids.
+type shelf map[string]bool
+
+func (s shelf) StoredBefore(context.Context, time.Time) ([]string, error) {
+	return slices.Collect(maps.Keys(s)), nil
+}
+func (s shelf) Delete(_ context.Context, id string) error { delete(s, id); return nil }
+
+// world is all that a sweep asks. metadata knows the ids that begin with "known".
+type world struct {
+	shelf
+	sweeper
+
+	status     int            // of metadata's answer
+	waiting    map[string]int // messages in a queue
+	brokerAway bool
+}
+
+func newWorld(t *testing.T, known, unknown int) *world {
+	w := &world{shelf: shelf{}, status: http.StatusOK}
+	for i := range known {
+		w.shelf[fmt.Sprint("known-", i)] = true
+	}
+	for i := range unknown {
+		w.shelf[fmt.Sprint("unknown-", i)] = true
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		ids := req.URL.Query()["id"]
+		if req.URL.Path != "/videos" || len(ids) == 0 || len(ids) > 100 {
+			t.Errorf("asked %s for %d videos", req.URL.Path, len(ids))
+		}
+		var videos []string
+		for _, id := range ids {
+			if strings.HasPrefix(id, "known") {
+				videos = append(videos, fmt.Sprintf(`{"_id":%q,"name":"a film"}`, id))
 			}
 		}
+		rw.WriteHeader(w.status)
+		fmt.Fprintf(rw, `{"videos":[%s]}`, strings.Join(videos, ","))
+	}))
+	t.Cleanup(server.Close)
+	metadata, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
 	}
-	failing := func(status int) http.HandlerFunc {
-		return func(w http.ResponseWriter, req *http.Request) {
-			if req.URL.Path == "/videos" {
-				answer("known")(w, req)
-				return
+	waiting := func(_ context.Context, q messaging.Queue) (int, error) {
+		if w.brokerAway {
+			return 0, errors.New("away")
+		}
+		return w.waiting[q.Name], nil
+	}
+	w.sweeper = sweeper{videos: w.shelf, metadata: metadata, client: server.Client(), waiting: waiting, log: slog.New(slog.DiscardHandler)}
+	return w
+}
+
+func (w *world) expect(t *testing.T, fails bool, left int) {
+	t.Helper()
+	if err := w.sweep(t.Context(), time.Now()); (err != nil) != fails {
+		t.Errorf("sweep: %v", err)
+	}
+	if len(w.shelf) != left {
+		t.Errorf("%d left, want %d", len(w.shelf), left)
+	}
+}
+
+// TestSweepHowMany: metadata may not know a few; more than that it has lost.
+func TestSweepHowMany(t *testing.T) {
+	for _, test := range []struct {
+		known, unknown int
+		fails          bool
+	}{
+		{0, 0, false},
+		{1, 0, false},
+		{1, 1, false},
+		{250, 21, false},
+		{400, 40, false},
+		{100, 20, false},
+		{0, 1, true},
+		{1, 2, true},
+		{100, 21, true},
+		{400, 45, true},
+	} {
+		t.Run(fmt.Sprint(test), func(t *testing.T) {
+			w := newWorld(t, test.known, test.unknown)
+			w.expect(t, test.fails, test.known+test.unknown)
+			if test.fails {
+				w.expect(t, true, test.known+test.unknown)
+			} else {
+				w.expect(t, false, test.known)
 			}
-			w.WriteHeader(status)
-		}
+		})
 	}
-	stores(t, func(t *testing.T, _ string, videos store) {
-		ids := []string{"broken", "known"}
-		for name, test := range map[string]struct {
-			metadata http.HandlerFunc
-			age      time.Duration
-			fails    bool
-			want     string
-		}{
-			"unknown":                 {answer("known"), 0, false, "known"},
-			"too young":               {answer("known"), sweepAge, false, "broken known"},
-			"all known":               {answer("broken known"), 0, false, "broken known"},
-			"metadata lost it all":    {answer(""), 0, true, "broken known"},
-			"metadata is broken":      {failing(500), 0, true, "broken known"},
-			"metadata is unavailable": {failing(503), 0, true, "broken known"},
-			"something else answers":  {http.NotFound, 0, true, "broken known"},
-		} {
-			t.Run(name, func(t *testing.T) {
-				for _, id := range ids {
-					if err := videos.Create(t.Context(), id, "video/mp4", strings.NewReader("data")); err != nil && !errors.Is(err, errTaken) {
-						t.Fatal(err)
-					}
-					if err := videos.SavePoster(t.Context(), id, []byte(jpeg)); err != nil {
-						t.Fatal(err)
-					}
-				}
-				server := httptest.NewServer(test.metadata)
-				defer server.Close()
-				u, err := url.Parse(server.URL)
-				if err != nil {
-					t.Fatal(err)
-				}
-				s := sweeper{videos, u, server.Client(), slog.New(slog.DiscardHandler)}
-				now := time.Now().Add(2 * time.Second) // the clock of a blob's LastModified is coarse
-				if err := s.sweep(t.Context(), now.Add(-test.age)); (err != nil) != test.fails {
-					t.Errorf("sweep: %v", err)
-				}
-				left, err := videos.StoredBefore(t.Context(), now)
-				if err != nil {
-					t.Fatal(err)
-				}
-				slices.Sort(left)
-				if got := strings.Join(left, " "); got != test.want {
-					t.Errorf("left: %q, want %q", got, test.want)
-				}
-				for _, id := range ids {
-					poster, err := videos.OpenPoster(t.Context(), id)
-					if err == nil {
-						poster.Close()
-					}
-					if stays := strings.Contains(test.want, id); (err == nil) != stays || !stays && !errors.Is(err, errNoPoster) {
-						t.Errorf("the poster of %s: %v", id, err)
-					}
-				}
-			})
-		}
-	})
+}
+
+// TestSweepStops: whatever may be the reason that metadata does not know a video, its bytes stay. And once that is
+// over, two sweeps must find them unknown.
+func TestSweepStops(t *testing.T) {
+	for name, stop := range map[string]func(*world){
+		"metadata is broken":      func(w *world) { w.status = 500 },
+		"metadata is unavailable": func(w *world) { w.status = 503 },
+		"something else answers":  func(w *world) { w.status = 404 },
+		"the broker is away":      func(w *world) { w.brokerAway = true },
+		"an announcement waits":   func(w *world) { w.waiting = map[string]int{"metadata.video-uploaded": 1} },
+		"among the dead letters":  func(w *world) { w.waiting = map[string]int{"metadata.video-uploaded.dead": 1} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1, 1)
+			w.expect(t, false, 2)
+			stop(w)
+			w.expect(t, true, 2)
+			w.status, w.waiting, w.brokerAway = http.StatusOK, nil, false
+			w.expect(t, false, 2)
+			w.expect(t, false, 1)
+		})
+	}
 }
