@@ -41,9 +41,8 @@ func (a assets) serve(c echo.Context) error {
 	if err != nil {
 		return echo.ErrNotFound
 	}
-	sum := sha256.Sum256(content)
 	header := c.Response().Header()
-	header.Set("ETag", `W/"`+hex.EncodeToString(sum[:8])+`"`)
+	header.Set("ETag", `W/"`+a.fingerprint+`"`)
 	header.Set("Cache-Control", "no-cache")
 	if c.Param("version") == a.fingerprint {
 		header.Set("Cache-Control", "public, max-age=31536000, immutable")
