@@ -225,6 +225,10 @@ func TestViewer(t *testing.T) {
 		t.Error("two viewers get the same id")
 	}
 	if set, again := ask("Cookie", "a=b; viewer="+seen, chassis.ViewerHeader, "victim"); set != nil || again != seen {
+	if res, _ := do(t, request(t, "GET", gateway+"/upload", nil, "Cookie", "viewer="+seen)); len(res.Cookies()) != 1 ||
+		res.Cookies()[0].Value != seen || res.Cookies()[0].MaxAge != first.MaxAge {
+		t.Errorf("a page does not keep the cookie alive: %v", res.Cookies())
+	}
 		t.Errorf("the known viewer %q became %q, cookie %v", seen, again, set)
 	}
 	for _, bad := range []string{"viewer=", "viewer=short", "viewer=" + seen + "x", "viewer=../../../../../../etc/passwd/////", "viewer=\"" + strings.Repeat("?", 32) + "\""} {

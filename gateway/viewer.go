@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -36,14 +37,17 @@ func viewerOf(req *http.Request) string {
 }
 
 // identify puts the viewer of the cookie into X-Viewer-Id, over whatever the browser sent there. A browser
-// without a usable cookie gets a new one.
+// without a usable cookie gets a new one; with pages each gets its own again, which so never ends.
 func identify(secure bool) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			req := c.Request()
 			id := viewerOf(req)
-			if id == "" {
+			known := id != ""
+			if !known {
 				id = newViewerID()
+			}
+			if !known || !strings.HasPrefix(req.URL.Path, "/api/") {
 				c.SetCookie(&http.Cookie{
 					Name: viewerCookie, Value: id, Path: "/", MaxAge: cookieAge,
 					HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure || req.TLS != nil,
