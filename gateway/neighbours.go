@@ -68,7 +68,9 @@ func (p position) Watched() int {
 
 // unfinished is whether there is something to continue: the viewer has not only looked in, and has not come to
 // the credits.
-func (p position) unfinished() bool { return p.Watched() >= 3 && p.Watched() < 95 }
+func (p position) unfinished() bool {
+	return p.Duration > 0 && p.Position >= min(0.03*p.Duration, 10) && p.Position < max(0.95*p.Duration, p.Duration-60)
+}
 
 // viewing is one line of the viewer's history. Known is false for a video that metadata does not have.
 type viewing struct {

@@ -174,7 +174,8 @@ func (h *handler) watch(c echo.Context) error {
 	if len(id) > maxID {
 		id = "" // nobody need be asked
 	}
-	page := &watchPage{Video: video{ID: id}, View: uuid.NewString(), Start: seconds(c.QueryParam("t"))}
+	start, given := seconds(c.QueryParam("t"))
+	page := &watchPage{Video: video{ID: id}, View: uuid.NewString(), Start: start}
 	var found bool
 	var other others
 	parts := h.others(viewer, id, &other)
@@ -188,7 +189,7 @@ func (h *handler) watch(c echo.Context) error {
 			return err
 		}})
 	}
-	if id != "" && page.Start == 0 {
+	if id != "" && !given {
 		parts = append(parts, part{"where you stopped", func(ctx context.Context) (err error) {
 			page.Start, err = h.inner.resume(ctx, viewer, id)
 			return err

@@ -183,13 +183,13 @@ func local(path string) string {
 	return "/"
 }
 
-// seconds reads a place in a video, as in 90, 90.5, 1m30s or 1h2m3s; what is none of these is 0.
-func seconds(s string) float64 {
-	if n, err := strconv.ParseFloat(s, 64); err == nil && n > 0 && n < maxDuration {
-		return n
+// seconds reads a place in a video, as in 90, 90.5, 1m30s or 1h2m3s, and returns whether it is one.
+func seconds(s string) (place float64, ok bool) {
+	if n, err := strconv.ParseFloat(s, 64); err == nil && n >= 0 && n < maxDuration {
+		return n, true
 	}
-	if d, err := time.ParseDuration(s); err == nil && d > 0 && d < maxDuration*time.Second {
-		return d.Seconds()
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 && d < maxDuration*time.Second {
+		return d.Seconds(), true
 	}
-	return 0
+	return 0, false
 }
