@@ -197,28 +197,18 @@ func (h *handler) watch(c echo.Context) error {
 	}
 	page.Missing = h.compose(c, parts...)
 	if !found {
-		return h.lost(c, "There is no such video. It may have been removed by its owner.", page.Missing, other.next(id))
+		next := other.next(id)
+		h.countViews(c, page.Missing, next)
+		return h.render(c, http.StatusNotFound, "error.html", &errorPage{
+			layout: layout{Missing: page.Missing}, Status: http.StatusNotFound, Next: next,
+			Message: h.textsFor(c.Request()).t("There is no such video. It may have been removed by its owner."),
+		})
 	}
 	shown := append([]video{page.Video}, other.next(id)...)
 	h.countViews(c, page.Missing, shown)
 	page.Video, page.Next = shown[0], shown[1:]
 	page.Owned = page.Video.Owner != "" && page.Video.Owner == viewer
 	return h.render(c, http.StatusOK, "watch.html", page)
-}
-
-// noPage answers for an address that there is not.
-func (h *handler) noPage(c echo.Context) error {
-	var other others
-	missing := h.compose(c, h.others(viewerOf(c.Request()), "", &other)...)
-	return h.lost(c, "There is no such page.", missing, other.next(""))
-}
-
-// lost says what there is not, and offers something else to watch.
-func (h *handler) lost(c echo.Context, message string, missing []string, next []video) error {
-	h.countViews(c, missing, next)
-	return h.render(c, http.StatusNotFound, "error.html", &errorPage{
-		layout: layout{Missing: missing}, Status: http.StatusNotFound, Message: h.textsFor(c.Request()).t(message), Next: next,
-	})
 }
 
 // others are what a viewer could watch instead or next.
@@ -272,7 +262,8 @@ func (h *handler) history(c echo.Context) error {
 		for i, v := range viewings {
 			viewings[i].Video, viewings[i].Known = byID[v.VideoID], true
 			if _, ok := byID[v.VideoID]; !ok {
-				viewings[i].Video.ID, viewings[i].Known = v.VideoID, err != nil
+				viewings[i].Video = video{ID: v.VideoID, Name: h.textsFor(c.Request()).t("Video")} // not untitled: who knows?
+				viewings[i].Known = err != nil
 			}
 		}
 		return err

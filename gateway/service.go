@@ -162,10 +162,7 @@ func (h *handler) answerError(asJSON echo.HTTPErrorHandler) echo.HTTPErrorHandle
 		case errors.As(err, &own):
 			status, message = own.Status, x.message(own.Message)
 		case errors.As(err, &routing) && routing.Code == http.StatusNotFound:
-			if err := h.noPage(c); err != nil {
-				asJSON(err, c)
-			}
-			return
+			status, message = routing.Code, x.t("There is no such page.")
 		case errors.As(err, &routing):
 			status, message = routing.Code, x.message(http.StatusText(routing.Code))
 		}
