@@ -34,6 +34,18 @@ func (h *handler) rename(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/video?"+url.Values{"id": {form.Get("id")}}.Encode())
 }
 
+// renameByScript takes the name as JSON. Metadata's answer stays here: it names the owner by what only the cookie holds.
+func (h *handler) renameByScript(c echo.Context) error {
+	body, err := chassis.ReadBody(c.Response(), c.Request(), maxForm)
+	if err != nil {
+		return err
+	}
+	if err := h.change(c, http.MethodPatch, h.inner.metadata, "video", c.QueryParam("id"), body); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
 func (h *handler) remove(c echo.Context) error {
 	form, err := readForm(c)
 	if err != nil {
@@ -72,12 +84,9 @@ func readForm(c echo.Context) (url.Values, error) {
 	return req.PostForm, nil
 }
 
-// changeLimit is how long a viewer's change may take.
-const changeLimit = 10 * time.Second
-
 // change asks a service for it on behalf of the viewer; whether something is the viewer's, the service decides.
 func (h *handler) change(c echo.Context, method string, service *url.URL, path, id string, body []byte) error {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), changeLimit)
+	ctx, cancel := context.WithTimeout(c.Request().Context(), h.changeLimit)
 	defer cancel()
 	address := service.JoinPath(path)
 	if id != "" {
@@ -95,7 +104,7 @@ func (h *handler) change(c echo.Context, method string, service *url.URL, path, 
 // not answer, the words are failed.
 func (h *handler) send(req *http.Request, viewer, failed string) error {
 	req.Header.Set(chassis.ViewerHeader, viewer)
-	res, err := h.client.Do(req)
+	res, err := h.inner.client.Do(req)
 	if err != nil {
 		return chassis.Errorf(http.StatusBadGateway, "%s", failed).Because(err)
 	}
@@ -113,35 +122,32 @@ func (h *handler) send(req *http.Request, viewer, failed string) error {
 	return chassis.Errorf(res.StatusCode, "%s", answer.Error)
 }
 
-// uploadRaw passes the file on as it comes. A refusal can come while the browser is still sending.
-func (h *handler) uploadRaw(c echo.Context) error {
-	defer answerWhileSending(c)()
-	h.toUpload.ServeHTTP(c.Response(), c.Request())
-	return nil
-}
-
 // uploadForm passes the files of a form on, one after another, none of them held.
 func (h *handler) uploadForm(c echo.Context) error {
-	req := c.Request()
-	form, err := req.MultipartReader()
+	form, err := c.Request().MultipartReader()
 	if err != nil {
 		return chassis.Errorf(http.StatusUnsupportedMediaType, "this is not a form with a file")
 	}
-	finish := answerWhileSending(c)
-	if err := h.sendFiles(req, form); err != nil {
-		c.Error(err) // answers now, before the rest of the form is read
-		finish()
-		return nil
+	if err := h.sendFiles(c, form); err != nil {
+		return err
 	}
-	finish()
 	return c.Redirect(http.StatusSeeOther, "/")
 }
 
-func (h *handler) sendFiles(req *http.Request, form *multipart.Reader) error {
-	sent := 0
+// halfway is an error at one of several files: those before it are taken in.
+type halfway struct {
+	error
+	taken int
+	at    string // the file's name
+}
+
+func (h *halfway) Unwrap() error { return h.error }
+
+func (h *handler) sendFiles(c echo.Context, form *multipart.Reader) error {
+	taken := 0
 	for {
 		file, err := form.NextPart()
-		if errors.Is(err, io.EOF) && sent > 0 {
+		if errors.Is(err, io.EOF) && taken > 0 {
 			return nil
 		}
 		if errors.Is(err, io.EOF) {
@@ -153,36 +159,57 @@ func (h *handler) sendFiles(req *http.Request, form *multipart.Reader) error {
 		if file.FileName() == "" {
 			continue
 		}
-		up, err := http.NewRequestWithContext(req.Context(), http.MethodPost, h.upload.String(), io.NopCloser(file))
+		if taken > 0 { // the first has been paid for
+			err = h.limiter.charge(c, uploadCost)
+		}
+		if err == nil {
+			err = h.sendFile(c.Request(), file)
+		}
+		if err != nil && taken > 0 {
+			return &halfway{err, taken, chassis.Line(file.FileName())}
+		}
 		if err != nil {
 			return err
 		}
-		up.Header.Set("File-Name", url.PathEscape(file.FileName()))
-		up.Header.Set("Content-Type", file.Header.Get("Content-Type"))
-		if err := h.send(up, chassis.Viewer(req.Header), "the video was not taken in, try again in a moment"); err != nil {
-			return err
-		}
-		sent++
+		taken++
 	}
+}
+
+func (h *handler) sendFile(req *http.Request, file *multipart.Part) error {
+	up, err := http.NewRequestWithContext(req.Context(), http.MethodPost, h.upload.String(), io.NopCloser(file))
+	if err != nil {
+		return err
+	}
+	up.Header.Set("File-Name", url.PathEscape(file.FileName()))
+	up.Header.Set("Content-Type", file.Header.Get("Content-Type"))
+	return h.send(up, chassis.Viewer(req.Header), "the video was not taken in, try again in a moment")
 }
 
 // readOutTime is how long the rest of a body is read after it has been refused. Browsers look at an answer
 // only when they have sent everything: cutting them off would show them a broken connection instead.
 const readOutTime = 30 * time.Second
 
-// answerWhileSending lets the answer go out before the body is read to its end. The function that it returns
-// then reads the rest, so that the browser comes to see the answer.
-func answerWhileSending(c echo.Context) (finish func()) {
-	control := http.NewResponseController(c.Response())
-	_ = control.EnableFullDuplex() // HTTP/2 has it anyway
-	return func() {
+// answerWhileSending lets the answer go out before the body is read to its end, and then reads the rest, so that the
+// browser comes to see the answer.
+func answerWhileSending(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		body := c.Request().Body
+		if body == http.NoBody {
+			return next(c)
+		}
+		control := http.NewResponseController(c.Response())
+		_ = control.EnableFullDuplex() // HTTP/2 has it anyway
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		_ = control.SetReadDeadline(time.Now().Add(readOutTime))
 		if c.Request().Header.Get("Expect") != "" {
-			return // such a client looks at the answer first, and may have nothing more to send
+			return nil // such a client looks at the answer first, and may have nothing more to send
 		}
 		if c.Response().Committed {
 			_ = control.Flush()
 		}
-		_ = control.SetReadDeadline(time.Now().Add(readOutTime))
-		_, _ = io.Copy(io.Discard, c.Request().Body)
+		_, _ = io.Copy(io.Discard, body)
+		return nil
 	}
 }

@@ -17,13 +17,19 @@ import (
 
 const (
 	burst      = 10     // seconds' worth of requests that may come at once
-	crowd      = 10     // viewers for which an address may ask
+	crowd      = 10     // viewers for whom one address may ask
 	uploadCost = 10     // requests that an upload counts as
 	maxCallers = 10_000 // callers known at a time, twice over
 )
 
-// limiter counts what each caller asks for. A caller is the viewer of the cookie or, without one, the network
-// address. That may be many viewers', who get their cookies only now, so it has more.
+// caller is who asks, and for how many viewers at most.
+type caller struct {
+	name    string
+	viewers int64
+}
+
+// limiter counts what each caller asks for: the viewer of the cookie, and the network address, since anybody can have
+// as many cookies as they like. Many viewers may share an address, so it has more.
 type limiter struct {
 	perSecond int64
 
@@ -36,69 +42,81 @@ func newLimiter(perSecond int64) *limiter {
 }
 
 // of forgets callers half of the memory at a time: those that have not come for longest.
-func (l *limiter) of(caller string, viewers int64) *rate.Limiter {
+func (l *limiter) of(c caller) *rate.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	bucket := l.recent[caller]
+	bucket := l.recent[c.name]
 	if bucket != nil {
 		return bucket
 	}
-	if bucket = l.before[caller]; bucket == nil {
-		bucket = rate.NewLimiter(rate.Limit(l.perSecond*viewers), int(l.perSecond*viewers*burst))
+	if bucket = l.before[c.name]; bucket == nil {
+		bucket = rate.NewLimiter(rate.Limit(l.perSecond*c.viewers), int(l.perSecond*c.viewers*burst))
 	}
 	if len(l.recent) >= maxCallers {
 		l.recent, l.before = map[string]*rate.Limiter{}, l.recent
 	}
-	l.recent[caller] = bucket
+	l.recent[c.name] = bucket
 	return bucket
 }
 
-// take returns how long the caller has to wait, or 0 if it need not.
-func (l *limiter) take(caller string, viewers int64, cost int, now time.Time) time.Duration {
-	turn := l.of(caller, viewers).ReserveN(now, cost)
-	wait := turn.DelayFrom(now)
-	if wait > 0 {
-		turn.CancelAt(now)
+// take charges all of the callers, or none, and returns how long they have to wait, or 0 if they need not.
+func (l *limiter) take(cost int, now time.Time, callers ...caller) time.Duration {
+	var turns []*rate.Reservation
+	for _, c := range callers {
+		turn := l.of(c).ReserveN(now, cost)
+		turns = append(turns, turn)
+		if wait := turn.DelayFrom(now); wait > 0 {
+			for _, turn := range turns {
+				turn.CancelAt(now)
+			}
+			return wait
+		}
 	}
-	return wait
+	return 0
 }
 
-// costs refuses requests beyond the limit with 429 and Retry-After (RFC 6585 section 4).
+// charge refuses what is beyond the limit with 429 and Retry-After (RFC 6585 section 4).
+func (l *limiter) charge(c echo.Context, cost int) error {
+	wait := l.take(cost, time.Now(), callersOf(c.Request())...)
+	if wait == 0 {
+		return nil
+	}
+	seconds := int(math.Ceil(wait.Seconds()))
+	c.Response().Header().Set("Retry-After", strconv.Itoa(seconds))
+	return chassis.Errorf(http.StatusTooManyRequests, "too many requests, try again in %d s", seconds)
+}
+
 func (l *limiter) costs(cost int) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			caller, viewers := callerOf(c.Request())
-			wait := l.take(caller, viewers, cost, time.Now())
-			if wait == 0 {
-				return next(c)
-			}
-			seconds := int(math.Ceil(wait.Seconds()))
-			c.Response().Header().Set("Retry-After", strconv.Itoa(seconds))
-			err := chassis.Errorf(http.StatusTooManyRequests, "too many requests, try again in %d s", seconds)
-			if cost < uploadCost {
+			if err := l.charge(c, cost); err != nil {
 				return err
 			}
-			finish := answerWhileSending(c)
-			c.Error(err)
-			finish()
-			return nil
+			return next(c)
 		}
 	}
 }
 
-// callerOf looks at the cookie itself: everybody has got an id by now. An IPv6 network of 64 bits is one caller.
-func callerOf(req *http.Request) (caller string, viewers int64) {
+// callersOf looks at the cookie itself: everybody has got an id by now. The viewer comes first: what is too much for
+// one is not charged to the others at the address.
+func callersOf(req *http.Request) []caller {
+	address := caller{addressOf(req), crowd}
 	if id := viewerOf(req); id != "" {
-		return id, 1
+		return []caller{{id, 1}, address}
 	}
+	return []caller{address}
+}
+
+// addressOf takes an IPv6 network of 64 bits for one address.
+func addressOf(req *http.Request) string {
 	host, _, _ := net.SplitHostPort(req.RemoteAddr)
 	address, err := netip.ParseAddr(host)
 	if err != nil {
-		return host, crowd
+		return host
 	}
 	if address = address.Unmap(); address.Is6() {
 		network, _ := address.WithZone("").Prefix(64)
-		return network.String(), crowd
+		return network.String()
 	}
-	return address.String(), crowd
+	return address.String()
 }

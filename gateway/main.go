@@ -28,8 +28,8 @@
 // Variables: PORT; optionally HOST, METADATA_URL, HISTORY_URL, RECOMMENDATIONS_URL, VIDEO_STREAMING_URL,
 // VIDEO_UPLOAD_URL (by default http://metadata, …), COOKIE_SECURE=true where browsers come by https through
 // something that ends TLS, and RATE_LIMIT (100): the changes and requests to /api that a viewer may make per
-// second. Ten seconds' worth may come at once, a new upload counts as ten, and an address from which requests come
-// without a viewer's cookie may make ten times as many. What is too much is answered with 429.
+// second. Ten seconds' worth may come at once, each new video counts as ten, and all viewers of one network address may
+// together make ten times as many. What is too much is answered with 429.
 package main
 
 import (

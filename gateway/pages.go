@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"slices"
 	"strconv"
@@ -24,13 +23,12 @@ type handler struct {
 	texts        []texts
 	languages    language.Matcher // of the same order
 	inner        neighbours
-	limit        time.Duration
+	upload       *url.URL
+	limit        time.Duration // for each part of a page
+	changeLimit  time.Duration
+	limiter      *limiter
 	secureCookie bool
 	log          *slog.Logger
-
-	client                        *http.Client
-	upload                        *url.URL
-	toUpload, toUploads, toPoster *httputil.ReverseProxy
 }
 
 const (
@@ -77,6 +75,7 @@ type errorPage struct {
 	layout
 	Status  int
 	Message string
+	Detail  string
 	Next    []video
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -24,11 +26,11 @@ var (
 
 // newUploads passes the tus protocol on to video-upload. Of the protocol's headers only these go inward: one that
 // names another method (X-HTTP-Method-Override) would get around what is allowed here.
-func newUploads(base *url.URL, transport http.RoundTripper, log *slog.Logger) *httputil.ReverseProxy {
+func newUploads(base *url.URL, transport http.RoundTripper, log *slog.Logger) echo.HandlerFunc {
 	forward := inward("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata", "Content-Type", "Expect")
-	return chassis.Proxy(base, transport, log, func(r *httputil.ProxyRequest) {
+	proxy := chassis.Proxy(base, transport, log, func(r *httputil.ProxyRequest) {
 		forward(r)
-		r.Out.URL = r.Out.URL.JoinPath(r.In.PathValue("id"), r.In.PathValue("part"))
+		r.Out.URL = r.Out.URL.JoinPath(strings.TrimPrefix(r.In.URL.Path, "/api/uploads"))
 		r.Out.URL.RawQuery = ""
 	}, func(res *http.Response) error {
 		location, err := res.Location()
@@ -41,20 +43,11 @@ func newUploads(base *url.URL, transport http.RoundTripper, log *slog.Logger) *h
 		}
 		return dropOurHeaders(res)
 	})
-}
-
-// uploads answers for a part of what is known of an upload, or, without an id, for all of them.
-func (h *handler) uploads(part string) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		id := c.Param("id")
-		if id != "" && !uploadID.MatchString(id) || id == "" && part != "" {
+		if len(c.ParamNames()) > 0 && !uploadID.MatchString(c.Param("id")) {
 			return chassis.Errorf(http.StatusNotFound, "there is no such upload")
 		}
-		req := c.Request()
-		req.SetPathValue("id", id)
-		req.SetPathValue("part", part)
-		defer answerWhileSending(c)()
-		h.toUploads.ServeHTTP(c.Response(), req)
+		proxy.ServeHTTP(c.Response(), c.Request())
 		return nil
 	}
 }
@@ -62,8 +55,12 @@ func (h *handler) uploads(part string) echo.HandlerFunc {
 const noPoster = `{"error":"there is no such picture"}`
 
 // newPosters passes pictures on, for browsers to keep for a while, and nothing else that there might be.
-func newPosters(base *url.URL, transport http.RoundTripper, log *slog.Logger) *httputil.ReverseProxy {
-	return chassis.Proxy(base, transport, log, inward("If-None-Match", "If-Modified-Since"), func(res *http.Response) error {
+func newPosters(base *url.URL, transport http.RoundTripper, log *slog.Logger) http.Handler {
+	forward := inward("If-None-Match", "If-Modified-Since")
+	return chassis.Proxy(base, transport, log, func(r *httputil.ProxyRequest) {
+		forward(r)
+		r.Out.URL.RawQuery = url.Values{"id": {r.In.URL.Query().Get("id")}}.Encode()
+	}, func(res *http.Response) error {
 		contentType := res.Header.Get("Content-Type")
 		switch {
 		case res.StatusCode == http.StatusOK && contentType == "image/jpeg", res.StatusCode == http.StatusNotModified:
@@ -80,13 +77,12 @@ func newPosters(base *url.URL, transport http.RoundTripper, log *slog.Logger) *h
 	})
 }
 
-func (h *handler) poster(c echo.Context) error {
-	req := c.Request()
-	id := c.QueryParam("id")
-	if id == "" || len(id) > maxID {
-		return chassis.Errorf(http.StatusNotFound, "there is no such picture")
+// atMost gives up on a neighbour that takes longer than limit.
+func atMost(limit time.Duration, neighbour http.Handler) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), limit)
+		defer cancel()
+		neighbour.ServeHTTP(c.Response(), c.Request().WithContext(ctx))
+		return nil
 	}
-	req.URL.RawQuery = url.Values{"id": {id}}.Encode()
-	h.toPoster.ServeHTTP(c.Response(), req)
-	return nil
 }

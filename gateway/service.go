@@ -16,10 +16,11 @@ import (
 	"flixtube/chassis"
 )
 
-// newHandler waits at most partLimit for each part of a page.
+// newHandler waits at most partLimit for each part of a page, and ten times as long for a change, or for a picture.
 func newHandler(cfg config, partLimit time.Duration, log *slog.Logger) http.Handler {
 	transport := chassis.NewTransport()
 	client := &http.Client{Transport: transport}
+	limiter := newLimiter(cfg.rateLimit)
 	static, languages := newAssets(), newTexts()
 	var tags []language.Tag
 	for _, x := range languages {
@@ -30,20 +31,19 @@ func newHandler(cfg config, partLimit time.Duration, log *slog.Logger) http.Hand
 		texts:        languages,
 		languages:    language.NewMatcher(tags),
 		inner:        neighbours{client, cfg.metadata, cfg.history, cfg.recommendations},
+		upload:       cfg.upload.JoinPath("upload"),
 		limit:        partLimit,
+		changeLimit:  10 * partLimit,
+		limiter:      limiter,
 		secureCookie: cfg.secureCookie,
 		log:          log,
-
-		client: client,
-		upload: cfg.upload.JoinPath("upload"),
-		toUpload: chassis.Proxy(cfg.upload.JoinPath("upload"), transport, log,
-			inward("Content-Type", "File-Name", "Video-Duration", "Expect"), dropOurHeaders),
-		toUploads: newUploads(cfg.upload.JoinPath("uploads"), transport, log),
-		toPoster:  newPosters(cfg.streams.JoinPath("poster"), transport, log),
 	}
 	stream := chassis.Proxy(cfg.streams.JoinPath("video"), transport, log, inward("Range", "If-Range", "If-Match",
 		"If-None-Match", "If-Modified-Since", "If-Unmodified-Since"), dropOurHeaders)
-	rename := chassis.Proxy(cfg.metadata.JoinPath("video"), transport, log, inward("Content-Type"), dropOurHeaders)
+	poster := newPosters(cfg.streams.JoinPath("poster"), transport, log)
+	upload := chassis.Proxy(h.upload, transport, log,
+		inward("Content-Type", "File-Name", "Video-Duration", "Expect"), dropOurHeaders)
+	uploads := newUploads(cfg.upload.JoinPath("uploads"), transport, log)
 	// A page that is being left can only POST (sendBeacon).
 	position := chassis.Proxy(cfg.history.JoinPath("position"), transport, log, func(r *httputil.ProxyRequest) {
 		inward("Content-Type")(r)
@@ -60,33 +60,32 @@ func newHandler(cfg config, partLimit time.Duration, log *slog.Logger) http.Hand
 
 	e := chassis.NewEcho(log, checks...)
 	e.HTTPErrorHandler = h.answerError(e.HTTPErrorHandler)
-	e.Use(secureHeaders, sameOrigin(), middleware.GzipWithConfig(middleware.GzipConfig{Skipper: func(c echo.Context) bool {
+	e.Use(secureHeaders, answerWhileSending, sameOrigin(), middleware.GzipWithConfig(middleware.GzipConfig{Skipper: func(c echo.Context) bool {
 		req := c.Request() // a range counts the bytes of what is not compressed (RFC 9110, 14.4)
 		return req.Method != http.MethodGet || strings.HasPrefix(req.URL.Path, "/api/") || req.Header.Get("Range") != ""
 	}}))
-	viewer, limit := identify(cfg.secureCookie), newLimiter(cfg.rateLimit)
-	request, upload := limit.costs(1), limit.costs(uploadCost)
+	viewer, cheap, dear := identify(cfg.secureCookie), limiter.costs(1), limiter.costs(uploadCost)
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/", h.home, viewer)
 	e.Match(read, "/video", h.watch, viewer)
-	e.POST("/video/rename", h.rename, viewer, request)
-	e.POST("/video/remove", h.remove, viewer, request)
+	e.POST("/video/rename", h.rename, viewer, cheap)
+	e.POST("/video/remove", h.remove, viewer, cheap)
 	e.Match(read, "/history", h.history, viewer)
-	e.POST("/history/remove", h.removeViewing, viewer, request)
+	e.POST("/history/remove", h.removeViewing, viewer, cheap)
 	e.Match(read, "/history/clear", h.clearPage, viewer)
-	e.POST("/history/clear", h.clearHistory, viewer, request)
+	e.POST("/history/clear", h.clearHistory, viewer, cheap)
 	e.POST("/language", h.chooseLanguage)
 	e.Match(read, "/upload", h.uploadPage, viewer)
-	e.POST("/upload", h.uploadForm, viewer, upload)
-	e.Match(read, "/api/video", echo.WrapHandler(stream), viewer, request)
-	e.PATCH("/api/video", echo.WrapHandler(rename), viewer, request)
-	e.Match(read, "/api/poster", h.poster, viewer, request)
-	e.POST("/api/position", echo.WrapHandler(position), viewer, request)
-	e.POST("/api/upload", h.uploadRaw, viewer, upload)
-	e.OPTIONS("/api/uploads", h.uploads(""), viewer, request)
-	e.POST("/api/uploads", h.uploads(""), viewer, upload)
-	e.Match([]string{http.MethodHead, http.MethodPatch, http.MethodDelete}, "/api/uploads/:id", h.uploads(""), viewer, request)
-	e.PUT("/api/uploads/:id/poster", h.uploads("poster"), viewer, request)
+	e.POST("/upload", h.uploadForm, viewer, dear)
+	e.Match(read, "/api/video", echo.WrapHandler(stream), viewer, cheap)
+	e.PATCH("/api/video", h.renameByScript, viewer, cheap)
+	e.Match(read, "/api/poster", atMost(h.changeLimit, poster), viewer, cheap)
+	e.POST("/api/position", atMost(h.changeLimit, position), viewer, cheap)
+	e.POST("/api/upload", echo.WrapHandler(upload), viewer, dear)
+	e.OPTIONS("/api/uploads", uploads, viewer, cheap)
+	e.POST("/api/uploads", uploads, viewer, dear)
+	e.Match([]string{http.MethodHead, http.MethodPatch, http.MethodDelete}, "/api/uploads/:id", uploads, viewer, cheap)
+	e.PUT("/api/uploads/:id/poster", uploads, viewer, cheap)
 	e.Match(read, "/assets/:version/:name", static.serve)
 	return e
 }
@@ -169,7 +168,12 @@ func (h *handler) answerError(asJSON echo.HTTPErrorHandler) echo.HTTPErrorHandle
 		if status >= http.StatusInternalServerError && req.Context().Err() == nil {
 			h.log.Error("request failed", "method", req.Method, "path", req.URL.Path, "status", status, "error", err)
 		}
-		if err := h.render(c, status, "error.html", &errorPage{Status: status, Message: message}); err != nil {
+		page := &errorPage{Status: status, Message: message}
+		var half *halfway
+		if errors.As(err, &half) {
+			page.Detail = x.t("Videos taken in: %d. Not taken in: “%s” and what follows it.", half.taken, half.at)
+		}
+		if err := h.render(c, status, "error.html", page); err != nil {
 			asJSON(err, c)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -224,11 +225,11 @@ func TestViewer(t *testing.T) {
 	if _, other := ask(); other == seen {
 		t.Error("two viewers get the same id")
 	}
-	if set, again := ask("Cookie", "a=b; viewer="+seen, chassis.ViewerHeader, "victim"); set != nil || again != seen {
 	if res, _ := do(t, request(t, "GET", gateway+"/upload", nil, "Cookie", "viewer="+seen)); len(res.Cookies()) != 1 ||
 		res.Cookies()[0].Value != seen || res.Cookies()[0].MaxAge != first.MaxAge {
 		t.Errorf("a page does not keep the cookie alive: %v", res.Cookies())
 	}
+	if set, again := ask("Cookie", "a=b; viewer="+seen, chassis.ViewerHeader, "victim"); set != nil || again != seen {
 		t.Errorf("the known viewer %q became %q, cookie %v", seen, again, set)
 	}
 	for _, bad := range []string{"viewer=", "viewer=short", "viewer=" + seen + "x", "viewer=../../../../../../etc/passwd/////", "viewer=\"" + strings.Repeat("?", 32) + "\""} {
@@ -276,8 +277,8 @@ func TestSecurityHeaders(t *testing.T) {
 	gateway := start(t, time.Second, nil)
 	for _, path := range []string{"/", "/video?id=x", "/history", "/history/clear", "/upload", "/none", "/api/none"} {
 		res, _ := do(t, request(t, "GET", gateway+path, nil))
-		csp := res.Header.Get("Content-Security-Policy")
-		if !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") ||
+		if res.Header.Get("Content-Security-Policy") != "default-src 'none'; img-src 'self'; media-src 'self' blob:; "+
+			"style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'" ||
 			res.Header.Get("X-Content-Type-Options") != "nosniff" || res.Header.Get("Referrer-Policy") != "same-origin" {
 			t.Errorf("%s: %v", path, res.Header)
 		}
@@ -346,9 +347,9 @@ func TestUploadStreams(t *testing.T) {
 }
 
 // browser sends everything before it looks at the answer, as browsers do.
-func browser(t *testing.T, address, contentType string, body []byte) (*http.Response, string) {
+func browser(t *testing.T, address, contentType string, body []byte, header ...string) (*http.Response, string) {
 	t.Helper()
-	req := request(t, "POST", address, bytes.NewReader(body), "Content-Type", contentType)
+	req := request(t, "POST", address, bytes.NewReader(body), append(header, "Content-Type", contentType)...)
 	conn, err := net.Dial("tcp", req.URL.Host)
 	if err != nil {
 		t.Fatal(err)
@@ -506,6 +507,41 @@ func TestUploadForm(t *testing.T) {
 	}
 }
 
+// TestUploadFormRefusedHalfway: what was taken in must not be sent again.
+func TestUploadFormRefusedHalfway(t *testing.T) {
+	taken := 0
+	gateway := startWith(t, soon, 3, services{"video-upload": func(w http.ResponseWriter, r *http.Request) {
+		if content, _ := io.ReadAll(r.Body); string(content) == "text" {
+			w.WriteHeader(http.StatusUnsupportedMediaType)
+			_, _ = io.WriteString(w, `{"error":"this is not a video"}`)
+			return
+		}
+		taken++
+	}})
+	send := func(cookie string, contents ...[]byte) (*http.Response, string) {
+		t.Helper()
+		form, contentType := formWith(t, "<여름>.mp4", contents...)
+		return do(t, request(t, "POST", gateway+"/upload", bytes.NewReader(form), "Content-Type", contentType, "Cookie", cookie))
+	}
+	const rest = "Not taken in: “&lt;여름&gt;.mp4” and what follows it."
+	res, body := send("", []byte("one"), []byte("text"), []byte("two"))
+	if res.StatusCode != 415 || !strings.Contains(body, "This is not a video.") || taken != 1 || !strings.Contains(body, "Videos taken in: 1. "+rest) {
+		t.Errorf("%d were taken in: %s %s", taken, res.Status, body)
+	}
+	if _, body := send("", []byte("text")); strings.Contains(body, "taken in") {
+		t.Errorf("one file alone: %s", body)
+	}
+	if _, body := send("lang=ko", []byte("one"), []byte("text")); !strings.Contains(body, "올린 동영상: 1개. “&lt;여름&gt;.mp4”부터는") {
+		t.Errorf("in Korean: %s", body)
+	}
+	taken = 0
+	many := slices.Repeat([][]byte{[]byte("one")}, 5) // of which 30 requests pay for three
+	res, body = send("viewer="+strings.Repeat("v", 32), many...)
+	if res.StatusCode != 429 || res.Header.Get("Retry-After") == "" || taken != 3 || !strings.Contains(body, "Videos taken in: 3. "+rest) {
+		t.Errorf("%d were taken in: %s %s", taken, res.Status, body)
+	}
+}
+
 func TestForms(t *testing.T) {
 	var got string
 	status := 200
@@ -554,6 +590,25 @@ func TestForms(t *testing.T) {
 	}
 	if res, _ := post("/video/rename", url.Values{"name": {strings.Repeat("x", maxForm+1)}}); res.StatusCode != 400 {
 		t.Errorf("a form that is too long: %s", res.Status)
+	}
+}
+
+// TestHungNeighbours asks who took the request and never answers. A browser has six connections for all of it.
+func TestHungNeighbours(t *testing.T) {
+	hung := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		hangs(w, r)
+	}
+	gateway := start(t, 50*time.Millisecond, services{"metadata": hung, "history": hung, "video-streaming": hung})
+	for _, ask := range []string{
+		"POST /video/rename", "POST /video/remove", "POST /history/remove", "POST /history/clear",
+		"POST /api/position?video=x", "PATCH /api/video?id=x", "GET /api/poster?id=x",
+	} {
+		method, path, _ := strings.Cut(ask, " ")
+		req := request(t, method, gateway+path, strings.NewReader("{}"))
+		if res, body := do(t, req); res.StatusCode != 502 {
+			t.Errorf("%s: %s %s", ask, res.Status, body)
+		}
 	}
 }
 

@@ -56,6 +56,7 @@ var codeTexts = map[string]bool{
 	"Untitled": true, "Without a date": true, "There is no such page.": true, "Something went wrong on our side.": true,
 	"There is no such video. It may have been removed by its owner.": true,
 	"File-Name must be percent-encoded UTF-%d":                       true,
+	"Videos taken in: %d. Not taken in: “%s” and what follows it.":   true,
 	"Bad Request": true, "Not Found": true, "Method Not Allowed": true,
 }
 

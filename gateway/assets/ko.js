@@ -89,6 +89,7 @@ export default {
   "Upload": "업로드",
   "Upload the first video": "첫 동영상 올리기",
   "Video": "동영상",
+  "Videos taken in: %d. Not taken in: “%s” and what follows it.": "올린 동영상: %d개. “%s”부터는 올리지 못했습니다.",
   "Videos": "동영상",
   "Waiting": "대기 중",
   "Watch it": "보러 가기",
