@@ -91,7 +91,7 @@ func TestEveryRefusalIsTranslated(t *testing.T) {
 
 // toPrograms are refusals that no viewer can come to see: the pages do not ask so.
 var toPrograms = map[string]bool{
-	"sort must be newest, or nothing": true, "search and owner must be UTF-8": true, "search or owner is too long": true,
+	"sort must be newest, or nothing": true, "search must be at most %d characters of UTF-8": true,
 	"at most %d videos can be asked for at once": true, "the request names no viewer": true, "that is not a viewed message": true,
 	"the view is not stored, send it again": true,
 	"%s is not a viewer's id":               true, "%s must be a whole number of 0 or more": true, "position must be within the duration, both in seconds": true,
