@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -312,6 +313,67 @@ func TestHTTPCheck(t *testing.T) {
 	}
 }
 
+// TestProxyHoldsLittle: streams that nobody reads do not each keep a large buffer.
+func TestProxyHoldsLittle(t *testing.T) {
+	const streams = 300
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "a stream")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	defer target.Close()
+	u, err := url.Parse(target.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := chassis.NewTransport()
+	defer transport.CloseIdleConnections()
+	p := chassis.Proxy(u, transport, slog.New(slog.DiscardHandler), nil, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	unread := make(chan struct{}, streams)
+	var flowing sync.WaitGroup
+	before := heap()
+	for range streams {
+		flowing.Go(func() {
+			p.ServeHTTP(stuck{httptest.NewRecorder(), unread, ctx.Done()}, httptest.NewRequestWithContext(ctx, "GET", "/", nil))
+		})
+	}
+	for range streams {
+		select {
+		case <-unread:
+		case <-time.After(30 * time.Second):
+			t.Fatal("the streams do not flow")
+		}
+	}
+	held := heap() - before
+	cancel()
+	flowing.Wait()
+	if held > 60<<20 {
+		t.Errorf("%d streams hold %d MiB", streams, held>>20)
+	}
+}
+
+// stuck is a caller that has stopped reading.
+type stuck struct {
+	http.ResponseWriter
+	unread chan<- struct{}
+	gone   <-chan struct{}
+}
+
+func (s stuck) Write([]byte) (int, error) {
+	s.unread <- struct{}{}
+	<-s.gone
+	return 0, io.ErrClosedPipe
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
 func TestProxy(t *testing.T) {
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -347,7 +409,8 @@ func TestProxy(t *testing.T) {
 	w = httptest.NewRecorder()
 	p.ServeHTTP(w, httptest.NewRequest("GET", "/api/video", nil))
 	var answer map[string]string
-	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 502 || answer["error"] == "" {
-		t.Errorf("without a target: %d %s", w.Code, w.Body)
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 502 || answer["error"] == "" ||
+		strings.Contains(w.Body.String(), u.Hostname()) || !strings.Contains(logged.String(), u.Host) {
+		t.Errorf("without a target: %d %s, logged %s", w.Code, w.Body, &logged)
 	}
 }

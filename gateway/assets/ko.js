@@ -103,6 +103,7 @@ export default {
   "a video may have up to %d bytes": "동영상은 %d바이트까지 올릴 수 있습니다",
   "choose a video first": "먼저 동영상을 선택해 주세요",
   "name must have %d to %d characters": "제목은 %d~%d자여야 합니다",
+  "no answer came, try again in a moment": "응답이 없습니다. 잠시 후 다시 시도해 주세요",
   "no space is left now; what has arrived is kept": "지금은 남은 공간이 없습니다. 받은 부분은 보관됩니다",
   "only the owner of a video may do this": "동영상을 올린 사람만 할 수 있습니다",
   "or drop them here": "또는 여기에 끌어다 놓으세요",
