@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -82,28 +81,10 @@ func (u *uploads) store(ctx context.Context, up upload) (video, error) {
 		return v, err
 	}
 	defer file.Close()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	body := &patientBody{file, time.AfterFunc(u.storage.patience, func() {
-		cancel(errors.New("the storage takes no bytes"))
-	}), u.storage.patience}
-	defer body.timer.Stop()
-	if _, err = u.storage.put(ctx, id, v.ContentType, body, v.Size); errors.Is(err, errTaken) {
+	if _, err = u.storage.put(ctx, id, v.ContentType, file, v.Size); errors.Is(err, errTaken) {
 		err = nil // by an attempt that came to its end only now
 	}
 	return v, err
-}
-
-// patientBody is read from a file, and gives up when nobody has read on for a while.
-type patientBody struct {
-	file     io.Reader
-	timer    *time.Timer
-	patience time.Duration
-}
-
-func (b *patientBody) Read(p []byte) (int, error) {
-	b.timer.Reset(b.patience)
-	return b.file.Read(p)
 }
 
 // storePoster tells whether the storage has the poster. One that it refuses is left out.

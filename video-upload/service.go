@@ -66,10 +66,13 @@ func (h handler) postUpload(c echo.Context) error {
 	if req.ContentLength > h.limit {
 		return h.tooLarge()
 	}
-	body := bufio.NewReaderSize(http.MaxBytesReader(c.Response(), req.Body, h.limit), head)
+	body := bufio.NewReaderSize(&callersBody{
+		Reader: http.MaxBytesReader(c.Response(), req.Body, h.limit),
+		conn:   http.NewResponseController(c.Response()), handler: h,
+	}, head)
 	start, err := body.Peek(head)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return h.unreadable(err)
+		return err
 	}
 	if len(start) == 0 {
 		return chassis.Errorf(http.StatusBadRequest, "the body is empty")
@@ -84,10 +87,6 @@ func (h handler) postUpload(c echo.Context) error {
 	ctx := context.WithoutCancel(req.Context())
 	v := video{ID: uuid.NewString(), Name: name, ContentType: contentType, Duration: duration}
 	v.Size, err = h.storage.save(ctx, v.ID, contentType, body, req.ContentLength)
-	var fault callersFault
-	if errors.As(err, &fault) {
-		return h.unreadable(fault)
-	}
 	if err != nil {
 		return err
 	}
@@ -113,12 +112,24 @@ func (h handler) tooLarge() error {
 	return chassis.Errorf(http.StatusRequestEntityTooLarge, "a video may have up to %d bytes", h.limit)
 }
 
-func (h handler) unreadable(err error) error {
+// callersBody is what a caller sends; its errors are the answers. Who sends nothing for a while has broken off.
+type callersBody struct {
+	io.Reader
+	conn *http.ResponseController
+	handler
+}
+
+func (b *callersBody) Read(p []byte) (int, error) {
+	_ = b.conn.SetReadDeadline(time.Now().Add(b.storage.patience)) // net/http ends it after the last byte
+	n, err := b.Reader.Read(p)
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return h.tooLarge()
+	switch {
+	case errors.As(err, &tooLarge):
+		err = b.tooLarge()
+	case err != nil && !errors.Is(err, io.EOF):
+		err = chassis.Errorf(http.StatusBadRequest, "the body broke off").Because(err)
 	}
-	return chassis.Errorf(http.StatusBadRequest, "the body broke off").Because(err)
+	return n, err
 }
 
 // played are the types that are taken. Those that detection finds besides, audio in an MP4 for one, are not.

@@ -436,6 +436,50 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
+// TestStalled: nobody waits for ever for a caller who sends nothing, or for a storage that takes nothing.
+func TestStalled(t *testing.T) {
+	t.Parallel()
+	const size = 16 << 20
+	video := string(mp4(size))
+	headers := fmt.Sprintf("Content-Length: %d\r\n\r\n", size)
+	for _, test := range []struct{ what, body, want string }{
+		{"caller", video[:size-1], "HTTP/1.1 400"}, {"storage", video, "HTTP/1.1 502"},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			storage, box := newFakeStorage(t), &fakeOutbox{}
+			u := newTestUploads(t, t.TempDir(), storage.URL, box, size)
+			u.storage.patience = time.Second
+			if test.what == "storage" {
+				stall(t, u.storage)
+			}
+			conn := send(t, serve(t, u, size).address, headers, "")
+			go func() { _, _ = io.WriteString(conn, test.body) }()
+			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			answer := make([]byte, len(test.want))
+			if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != test.want || len(box.added()) != 0 {
+				t.Errorf("answered %q, %v, want %q", answer, err, test.want)
+			}
+		})
+	}
+}
+
+// stall puts a server in the storage's place that takes nothing but the first byte of a video.
+func stall(t *testing.T, s *storage) {
+	t.Helper()
+	over := make(chan struct{})
+	stalled := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method != http.MethodPost {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_, _ = req.Body.Read(make([]byte, 1))
+		<-over
+	}))
+	t.Cleanup(stalled.Close)
+	t.Cleanup(func() { close(over) })
+	s.base.Host = strings.TrimPrefix(stalled.URL, "http://")
+}
+
 // TestStreams: the beginning of a video is at the storage before its end has been sent.
 func TestStreams(t *testing.T) {
 	address, storage, _ := newTestService(t, 1<<30)
@@ -465,21 +509,20 @@ func TestStorageFails(t *testing.T) {
 	for what, test := range map[string]struct {
 		arrange func(*fakeStorage)
 		want    int
-		delete  bool
 	}{
-		"full":           {func(f *fakeStorage) { f.answer = with(507) }, 507, false},
-		"full at once":   {func(f *fakeStorage) { f.deaf = 507 }, 507, false},
-		"away":           {func(f *fakeStorage) { f.answer = with(503) }, 503, false},
-		"broken":         {func(f *fakeStorage) { f.answer = with(500) }, 502, false},
-		"another server": {func(f *fakeStorage) { f.answer = with(404) }, 502, false},
+		"full":           {func(f *fakeStorage) { f.answer = with(507) }, 507},
+		"full at once":   {func(f *fakeStorage) { f.deaf = 507 }, 507},
+		"away":           {func(f *fakeStorage) { f.answer = with(503) }, 503},
+		"broken":         {func(f *fakeStorage) { f.answer = with(500) }, 502},
+		"another server": {func(f *fakeStorage) { f.answer = with(404) }, 502},
 		"redirecting": {func(f *fakeStorage) {
 			f.answer = func(w http.ResponseWriter) { w.Header().Set("Location", "/livez"); w.WriteHeader(302) }
-		}, 502, false},
-		"content with nothing": {func(f *fakeStorage) { f.deaf = 201 }, 502, true},
+		}, 502},
+		"content with nothing": {func(f *fakeStorage) { f.deaf = 201 }, 502},
 		"silent at the end": {func(f *fakeStorage) {
 			f.answer = func(http.ResponseWriter) { panic(http.ErrAbortHandler) }
-		}, 502, true},
-		"down": {func(f *fakeStorage) { f.Close() }, 502, false},
+		}, 502},
+		"down": {func(f *fakeStorage) { f.Close() }, 502},
 	} {
 		t.Run(what, func(t *testing.T) {
 			address, storage, box := newTestService(t, 1<<30)
@@ -488,7 +531,7 @@ func TestStorageFails(t *testing.T) {
 				t.Errorf("status %d, want %d", status, test.want)
 			}
 			uploads, deleted := storage.seen()
-			if (len(deleted) > 0) != test.delete || len(uploads) > 1 || len(box.added()) != 0 {
+			if (len(deleted) > 0) != (what != "down") || len(uploads) > 1 || len(box.added()) != 0 {
 				t.Errorf("deleted %v, tried %d times, announced %v", deleted, len(uploads), box.added())
 			}
 		})

@@ -18,13 +18,12 @@ import (
 type storage struct {
 	base     *url.URL
 	client   *http.Client
-	patience time.Duration // with a storage that does nothing
+	patience time.Duration // with a storage that does nothing, and with callers who send it something
 }
 
 var (
-	errTaken    = errors.New("the storage has a video with this id")
-	errRefused  = errors.New("the storage refuses the poster")
-	errNoAnswer = errors.New("no answer")
+	errTaken   = errors.New("the storage has a video with this id")
+	errRefused = errors.New("the storage refuses the poster")
 )
 
 func newStorage(base *url.URL) *storage {
@@ -35,7 +34,6 @@ func newStorage(base *url.URL) *storage {
 	// Storage may refuse before it has read everything. Asked first (RFC 9110, 10.1.1), it can say why instead
 	// of breaking the connection.
 	transport.ExpectContinueTimeout = 5 * time.Second
-	transport.ResponseHeaderTimeout = time.Minute // counted from the end of the body
 	return &storage{base: base, patience: time.Minute, client: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -46,12 +44,12 @@ func (s *storage) check() chassis.Check {
 	return chassis.Check{Name: "video-storage", Required: true, Probe: chassis.HTTPCheck(s.client, s.base)}
 }
 
-// save streams body to the storage and returns how many bytes it had. size is -1 if it is not known. Unless it
-// returns nil nothing stays stored, as far as that is in its hands.
+// save streams body to the storage, under a new id, and returns how many bytes it had. size is -1 if it is not known. An
+// error of body's is returned as it is. Unless save returns nil nothing stays stored, as far as that is in its hands.
 func (s *storage) save(ctx context.Context, id, contentType string, body io.Reader, size int64) (int64, error) {
 	n, err := s.put(ctx, id, contentType, body, size)
-	if errors.Is(err, errNoAnswer) {
-		_ = s.discard(ctx, id) // it may have stored the video, and only its answer is lost
+	if err != nil {
+		_ = s.discard(ctx, id) // it may have stored the video, whatever has come of its answer
 	}
 	return n, err
 }
@@ -59,7 +57,12 @@ func (s *storage) save(ctx context.Context, id, contentType string, body io.Read
 // put is save for those who will try again: when the storage does not answer, the video may be stored or not. errTaken
 // if it is since before.
 func (s *storage) put(ctx context.Context, id, contentType string, body io.Reader, size int64) (int64, error) {
-	counted := &countedBody{body: body}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	counted := &countedBody{body: body, patience: s.patience, timer: time.AfterFunc(s.patience, func() {
+		cancel(errors.New("the storage does nothing"))
+	})}
+	defer counted.timer.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base.JoinPath("upload").String(), counted)
 	if err != nil {
 		return 0, err
@@ -73,11 +76,11 @@ func (s *storage) put(ctx context.Context, id, contentType string, body io.Reade
 		defer res.Body.Close()
 	}
 	if cause := counted.failed.Load(); cause != nil {
-		return 0, callersFault{*cause} // with it the transport broke the request off
+		return 0, *cause // with it the transport broke the request off
 	}
 	if err != nil {
 		return 0, chassis.Errorf(http.StatusBadGateway, "the storage does not answer").
-			Because(errors.Join(errNoAnswer, err, context.Cause(ctx)))
+			Because(errors.Join(err, context.Cause(ctx)))
 	}
 	switch res.StatusCode {
 	case http.StatusOK, http.StatusCreated, http.StatusNoContent:
@@ -161,21 +164,21 @@ func (s *storage) discard(ctx context.Context, id string) error {
 	return nil
 }
 
-// callersFault is what went wrong with reading the body that the caller sends.
-type callersFault struct{ error }
-
-func (f callersFault) Unwrap() error { return f.error }
-
-// countedBody is read by the transport, from another goroutine.
+// countedBody is read by the transport, from another goroutine. Its timer goes off when the storage has not wanted more
+// for a while; waiting for the body itself does not count.
 type countedBody struct {
-	body   io.Reader
-	read   atomic.Int64
-	ended  atomic.Bool
-	failed atomic.Pointer[error]
+	body     io.Reader
+	timer    *time.Timer
+	patience time.Duration
+	read     atomic.Int64
+	ended    atomic.Bool
+	failed   atomic.Pointer[error]
 }
 
 func (c *countedBody) Read(p []byte) (int, error) {
+	c.timer.Stop()
 	n, err := c.body.Read(p)
+	c.timer.Reset(c.patience)
 	c.read.Add(int64(n))
 	switch {
 	case err == io.EOF:
