@@ -124,20 +124,29 @@ func (u *uploads) round(ctx context.Context) {
 	if err != nil {
 		u.log.Error("uploads cannot be looked through", "error", err)
 	}
+	failed := func(id string, err error) {
+		if err != nil && ctx.Err() == nil {
+			u.log.Warn("an upload is not finished", "video", id, "error", err)
+		}
+	}
+	known := map[string]bool{}
 	for _, entry := range entries {
-		id, part, _ := strings.Cut(entry.Name(), ".")
-		if !isID(id) {
+		id, isInfo := strings.CutSuffix(entry.Name(), infoPart)
+		if !isInfo || !isID(id) {
 			continue
 		}
 		up, err := u.find(id)
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-			err = u.sweep(entry)
-		case err == nil && "."+part == infoPart && up.isDue():
+		known[id] = !errors.Is(err, os.ErrNotExist)
+		if err == nil && up.isDue() {
 			err = u.tend(ctx, id)
 		}
-		if err != nil && ctx.Err() == nil {
-			u.log.Warn("an upload is not finished", "video", id, "error", err)
+		if known[id] {
+			failed(id, err)
+		}
+	}
+	for _, entry := range entries {
+		if id, _, _ := strings.Cut(entry.Name(), "."); isID(id) && !known[id] {
+			failed(id, u.sweep(entry))
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 //
 //	<id>         what has arrived
 //	<id>.done    the same file, emptied, when the video is stored and announced
-//	<id>.info    what is known of it, written once (by tusd)
+//	<id>.info    what is known of it, written once
 //	<id>.jpg     the poster
 //	<id>.lock    is locked by whoever changes any of these but the poster; the system unlocks it when its holder dies
 //	<id>.wanted  is there while somebody waits for the lock
@@ -74,18 +74,30 @@ func (f folder) find(id string) (upload, error) {
 	return up, err
 }
 
-// countOpen counts the uploads of a viewer that take space. It reads nothing of the finished ones, which are many.
-func (f folder) countOpen(owner string) (int, error) {
+// unfinishedIDs returns the uploads that take space, and how many bytes that is.
+func (f folder) unfinishedIDs() (ids []string, held int64, err error) {
 	entries, err := os.ReadDir(f.dir)
-	n := 0
 	for _, entry := range entries {
-		if id := entry.Name(); isID(id) {
-			if up, err := f.find(id); err == nil && !up.finished && up.info.MetaData[ownerKey] == owner {
-				n++
-			}
+		if !isID(entry.Name()) {
+			continue
+		}
+		if stat, err := entry.Info(); err == nil { // or it is gone by now
+			ids = append(ids, entry.Name())
+			held += stat.Size()
 		}
 	}
-	return n, err
+	return ids, held, err
+}
+
+// countOf counts those of a viewer.
+func (f folder) countOf(owner string, ids []string) int {
+	n := 0
+	for _, id := range ids {
+		if up, err := f.find(id); err == nil && !up.finished && up.info.MetaData[ownerKey] == owner {
+			n++
+		}
+	}
+	return n
 }
 
 // readStart reads the first bytes of what has arrived.
@@ -140,6 +152,12 @@ const (
 func (f folder) lock(id string) *lock {
 	return &lock{file: flock.New(f.path(id, lockPart)), wanted: f.path(id, wantedPart), release: func() {}}
 }
+
+// noLock is the lock of what does not change.
+type noLock struct{}
+
+func (noLock) Lock(context.Context, func()) error { return nil }
+func (noLock) Unlock() error                      { return nil }
 
 // lock is tusd's: one that another request wants is let go, though another process may handle that one.
 type lock struct {

@@ -11,14 +11,15 @@
 //	                           upload is finished; one without progress is removed after a day
 //	PUT /uploads/<id>/poster   before the last PATCH: a JPEG of up to 1 MiB, 1280 pixels on a side and 1280x720 in all; 204
 //
-// The type of a video is told by its content, whatever the caller says.
+// The type of a video is told by its content, whatever the caller says. A caller who sends nothing for a minute has gone.
 //
 // What it announces waits in the outbox until the broker has it, and goes to the exchange video-uploaded.
 //
-// A viewer may have 20 unfinished uploads, then POST /uploads answers 429. A full disk gives 507 and what has arrived
-// stays, so that the upload can go on. Until there is space again no video can be announced either if the outbox is on
-// the same disk, and POST /upload answers 503: give UPLOADS_DIR a disk of its own where that matters. Replicas may share
-// it, on a volume where flock(2) works between them.
+// A viewer may have 20 unfinished uploads, then POST /uploads answers 429. When all viewers together have 1000, or 8
+// times UPLOAD_LIMIT of bytes in UPLOADS_DIR, it answers 503; with 16 times UPLOAD_LIMIT, as with a full disk, PATCH
+// answers 507 and what has arrived stays, so that the upload can go on. Until there is space again no video can be
+// announced either if the outbox is on the same disk, and POST /upload answers 503: give UPLOADS_DIR a disk of its own
+// where that matters. Replicas may share it, on a volume where flock(2) works between them.
 //
 // Variables: PORT, RABBIT, OUTBOX_DIR; optionally HOST, VIDEO_STORAGE_URL (http://video-storage), UPLOADS_DIR (uploads
 // that are not finished: the folder unfinished in OUTBOX_DIR), UPLOAD_LIMIT (bytes of one video: 4 GiB), OUTBOX_LIMIT

@@ -20,7 +20,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
-	"github.com/tus/tusd/v2/pkg/filestore"
 	tus "github.com/tus/tusd/v2/pkg/handler"
 	tusdlog "golang.org/x/exp/slog" // what tusd logs with
 
@@ -28,8 +27,12 @@ import (
 )
 
 const (
-	maxOpen     = 20      // uploads of one viewer that are not finished
-	maxFileName = 4 << 10 // bytes; it is kept as it comes
+	maxOpen     = 20       // uploads of one viewer that are not finished
+	maxOpenAll  = 1000     // of all viewers: who refuses cookies is another one each time
+	maxBegin    = 8        // times the limit of one upload: with so many bytes in the folder none is begun
+	maxGoOn     = 16       // and with so many none goes on
+	piece       = 16 << 20 // bytes that an upload goes on before it looks again
+	maxFileName = 4 << 10  // bytes; it is kept as it comes
 	lockWait    = 3 * time.Second
 )
 
@@ -39,21 +42,23 @@ const (
 	factKey  = "fact" // the id of the announcement
 )
 
-var errUploaded = chassis.Errorf(http.StatusConflict, "this video is uploaded already")
+var (
+	errUploaded = chassis.Errorf(http.StatusConflict, "this video is uploaded already")
+	errNoSpace  = chassis.Errorf(http.StatusInsufficientStorage, "no space is left now; what has arrived is kept")
+)
 
-// uploads are those that can be resumed: the protocol is tusd's, and so are the files. It is the store and the
-// locker that tusd works with.
+// uploads are those that can be resumed: the protocol is tusd's. It is the store and the locker that tusd works
+// with.
 type uploads struct {
 	folder
-	files    filestore.FileStore
-	storage  *storage
-	outbox   announcements
-	log      *slog.Logger
-	later    chan struct{} // wakes the worker
-	posters  chan struct{} // holds one for each poster that comes in
-	decoder  sync.Mutex    // of posters: one takes memory and time
-	tusd     *tus.UnroutedHandler
-	unlocked *tus.UnroutedHandler // for uploads that are whole
+	limit   int64 // bytes of one upload
+	storage *storage
+	outbox  announcements
+	log     *slog.Logger
+	later   chan struct{} // wakes the worker
+	posters chan struct{} // holds one for each poster that comes in
+	decoder sync.Mutex    // of posters: one takes memory and time
+	tusd    *tus.UnroutedHandler
 }
 
 // newUploads keeps uploads in dir, which is made if need be and may be shared with other processes.
@@ -62,7 +67,7 @@ func newUploads(dir string, s *storage, outbox announcements, limit int64, log *
 		return nil, fmt.Errorf("make UPLOADS_DIR: %w", err)
 	}
 	u := &uploads{
-		folder: folder{dir}, files: filestore.New(dir), storage: s, outbox: outbox, log: log,
+		folder: folder{dir}, limit: limit, storage: s, outbox: outbox, log: log,
 		later: make(chan struct{}, 1), posters: make(chan struct{}, maxPosters),
 	}
 	config := tus.Config{
@@ -73,18 +78,14 @@ func newUploads(dir string, s *storage, outbox announcements, limit int64, log *
 		// It logs every request, and every caller who goes away; what we want to know we log ourselves.
 		Logger:                    tusdlog.New(tusdlog.NewTextHandler(io.Discard, nil)),
 		AcquireLockTimeout:        lockWait,
+		NetworkTimeout:            s.patience,
 		PreUploadCreateCallback:   u.creating,
 		PreFinishResponseCallback: u.whole,
 	}
 	config.StoreComposer.UseCore(u)
-	var err error
-	if u.unlocked, err = tus.NewUnroutedHandler(config); err != nil {
-		return nil, err
-	}
-	config.StoreComposer = tus.NewStoreComposer()
-	config.StoreComposer.UseCore(u)
 	config.StoreComposer.UseTerminater(u)
 	config.StoreComposer.UseLocker(u)
+	var err error
 	u.tusd, err = tus.NewUnroutedHandler(config)
 	return u, err
 }
@@ -92,26 +93,19 @@ func newUploads(dir string, s *storage, outbox announcements, limit int64, log *
 // create answers POST, and OPTIONS, which tusd knows without being told.
 func (u *uploads) create(c echo.Context) error { return u.answer(c, u.tusd.PostFile, "") }
 
-// change answers for one upload. One that is whole is not waited for, though it may be under way to the storage.
+// change answers for one upload.
 func (u *uploads) change(c echo.Context) error {
 	up, err := u.of(c)
 	if err != nil {
 		return err
 	}
-	tusd := u.tusd
-	if up.isWhole() {
-		tusd = u.unlocked
-	}
 	switch c.Request().Method {
 	case http.MethodHead:
-		return u.answer(c, tusd.HeadFile, up.info.ID)
+		return u.answer(c, u.tusd.HeadFile, up.info.ID)
 	case http.MethodPatch:
-		return u.answer(c, tusd.PatchFile, up.info.ID)
+		return u.answer(c, u.tusd.PatchFile, up.info.ID)
 	}
-	if up.isWhole() {
-		return errUploaded
-	}
-	return u.answer(c, tusd.DelFile, up.info.ID)
+	return u.answer(c, u.tusd.DelFile, up.info.ID)
 }
 
 // of returns the upload that a request names. What belongs to others does not exist.
@@ -133,13 +127,14 @@ func (u *uploads) of(c echo.Context) (upload, error) {
 func (u *uploads) answer(c echo.Context, h http.HandlerFunc, id string) error {
 	req := c.Request().WithContext(c.Request().Context())
 	req.URL = &url.URL{Path: id}
-	u.tusd.Middleware(h).ServeHTTP(&answer{ResponseWriter: c.Response(), log: u.log}, req)
+	u.tusd.Middleware(h).ServeHTTP(&answer{ResponseWriter: c.Response(), ctx: req.Context(), log: u.log}, req)
 	return nil
 }
 
 // answer makes tusd's answers like our others.
 type answer struct {
 	http.ResponseWriter
+	ctx    context.Context //nolint:containedctx // of the connection's health
 	log    *slog.Logger
 	status int // of a refusal, which tusd writes as "ERR_CODE: a sentence"
 }
@@ -152,6 +147,11 @@ func (a *answer) SetWriteDeadline(time.Time) error { return nil }
 
 func (a *answer) WriteHeader(status int) {
 	h := a.Header()
+	if a.ctx.Err() != nil {
+		// The time limit of tusd for the next byte has passed after the last one, while the storage was at work. For
+		// net/http the caller has gone then, and with them all requests that come on this connection.
+		h.Set("Connection", "close")
+	}
 	if location := h.Get("Location"); location != "" {
 		h.Set("Location", "/uploads/"+path.Base(location))
 	}
@@ -183,7 +183,7 @@ func refusal(err error) error {
 	switch {
 	case errors.As(err, &own):
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		own = chassis.Errorf(http.StatusInsufficientStorage, "no space is left now; what has arrived is kept")
+		own = errNoSpace
 	default:
 		return err
 	}
@@ -215,11 +215,14 @@ func (u *uploads) accept(info tus.FileInfo, header http.Header) (tus.MetaData, e
 	if _, err := seconds(info.MetaData["duration"]); err != nil {
 		return nil, err
 	}
-	open, err := u.countOpen(owner)
+	open, held, err := u.unfinishedIDs()
 	if err != nil {
 		return nil, err
 	}
-	if open >= maxOpen {
+	if len(open) >= maxOpenAll || held/maxBegin >= u.limit {
+		return nil, chassis.Errorf(http.StatusServiceUnavailable, "too much is being uploaded now, try again later")
+	}
+	if u.countOf(owner, open) >= maxOpen {
 		return nil, chassis.Errorf(http.StatusTooManyRequests,
 			"%d uploads are open already: end or delete one of them", maxOpen)
 	}
@@ -230,28 +233,37 @@ func (u *uploads) accept(info tus.FileInfo, header http.Header) (tus.MetaData, e
 	return meta, nil
 }
 
-// NewLock returns the lock of an upload, not yet locked.
-func (u *uploads) NewLock(id string) (tus.Lock, error) { return u.lock(id), nil }
+// NewLock returns the lock of an upload, not yet locked. One that is whole is not waited for, though it may be under way
+// to the storage: no caller changes it.
+func (u *uploads) NewLock(id string) (tus.Lock, error) {
+	if up, err := u.find(id); err == nil && up.isWhole() {
+		return noLock{}, nil
+	}
+	return u.lock(id), nil
+}
 
 // NewUpload creates the files of an upload.
 func (u *uploads) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload, error) {
-	if _, err := u.files.NewUpload(ctx, info); err != nil {
+	known, err := json.Marshal(info)
+	if err == nil {
+		err = os.WriteFile(u.path(info.ID, ""), nil, 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(u.path(info.ID, infoPart), known, 0o600)
+	}
+	if err != nil {
 		return nil, refusal(errors.Join(err, u.remove(info.ID)))
 	}
 	return u.GetUpload(ctx, info.ID)
 }
 
-// GetUpload returns an upload; of one that is finished there is nothing to be read or written.
-func (u *uploads) GetUpload(ctx context.Context, id string) (tus.Upload, error) {
+// GetUpload returns an upload.
+func (u *uploads) GetUpload(_ context.Context, id string) (tus.Upload, error) {
 	up, err := u.find(id)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, tus.ErrNotFound
 	}
-	file := &file{upload: up, uploads: u}
-	if err == nil && !up.finished {
-		file.Upload, err = u.files.GetUpload(ctx, id)
-	}
-	return file, refusal(err)
+	return &file{up, u}, refusal(err)
 }
 
 // AsTerminatableUpload is for DELETE.
@@ -259,7 +271,6 @@ func (u *uploads) AsTerminatableUpload(up tus.Upload) tus.TerminatableUpload { r
 
 // file is an upload as tusd sees it.
 type file struct {
-	tus.Upload
 	upload  upload
 	uploads *uploads
 }
@@ -274,7 +285,7 @@ func (f *file) GetInfo(context.Context) (tus.FileInfo, error) {
 }
 
 // WriteChunk refuses what is no video as soon as it shows, and leaves nothing of it.
-func (f *file) WriteChunk(ctx context.Context, offset int64, src io.Reader) (int64, error) {
+func (f *file) WriteChunk(_ context.Context, offset int64, src io.Reader) (int64, error) {
 	start := make([]byte, min(head, f.upload.info.Size))
 	if offset < int64(len(start)) {
 		if err := f.uploads.readStart(f.upload.info.ID, start[:offset]); err != nil {
@@ -282,16 +293,46 @@ func (f *file) WriteChunk(ctx context.Context, offset int64, src io.Reader) (int
 		}
 		n, _ := io.ReadFull(src, start[offset:]) // tusd knows why there is no more
 		if int(offset)+n == len(start) && videoType(start) == "" {
-			return 0, refusal(errors.Join(errNoVideo, f.Terminate(ctx)))
+			return 0, refusal(errors.Join(errNoVideo, f.uploads.remove(f.upload.info.ID)))
 		}
 		src = io.MultiReader(bytes.NewReader(start[offset:int(offset)+n]), src)
 	}
-	n, err := f.Upload.WriteChunk(ctx, offset, src)
+	n, err := f.append(src)
 	return n, refusal(err)
 }
 
+func (f *file) append(src io.Reader) (n int64, err error) {
+	data, err := os.OpenFile(f.uploads.path(f.upload.info.ID, ""), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return 0, err
+	}
+	for err == nil {
+		var held, more int64
+		if _, held, err = f.uploads.unfinishedIDs(); err == nil && held/maxGoOn >= f.uploads.limit {
+			err = errNoSpace
+		}
+		if err == nil {
+			more, err = io.CopyN(data, src, piece)
+			n += more
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, errors.Join(err, data.Close())
+}
+
+// FinishUpload leaves that to the hook whole, which can answer.
+func (f *file) FinishUpload(context.Context) error { return nil }
+
+// GetReader is for GET, which there is not.
+func (f *file) GetReader(context.Context) (io.ReadCloser, error) { return nil, tus.ErrNotImplemented }
+
 // Terminate removes all of it.
 func (f *file) Terminate(context.Context) error {
+	if f.upload.isWhole() {
+		return refusal(errUploaded)
+	}
 	return refusal(f.uploads.remove(f.upload.info.ID))
 }
 

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -351,6 +353,100 @@ func TestDelete(t *testing.T) {
 	if left, err := os.ReadDir(u.dir); len(left) != 0 || err != nil || len(box.added()) != 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
+}
+
+// TestDeleteTooLate: the upload becomes whole while DELETE waits for its lock.
+func TestDeleteTooLate(t *testing.T) {
+	ann, u, _, _ := newTestCaller(t, 1<<20)
+	path := ann.create(5000)
+	id := filepath.Base(path)
+	lock := u.lock(id)
+	if held, err := lock.file.TryLock(); err != nil || !held {
+		t.Fatal(held, err)
+	}
+	ended := make(chan answered)
+	go func() { ended <- ann.ask("DELETE", path, nil) }()
+	eventually(t, "DELETE waits", func() bool { _, err := os.Stat(u.path(id, wantedPart)); return err == nil })
+	if err := errors.Join(os.WriteFile(u.path(id, ""), mp4(5000), 0o600), lock.Unlock()); err != nil {
+		t.Fatal(err)
+	}
+	ann.expect(409, <-ended)
+	if n := ann.offset(path); n != 5000 {
+		t.Errorf("offset %d", n)
+	}
+}
+
+// TestSlowStorage: the last PATCH waits for the storage for longer than for a caller's bytes, and the requests after it
+// are none the worse.
+func TestSlowStorage(t *testing.T) {
+	t.Parallel()
+	storage, box := newFakeStorage(t), &fakeOutbox{}
+	s := newTestUploads(t, t.TempDir(), storage.URL, box, 1<<20).storage
+	s.patience = time.Second // with callers
+	u, err := newUploads(t.TempDir(), s, box, 1<<20, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.patience = time.Minute
+	var last atomic.Pointer[context.Context] // of a request
+	h := newHandler(s, box, u, 1<<20, u.log)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		ctx := req.Context()
+		last.Store(&ctx)
+		h.ServeHTTP(w, req)
+		if req.Method == http.MethodHead && ctx.Err() != nil {
+			t.Error("HEAD: ", ctx.Err())
+		}
+	}))
+	t.Cleanup(server.Close)
+	storage.answer = func(w http.ResponseWriter) {
+		select {
+		case <-(*last.Load()).Done():
+		case <-time.After(3 * time.Second):
+		}
+		w.WriteHeader(http.StatusCreated)
+	}
+	ann := caller{t, server.URL, "ann"}
+	path := ann.create(5000)
+	ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(5000))))
+	if n := ann.offset(path); n != 5000 || len(box.added()) != 1 {
+		t.Errorf("offset %d, announced %d times", n, len(box.added()))
+	}
+}
+
+// TestFolderIsBounded: whoever refuses cookies is another viewer each time.
+func TestFolderIsBounded(t *testing.T) {
+	const limit = 20 << 20
+	ann, u, _, _ := newTestCaller(t, limit)
+	create := func() answered {
+		return ann.ask("POST", "/uploads", nil, "Upload-Length: 5000", metadata("filename", "a.mp4"))
+	}
+	path := ann.create(limit)
+	others := u.path(uuid.NewString(), "")
+	hold := func(size int64) {
+		if err := errors.Join(os.WriteFile(others, nil, 0o600), os.Truncate(others, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold(maxBegin * limit)
+	ann.expect(503, create())
+	conn := ann.begin(u, path, 0, mp4(100_000), limit) // but those that are begun go on
+	hold(maxGoOn * limit)
+	if _, err := conn.Write(make([]byte, piece)); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 12)
+	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "HTTP/1.1 507" || ann.offset(path) != piece {
+		t.Errorf("answered %q, %v, offset %d", answer, err, ann.offset(path))
+	}
+	hold(0)
+	ann.expect(204, ann.patch(path, piece, bytes.NewReader(make([]byte, limit-piece))))
+	for range maxOpenAll {
+		if err := os.WriteFile(u.path(uuid.NewString(), ""), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ann.expect(503, create())
 }
 
 func TestOpenUploadsAreBounded(t *testing.T) {

@@ -135,6 +135,7 @@ export default {
   "this is not a form with a file": "파일이 담긴 양식이 아닙니다",
   "this is not a video that browsers play": "브라우저에서 재생할 수 있는 동영상이 아닙니다",
   "this request comes from another site": "다른 사이트에서 온 요청입니다",
+  "too much is being uploaded now, try again later": "지금은 올리는 동영상이 너무 많습니다. 나중에 다시 해 주세요",
   "this video is uploaded already": "이미 올린 동영상입니다",
   "titles": "제목",
   "too many requests, try again in %d s": "요청이 너무 많습니다. %d초 후 다시 시도해 주세요",
