@@ -58,6 +58,10 @@ func decodeViewed(m messaging.Message) (viewed, error) {
 	if v.ViewedAt.IsZero() {
 		v.ViewedAt = time.Now()
 	}
+	v.ViewedAt = v.ViewedAt.UTC()
+	if year := v.ViewedAt.Year(); year < 0 || year > 9999 { // history refuses it too
+		return viewed{}, errors.New("viewedAt is in no year from 0 to 9999")
+	}
 	return v, nil
 }
 

@@ -23,6 +23,8 @@ func TestDecode(t *testing.T) {
 		`{"video":{}}`:                            "",
 		`{"video":"x"}`:                           "",
 		`{"viewedAt":"today","video":{"id":"x"}}`: "",
+		`{"viewedAt":"9999-12-31T23:59:59-01:00","video":{"id":"x"}}`: "",
+		`{"viewedAt":"0000-01-01T00:00:00+01:00","video":{"id":"x"}}`: "",
 		`null`:                            "",
 		`{"video"`:                        "",
 		`{"video":{"id":"` + long + `"}}`: "",
