@@ -11,10 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/messagingtest"
 )
 
 func TestDecodeViewed(t *testing.T) {
@@ -176,11 +175,9 @@ func TestAnyOrder(t *testing.T) {
 	for range 8 {
 		sequence := someFacts(random)
 		plain := newTestStore(t)
-		for _, f := range sequence {
-			f.deliver(t, plain, f.message)
-		}
+		messagingtest.InOrder(t, subscriptions(plain), sequence)
 		shuffled := newTestStore(t)
-		deliverInAnyOrder(t, random, shuffled, sequence)
+		messagingtest.InAnyOrder(t, random, subscriptions(shuffled), sequence)
 		for _, viewer := range []string{"", "viewer-0", "viewer-1", "viewer-2"} {
 			want, got := mustList(t, plain, viewer), mustList(t, shuffled, viewer)
 			if !reflect.DeepEqual(got, want) {
@@ -193,67 +190,22 @@ func TestAnyOrder(t *testing.T) {
 	}
 }
 
-// fact is a message, and the queue on which it comes.
-type fact struct {
-	queue   string
-	message messaging.Message
-}
-
-func (f fact) deliver(t *testing.T, s *store, batch ...messaging.Message) {
-	t.Helper()
-	for _, subscription := range subscriptions(s) {
-		if subscription.Queue.Name == f.queue {
-			if err := subscription.Handler(t.Context(), batch); err != nil {
-				t.Errorf("%s: %v", f.queue, err)
-			}
-			return
-		}
-	}
-	t.Errorf("nobody listens to %s", f.queue)
-}
-
 // someFacts are 40 views by three viewers of eight videos, two of which are removed somewhere in between.
-func someFacts(random *rand.Rand) []fact {
-	var facts []fact
+func someFacts(random *rand.Rand) []messagingtest.Fact {
+	var facts []messagingtest.Fact
 	for i := range 40 {
 		queue := "history.viewed"
 		if random.IntN(4) == 0 {
 			queue = "viewed"
 		}
-		facts = append(facts, fact{queue, messaging.Message{ID: "m" + strconv.Itoa(i), Body: []byte(`{
+		facts = append(facts, messagingtest.Fact{Queue: queue, Message: messaging.Message{ID: "m" + strconv.Itoa(i), Body: []byte(`{
 			"viewedAt":"2026-01-02T03:04:` + strconv.Itoa(10+random.IntN(20)) + `Z",
 			"viewer":{"id":"viewer-` + strconv.Itoa(random.IntN(3)) + `"},
 			"video":{"id":"video-` + strconv.Itoa(random.IntN(8)) + `"}}`)}})
 	}
 	for _, video := range []string{"video-0", "video-1"} {
-		facts = append(facts, fact{"history.video-removed", messaging.Message{ID: "removed " + video, Body: []byte(`{"video":{"id":"` + video + `"}}`)}})
+		facts = append(facts, messagingtest.Fact{Queue: "history.video-removed", Message: messaging.Message{ID: "removed " + video, Body: []byte(`{"video":{"id":"` + video + `"}}`)}})
 	}
 	random.Shuffle(len(facts), func(i, j int) { facts[i], facts[j] = facts[j], facts[i] })
 	return facts
-}
-
-func deliverInAnyOrder(t *testing.T, random *rand.Rand, s *store, sequence []fact) {
-	t.Helper()
-	var facts []fact
-	for _, f := range sequence {
-		for range 1 + random.IntN(3) {
-			facts = append(facts, f)
-		}
-	}
-	random.Shuffle(len(facts), func(i, j int) { facts[i], facts[j] = facts[j], facts[i] })
-	byQueue := map[string][]messaging.Message{}
-	for _, f := range facts {
-		byQueue[f.queue] = append(byQueue[f.queue], f.message)
-	}
-	var replicas errgroup.Group
-	replicas.SetLimit(4)
-	for queue, messages := range byQueue {
-		for len(messages) > 0 {
-			n := 1 + random.IntN(min(len(messages), 15))
-			batch := messages[:n]
-			messages = messages[n:]
-			replicas.Go(func() error { fact{queue: queue}.deliver(t, s, batch...); return nil })
-		}
-	}
-	_ = replicas.Wait()
 }

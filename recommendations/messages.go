@@ -80,7 +80,7 @@ func decodeVideoRemoved(m messaging.Message) (string, error) {
 }
 
 // subscriptions are the queues that recommendations listens to. All of their work is idempotent, and its
-// order does not matter.
+// order does not matter, but for the times that store tells of.
 func subscriptions(s *store) []messaging.Subscription {
 	return []messaging.Subscription{
 		{

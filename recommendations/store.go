@@ -42,8 +42,9 @@ func viewID(viewer, video string) string {
 	return "by " + strconv.Itoa(len(viewer)) + " " + viewer + " " + video
 }
 
-// store keeps views. Of several viewings by one viewer the one that arrives first gives the view its time, which
-// matters only where there are more views than the caps above.
+// store keeps views. Which there are is the same in whatever order the messages come, but not their times: of several
+// viewings of a video by one viewer the one that arrives first gives its time. That matters only to what is the most
+// recent of more than the numbers above; to correct it would take an update, which FerretDB may lose.
 type store struct {
 	views *mongo.Collection
 	facts database.Facts
