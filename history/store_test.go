@@ -114,24 +114,6 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// TestRecordAndForgetAtTheSameTime looks for a view that slips between the note that its video is gone and
-// the deletion of its views.
-func TestRecordAndForgetAtTheSameTime(t *testing.T) {
-	s := newTestStore(t)
-	for i := range 20 {
-		video := "video-" + string(rune('a'+i))
-		var group errgroup.Group
-		group.Go(func() error { return s.record(t.Context(), []viewed{viewing(video, "ann", video, i)}) })
-		group.Go(func() error { return s.forget(t.Context(), []string{video}) })
-		if err := group.Wait(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := mustList(t, s, ""); len(got) > 0 {
-		t.Errorf("views of removed videos stay: %v", got)
-	}
-}
-
 func TestRecordTakesStrangeIDs(t *testing.T) {
 	s := newTestStore(t)
 	strange := []string{"a.b", "$set", "nul\x00", "é", "'; drop table x", `{"$gt":""}`, "../../x", strings.Repeat("x", maxID)}

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/database"
 )
@@ -169,24 +167,6 @@ func TestForget(t *testing.T) {
 		if got := popular(t, s); got != "a y" {
 			t.Errorf("popular after %s: %q, want a y", step.name, got)
 		}
-	}
-}
-
-// TestRecordAndForgetAtTheSameTime looks for a view that slips between the note that its video is gone and
-// the deletion of its views.
-func TestRecordAndForgetAtTheSameTime(t *testing.T) {
-	s := newTestStore(t)
-	for i := range 20 {
-		video := fmt.Sprint("video-", i)
-		var group errgroup.Group
-		group.Go(func() error { return s.record(t.Context(), []viewed{viewing(video, "ann", video)}) })
-		group.Go(func() error { return s.facts.Forget(t.Context(), []string{video}) })
-		if err := group.Wait(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := popular(t, s); got != "" {
-		t.Errorf("views of removed videos stay: %s", got)
 	}
 }
 

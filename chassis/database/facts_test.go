@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"golang.org/x/sync/errgroup"
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/database"
 )
 
-// TestForgetMany: more facts about one subject than FerretDB deletes with one command.
-func TestForgetMany(t *testing.T) {
+func newFacts(t *testing.T) database.Facts {
+	t.Helper()
 	db, err := database.Connect(chassistest.Mongo(t), "facts_"+strings.ToLower(rand.Text()))
 	if err != nil {
 		t.Fatal(err)
@@ -23,12 +24,39 @@ func TestForgetMany(t *testing.T) {
 		_ = db.Drop(context.WithoutCancel(t.Context()))
 		db.Close()
 	})
-	facts := database.Facts{Documents: db.Collection("facts"), Removed: db.Collection("removed"), Subject: "about"}
+	return database.Facts{Documents: db.Collection("facts"), Removed: db.Collection("removed"), Subject: "about"}
+}
+
+func fact(id, subject string) bson.D {
+	return bson.D{{Key: "_id", Value: id}, {Key: "about", Value: subject}}
+}
+
+// TestInsertAndForgetAtTheSameTime looks for a fact that slips between the note that its subject is gone and the
+// deletion of what is there.
+func TestInsertAndForgetAtTheSameTime(t *testing.T) {
+	facts := newFacts(t)
+	for i := range 20 {
+		subject := fmt.Sprint("subject-", i)
+		var group errgroup.Group
+		group.Go(func() error { return facts.Insert(t.Context(), []bson.D{fact(subject, subject)}, []string{subject}) })
+		group.Go(func() error { return facts.Forget(t.Context(), []string{subject}) })
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, err := facts.Documents.CountDocuments(t.Context(), bson.D{}); err != nil || left > 0 {
+		t.Errorf("%d facts about what is gone stay, %v", left, err)
+	}
+}
+
+// TestForgetMany: more facts about one subject than FerretDB deletes with one command.
+func TestForgetMany(t *testing.T) {
+	facts := newFacts(t)
 	insert := func(subject string, from, to int) {
 		t.Helper()
 		var documents []bson.D
 		for i := from; i < to; i++ {
-			documents = append(documents, bson.D{{Key: "_id", Value: fmt.Sprint(subject, i)}, {Key: "about", Value: subject}})
+			documents = append(documents, fact(fmt.Sprint(subject, i), subject))
 		}
 		if err := facts.Insert(t.Context(), documents, []string{subject}); err != nil {
 			t.Fatal(err)
