@@ -193,12 +193,8 @@ func hostileRequests(t *testing.T, s *site) {
 			"id=/etc/passwd", "id=%2fetc%2fpasswd", "id=.", "id=..", "id=%00", "id=" + id + "%00", "id=" + id + "/video",
 			"id=" + id + "/../" + id, "id=./" + id, "id=" + id + "%20", "id=%ff%fe", "id=%zz", "id=a%0d%0aX-Injected:%201",
 			"id=" + long, "id=none&id=" + id, "id=<script>alert(1)</script>", "id=" + uuid.NewString(), "id=con", "id=file:///etc/passwd",
-			"id=" + id + "&view=1", "id=" + id + "&view=", "id=" + id + "&view=" + long, "id=" + id + "&view=%00",
 		} {
 			for _, path := range []string{"/api/video?", "/video?"} {
-				if path == "/video?" && strings.Contains(query, "&view=") {
-					continue // the page names the viewing itself
-				}
 				for _, method := range []string{http.MethodGet, http.MethodHead} {
 					a, err := v.send(method, path+query, nil)
 					if err != nil {

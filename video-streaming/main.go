@@ -5,8 +5,8 @@
 //	GET /livez, /readyz           readyz asks storage and the broker; only storage is required
 //
 // One viewing is one "viewed" message, however many requests a player makes for it: the page names the viewing
-// with a UUID, view, which becomes the message's id. A request without view counts when its answer starts at
-// byte 0. HEAD, and answers other than 200 and 206, count nothing. X-Viewer-Id, which the gateway sets, names
+// with a UUID, view, which becomes the message's id. A request that names none counts when its answer starts at
+// byte 0, or, if it asked for several ranges, when one of these is written as starting there. HEAD, and answers other than 200 and 206, count nothing. X-Viewer-Id, which the gateway sets, names
 // the viewer. A message waits in the outbox until somebody has confirmed it; the video waits for nothing.
 //
 // Its variables:
@@ -26,11 +26,15 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"flixtube/chassis"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/outbox"
 )
+
+// answerTime is how long storage may take to begin an answer.
+const answerTime = 15 * time.Second
 
 func main() { chassis.Main(run) }
 
@@ -40,7 +44,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		return err
 	}
 	log := chassis.NewLogger(stdout, cfg.logLevel)
-	transport := chassis.NewTransport()
+	transport := newTransport(answerTime)
 	client := &http.Client{Transport: transport}
 	checks := []chassis.Check{{Name: "storage", Required: true, Probe: chassis.HTTPCheck(client, cfg.storage)}}
 
@@ -54,7 +58,9 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 			return err
 		}
 		defer broker.Close()
-		send = publish(broker, viewedTo[cfg.delivery])
+		send = func(ctx context.Context, msgs []messaging.Message) error {
+			return broker.Publish(ctx, viewedTo[cfg.delivery], msgs)
+		}
 		checks = append(checks, messaging.Check(broker))
 	}
 	box, err := outbox.Open(cfg.outboxDir, int(cfg.outboxLimit), log)
@@ -69,4 +75,10 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		Log:        log,
 		Background: []func(context.Context) error{func(ctx context.Context) error { return box.Relay(ctx, send) }},
 	}.Run(ctx)
+}
+
+func newTransport(answerTime time.Duration) *http.Transport {
+	t := chassis.NewTransport()
+	t.ResponseHeaderTimeout = answerTime
+	return t
 }

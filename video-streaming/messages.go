@@ -25,13 +25,13 @@ type named struct {
 	ID string `json:"id"`
 }
 
-func newViewed(id, viewer, video string, at time.Time) (messaging.Message, error) {
+func newViewed(id, viewer, video string, at time.Time) messaging.Message {
 	v := viewed{ID: id, ViewedAt: at.UTC().Format("2006-01-02T15:04:05.000Z"), Video: named{video}}
 	if viewer != "" {
 		v.Viewer = &named{viewer}
 	}
-	body, err := json.Marshal(v)
-	return messaging.Message{ID: id, Body: body}, err
+	body, _ := json.Marshal(v) // strings always can be
+	return messaging.Message{ID: id, Body: body}
 }
 
 // viewedTo is where the message goes, by VIEWED_DELIVERY.
@@ -43,18 +43,11 @@ var viewedTo = map[string]messaging.Destination{
 // sender returns nil when all of msgs are in safe hands; otherwise they will be sent again.
 type sender func(ctx context.Context, msgs []messaging.Message) error
 
-type publisher interface {
-	Publish(ctx context.Context, to messaging.Destination, msgs []messaging.Message) error
-}
-
-func publish(p publisher, to messaging.Destination) sender {
-	return func(ctx context.Context, msgs []messaging.Message) error { return p.Publish(ctx, to, msgs) }
-}
-
 const directTimeout = 10 * time.Second
 
-// direct posts each message to target and takes 2xx for a confirm. A message that target refuses would be
-// refused again: it is named in the log and given up.
+// direct posts each message to target and takes 2xx for a confirm. A message that target judges to be
+// wrong would be refused again: it is given up, and kept in the log. Any other answer is about something else, and the
+// message will be sent again.
 func direct(transport http.RoundTripper, target string, log *slog.Logger) sender {
 	return func(ctx context.Context, msgs []messaging.Message) error {
 		for _, m := range msgs {
@@ -62,12 +55,13 @@ func direct(transport http.RoundTripper, target string, log *slog.Logger) sender
 			if err != nil {
 				return fmt.Errorf("post viewed: %w", err)
 			}
-			switch {
-			case status/100 == 2:
-			case status/100 == 4 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests:
-				log.Error("viewed was refused", "id", m.ID, "status", status)
+			switch status {
+			case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+				log.Error("viewed was refused", "id", m.ID, "status", status, "body", string(m.Body))
 			default:
-				return fmt.Errorf("post viewed: %s answered %d", target, status)
+				if status/100 != 2 {
+					return fmt.Errorf("post viewed: %s answered %d", target, status)
+				}
 			}
 		}
 		return nil

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,30 +15,6 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
 )
-
-type fakePublisher func(to messaging.Destination, msgs []messaging.Message) error
-
-func (f fakePublisher) Publish(_ context.Context, to messaging.Destination, msgs []messaging.Message) error {
-	return f(to, msgs)
-}
-
-func TestPublish(t *testing.T) {
-	for delivery, want := range map[string]messaging.Destination{
-		"fanout": messaging.Fanout("viewed", "history.viewed", "recommendations.viewed"),
-		"queue":  messaging.To(messaging.Queue{Name: "viewed"}),
-	} {
-		failure := errors.New("no broker")
-		send := publish(fakePublisher(func(to messaging.Destination, msgs []messaging.Message) error {
-			if fmt.Sprintf("%#v", to) != fmt.Sprintf("%#v", want) || len(msgs) != 2 {
-				t.Errorf("%s: published %d messages to %#v", delivery, len(msgs), to)
-			}
-			return failure
-		}), viewedTo[delivery])
-		if err := send(t.Context(), make([]messaging.Message, 2)); !errors.Is(err, failure) {
-			t.Errorf("%s: %v", delivery, err)
-		}
-	}
-}
 
 // fakeHistory answers with the statuses it is given, then with 204.
 type fakeHistory struct {
@@ -75,7 +49,9 @@ func TestDirect(t *testing.T) {
 		ok       bool
 	}{
 		{[]int{200, 201, 204}, 3, true},
-		{[]int{400, 204, 413}, 3, true}, // refused for good
+		{[]int{400, 422, 413}, 3, true}, // refused for good
+		{[]int{401}, 1, false},          // not the message's fault, as all others
+		{[]int{404}, 1, false},
 		{[]int{204, 500}, 2, false},
 		{[]int{503}, 1, false},
 		{[]int{429}, 1, false},
@@ -84,7 +60,8 @@ func TestDirect(t *testing.T) {
 	} {
 		history := &fakeHistory{statuses: test.statuses}
 		server := httptest.NewServer(history)
-		send := direct(chassis.NewTransport(), server.URL+"/viewed", slog.New(slog.DiscardHandler))
+		var logged strings.Builder
+		send := direct(chassis.NewTransport(), server.URL+"/viewed", slog.New(slog.NewTextHandler(&logged, nil)))
 		err := send(t.Context(), []messaging.Message{{Body: []byte("1")}, {Body: []byte("2")}, {Body: []byte("3")}})
 		if (err == nil) != test.ok {
 			t.Errorf("%v: error %v", test.statuses, err)
@@ -97,6 +74,9 @@ func TestDirect(t *testing.T) {
 			if want := fmt.Sprint("POST /viewed application/json ", i+1); post != want {
 				t.Errorf("posted %q, want %q", post, want)
 			}
+		}
+		if refused := test.statuses[0] == 400; strings.Contains(logged.String(), "body=1") != refused {
+			t.Errorf("%v: logged %s", test.statuses, &logged)
 		}
 		server.Close()
 		if err := send(t.Context(), make([]messaging.Message, 1)); err == nil {

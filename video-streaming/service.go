@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,11 +58,7 @@ type viewingKey struct{}
 func (s *service) video(c echo.Context) error {
 	req, query := c.Request(), c.QueryParams()
 	v := viewing{viewer: chassis.Viewer(req.Header), video: query.Get("id")}
-	if query.Has("view") {
-		id, err := uuid.Parse(query.Get("view"))
-		if err != nil || id == uuid.Nil || id.String() != query.Get("view") { // Parse knows other forms, too
-			return chassis.Errorf(http.StatusBadRequest, "view must be a UUID in its canonical form")
-		}
+	if id, err := uuid.Parse(query.Get("view")); err == nil && id.String() == query.Get("view") { // Parse knows other forms, too
 		v.id = id
 	}
 	s.videos.ServeHTTP(c.Response(), req.WithContext(context.WithValue(req.Context(), viewingKey{}, v)))
@@ -86,11 +83,7 @@ func (s *service) watch(res *http.Response) error {
 	if !named {
 		v.id = uuid.New()
 	}
-	m, err := newViewed(v.id.String(), v.viewer, v.video, time.Now())
-	if err != nil {
-		s.log.Error("view lost", "video", v.video, "error", err)
-		return nil
-	}
+	m := newViewed(v.id.String(), v.viewer, v.video, time.Now())
 	s.box.Offer(m, func(err error) {
 		if err != nil { // the outbox says so in the log
 			s.counted.remove(v.id) // the viewing's next request may have better luck
@@ -106,6 +99,16 @@ func shows(res *http.Response) bool {
 		(res.StatusCode == http.StatusOK || res.StatusCode == http.StatusPartialContent)
 }
 
+// startsAtZero looks at what was asked for when several ranges are answered: where each starts is in the body then.
 func startsAtZero(res *http.Response) bool {
-	return res.StatusCode == http.StatusOK || strings.HasPrefix(res.Header.Get("Content-Range"), "bytes 0-")
+	if res.StatusCode == http.StatusOK {
+		return true
+	}
+	if got := res.Header.Get("Content-Range"); got != "" {
+		return strings.HasPrefix(got, "bytes 0-")
+	}
+	asked := strings.TrimPrefix(res.Request.Header.Get("Range"), "bytes=")
+	return slices.ContainsFunc(strings.Split(asked, ","), func(part string) bool {
+		return strings.HasPrefix(strings.TrimSpace(part), "0-")
+	})
 }
