@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -21,23 +20,29 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"flixtube/chassis"
 	"flixtube/chassis/messaging"
 )
 
 var (
 	// ErrFull is why a fact is refused when the outbox holds as many as it may.
 	ErrFull = errors.New("the outbox is full")
+	// ErrBusy is why a fact is refused when they come faster than the disk takes them.
+	ErrBusy = errors.New("the outbox is busy")
+	// ErrTooLong is why a fact is refused that no broker would take, and that would keep back all after it.
+	ErrTooLong = errors.New("the fact is too long")
+
+	errBefore = errors.New("as was logged before")
 	// ErrClosed is why a fact is refused once the outbox is being closed.
 	ErrClosed = errors.New("the outbox is closed")
 )
 
 const (
-	window   = 500             // facts that are written, or sent, together
-	queued   = 4096            // facts that wait for the disk
-	maxPause = 5 * time.Second // between attempts to send
+	window = 500  // facts that are written, or sent, together
+	queued = 4096 // facts that wait for the disk
 
 	mostReplicas = 100              // that share a folder
-	lookEvery    = 10 * time.Second // for what replicas have left behind
+	lookEvery    = 10 * time.Second // for what replicas have left behind, and what was refused
 )
 
 var facts = []byte("facts")
@@ -73,13 +78,13 @@ type fact struct {
 
 // Open opens the outbox in dir, which is made if need be, for at most limit facts. The caller closes it.
 //
-// Replicas may share dir: each process takes the first outbox file that no other one holds, and one that has
-// nothing else to send sends what replicas have left behind that are gone.
+// Replicas may share dir: each process takes the first outbox file that no other one holds, and now and then sends
+// what replicas have left behind that are gone. A file that is damaged stays as it is, with an error in the log.
 func Open(dir string, limit int, log *slog.Logger) (*Outbox, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
-	db, err := openFree(dir)
+	db, err := openFree(dir, log)
 	if err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
@@ -105,14 +110,18 @@ func Open(dir string, limit int, log *slog.Logger) (*Outbox, error) {
 	return o, nil
 }
 
-func openFree(dir string) (*bbolt.DB, error) {
+func openFree(dir string, log *slog.Logger) (*bbolt.DB, error) {
 	for i := range mostReplicas {
 		db, err := bbolt.Open(path(dir, i), 0o600, &bbolt.Options{Timeout: 100 * time.Millisecond})
-		if !errors.Is(err, bolterrors.ErrTimeout) {
+		switch {
+		case errors.Is(err, bolterrors.ErrTimeout): // it is held
+		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+			log.Error("an outbox file is damaged and not used", "file", path(dir, i), "error", err)
+		default:
 			return db, err
 		}
 	}
-	return nil, errors.New("a hundred processes hold the files in " + dir)
+	return nil, errors.New("none of a hundred files is free in " + dir)
 }
 
 func path(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("outbox-%d.db", i)) }
@@ -122,14 +131,18 @@ func path(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("out
 func (o *Outbox) Offer(m messaging.Message, settled func(error)) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	if o.closed {
+	switch {
+	case o.closed:
 		settled(ErrClosed)
+		return
+	case len(m.Body) > messaging.MaxBody:
+		o.refuse(fact{m, settled}, ErrTooLong)
 		return
 	}
 	select {
 	case o.incoming <- fact{m, settled}:
 	default:
-		o.refuse(fact{m, settled}, ErrFull)
+		o.refuse(fact{m, settled}, ErrBusy)
 	}
 }
 
@@ -209,15 +222,19 @@ func (o *Outbox) changed(n int) {
 	waiting.Add(float64(n))
 }
 
-// refuse counts a fact that is lost, and logs at most once a second how many were.
 func (o *Outbox) refuse(f fact, why error) {
 	refused.Inc()
-	lost := o.lost.Add(1)
-	if last, now := o.logged.Load(), time.Now().UnixNano(); now-last > int64(time.Second) && o.logged.CompareAndSwap(last, now) {
-		o.lost.Add(-lost)
-		o.log.Error("facts refused", "count", lost, "error", why)
-	}
+	o.lost.Add(1)
+	o.logRefused(why)
 	f.settled(why)
+}
+
+// logRefused logs how many facts were lost since the last time, at most once a second.
+func (o *Outbox) logRefused(why error) {
+	last, now := o.logged.Load(), time.Now().UnixNano()
+	if o.lost.Load() > 0 && now-last > int64(time.Second) && o.logged.CompareAndSwap(last, now) {
+		o.log.Error("facts refused", "count", o.lost.Swap(0), "error", why)
+	}
 }
 
 func (o *Outbox) append(batch []fact) error {
@@ -252,19 +269,17 @@ func (o *Outbox) append(batch []fact) error {
 // fails is sent again, with growing pauses. It works until ctx is done and then returns nil.
 func (o *Outbox) Relay(ctx context.Context, send func(context.Context, []messaging.Message) error) error {
 	pause := time.Duration(0)
-	look := time.Now()
+	var look time.Time
 	for ctx.Err() == nil {
+		o.logRefused(errBefore)
 		sent, err := o.relay(ctx, send)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			pause = min(max(2*pause, 100*time.Millisecond), maxPause)
+			pause = min(max(2*pause, 100*time.Millisecond), chassis.MaxPause)
 			o.log.Warn("facts wait to be sent", "count", o.count.Load(), "pause", pause, "error", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(pause/2 + rand.N(pause)):
-			}
-		case sent == 0 && !time.Now().Before(look):
+			chassis.Sleep(ctx, chassis.Jittered(pause))
+		case !time.Now().Before(look): // also while there is always something to send
 			if err := o.adopt(ctx, send); err != nil && ctx.Err() == nil {
 				o.log.Warn("facts of a replica that is gone wait to be sent", "error", err)
 			}
@@ -275,10 +290,9 @@ func (o *Outbox) Relay(ctx context.Context, send func(context.Context, []messagi
 			case <-o.more:
 			case <-time.After(time.Until(look)):
 			}
-		default:
-			if pause > 0 {
-				o.log.Info("facts are sent again")
-			}
+		}
+		if err == nil && pause > 0 {
+			o.log.Info("facts are sent again")
 			pause = 0
 		}
 	}
@@ -287,24 +301,25 @@ func (o *Outbox) Relay(ctx context.Context, send func(context.Context, []messagi
 
 // adopt sends what is in the folder's files that nobody holds.
 func (o *Outbox) adopt(ctx context.Context, send func(context.Context, []messaging.Message) error) error {
+	var damaged error
 	for i := range mostReplicas {
 		file := path(filepath.Dir(o.db.Path()), i)
 		if _, err := os.Stat(file); err != nil || file == o.db.Path() {
 			continue
 		}
 		db, err := bbolt.Open(file, 0o600, &bbolt.Options{Timeout: 1})
-		if errors.Is(err, bolterrors.ErrTimeout) {
-			continue // it is held
-		}
-		if err == nil {
+		switch {
+		case errors.Is(err, bolterrors.ErrTimeout): // it is held
+		case err != nil:
+			damaged = errors.Join(damaged, fmt.Errorf("%s: %w", file, err))
+		default:
 			left := &Outbox{db: db, log: o.log}
-			err = errors.Join(left.empty(ctx, send), db.Close())
-		}
-		if err != nil {
-			return err
+			if err := errors.Join(left.empty(ctx, send), db.Close()); err != nil {
+				return errors.Join(damaged, err)
+			}
 		}
 	}
-	return nil
+	return damaged
 }
 
 // empty sends all there is, once.
@@ -350,19 +365,34 @@ func (o *Outbox) relay(ctx context.Context, send func(context.Context, []messagi
 	if err := send(ctx, msgs); err != nil {
 		return 0, err
 	}
-	err = o.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(facts)
-		for _, k := range keys {
-			if err := b.Delete(k); err != nil {
-				return err
-			}
+	for rest := keys; len(rest) > 0; {
+		n, err := o.forget(rest)
+		if err != nil {
+			return 0, fmt.Errorf("forget what was sent: %w", err)
 		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("forget what was sent: %w", err)
+		rest = rest[n:]
 	}
-	o.changed(-len(keys))
-	sent.Add(float64(len(keys)))
 	return len(keys), nil
+}
+
+// forget deletes the first n of keys, and returns n. It copies what it changes, for which a full disk may have no room:
+// then fewer keys at a time may do, which need less and leave more.
+func (o *Outbox) forget(keys [][]byte) (n int, err error) {
+	for n = len(keys); n > 0; n /= 2 {
+		err = o.db.Update(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(facts)
+			for _, k := range keys[:n] {
+				if err := b.Delete(k); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err == nil {
+			o.changed(-n)
+			sent.Add(float64(n))
+			return n, nil
+		}
+	}
+	return 0, err
 }

@@ -1,12 +1,14 @@
 package outbox_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -267,4 +269,105 @@ func TestOffers(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestFactsOfAReplicaThatIsGoneUnderLoad: they are sent although there is always something of one's own to send.
+func TestFactsOfAReplicaThatIsGoneUnderLoad(t *testing.T) {
+	dir := t.TempDir()
+	busy, goes := open(t, dir, 1000), open(t, dir, 10)
+	if err := goes.Add(t.Context(), messaging.Message{ID: "left behind"}); err != nil {
+		t.Fatal(err)
+	}
+	goes.Close()
+	add(t, busy, 0, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	arrived := false
+	err := busy.Relay(ctx, func(_ context.Context, msgs []messaging.Message) error {
+		if msgs[0].ID == "left behind" {
+			arrived = true
+			cancel()
+			return nil
+		}
+		return busy.Add(ctx, message(1))
+	})
+	if !arrived || err != nil {
+		t.Errorf("arrived: %v, %v", arrived, err)
+	}
+}
+
+// TestDamagedFiles: a file that cannot be read keeps nobody from starting, nor from sending what is in others. It
+// stays as it is, for somebody to look at.
+func TestDamagedFiles(t *testing.T) {
+	dir, b := t.TempDir(), &broker{}
+	zero, one, two := open(t, dir, 10), open(t, dir, 10), open(t, dir, 10)
+	add(t, two, 0, 3)
+	for _, box := range []*outbox.Outbox{zero, one, two} {
+		box.Close()
+	}
+	garbage := make([]byte, 64<<10)
+	for i := range 2 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("outbox-%d.db", i)), garbage, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	goes, stays := open(t, dir, 10), open(t, dir, 10) // the third file, and a fourth
+	goes.Close()
+	relay(t, stays, b)
+	b.expect(t, 3)
+	for i := range 2 {
+		got, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("outbox-%d.db", i)))
+		if err != nil || !bytes.Equal(got, garbage) {
+			t.Errorf("damaged file %d was changed, %v", i, err)
+		}
+	}
+}
+
+func TestTooLongIsRefused(t *testing.T) {
+	box := open(t, t.TempDir(), 10)
+	m := messaging.Message{ID: "long", Body: []byte(`"` + strings.Repeat("x", messaging.MaxBody-1) + `"`)}
+	if err := box.Add(t.Context(), m); !errors.Is(err, outbox.ErrTooLong) {
+		t.Errorf("one byte too long: %v", err)
+	}
+}
+
+// TestRefusalsAreLogged: all of them, also those that come too soon after a line in the log.
+func TestRefusalsAreLogged(t *testing.T) {
+	counts := make(counter, 100)
+	box, err := outbox.Open(t.TempDir(), 0, slog.New(counts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { box.Close() })
+	for i := range 3 {
+		if err := box.Add(t.Context(), message(i)); !errors.Is(err, outbox.ErrFull) {
+			t.Errorf("into an outbox for none: %v", err)
+		}
+	}
+	relay(t, box, &broker{})
+	enough := time.After(30 * time.Second)
+	for n := int64(0); n < 3; {
+		select {
+		case more := <-counts:
+			n += more
+		case <-enough:
+			t.Fatalf("%d of 3 refusals are logged", n)
+		}
+	}
+}
+
+// counter is a log that passes on the counts in it.
+type counter chan int64
+
+func (c counter) Enabled(context.Context, slog.Level) bool { return true }
+func (c counter) WithAttrs([]slog.Attr) slog.Handler       { return c }
+func (c counter) WithGroup(string) slog.Handler            { return c }
+func (c counter) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "count" {
+			c <- a.Value.Int64()
+		}
+		return true
+	})
+	return nil
 }
