@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// DrainTime is how long a stopping service waits for the requests in flight before it cuts them off.
-// It is below the ten seconds after which Docker, and the thirty after which Kubernetes, kill.
+// DrainTime is how long a stopping service waits for the requests in flight before it cuts them off. The background
+// work ends after that: what stops a service should wait for longer, as the production containers (20 seconds)
+// and Kubernetes (30) do. Docker by itself kills after ten.
 const DrainTime = 8 * time.Second
 
 // Service is a running service: its HTTP side, and what it does besides.
