@@ -435,6 +435,7 @@ func TestFolderIsBounded(t *testing.T) {
 	if _, err := conn.Write(make([]byte, piece)); err != nil {
 		t.Fatal(err)
 	}
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	answer := make([]byte, 12)
 	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "HTTP/1.1 507" || ann.offset(path) != piece {
 		t.Errorf("answered %q, %v, offset %d", answer, err, ann.offset(path))
