@@ -42,7 +42,7 @@ func runDead(ctx context.Context, args []string, getenv func(string) string, std
 	}
 	verb, id := flags.Arg(0), flags.Arg(1)
 	wants := map[string]int{"list": 1, "show": 2, "back": 2, "drop": 2}[verb]
-	if wants == 0 || flags.NArg() != wants {
+	if wants == 0 || flags.NArg() != wants || (verb == "show" && id == "all") {
 		return errDeadUsage
 	}
 	address, err := brokerAddress(*data, getenv)
@@ -81,10 +81,14 @@ func brokerAddress(data string, getenv func(string) string) (string, error) {
 		}
 	}
 	address, err := os.ReadFile(filepath.Join(data, addressFile))
-	if err != nil {
-		return "", fmt.Errorf("no flixtube runs on %s; start it, or name the broker in RABBIT", data)
+	if err == nil {
+		unlock, free := lock(data)
+		if free != nil {
+			return string(address), nil
+		}
+		unlock() // whoever wrote the address was killed
 	}
-	return string(address), nil
+	return "", fmt.Errorf("no flixtube runs on %s; start it, or name the broker in RABBIT", data)
 }
 
 type deadLetters struct {
@@ -93,56 +97,55 @@ type deadLetters struct {
 }
 
 const (
-	most     = 1000             // dead letters of one queue that are looked at together
+	most     = 1<<16 - 1        // dead letters that are held at a time; AMQP has 16 bits for it, and JetStream gives fewer
 	withheld = 15 * time.Second // for one that the broker counts but does not give: somebody else may hold it
 )
 
-// look calls f with what is in one queue's dead letters. Those that f does not acknowledge stay.
-func (d deadLetters) look(ctx context.Context, q messaging.Queue, f func(messaging.Session, []messaging.Delivery) error) error {
-	held, err := d.broker.Len(ctx, q.Dead())
-	if err != nil {
-		return err
+// look calls f with each dead letter that one queue has now, not with those that come meanwhile. What f does not
+// acknowledge stays. unseen is how many the broker did not give.
+func (d deadLetters) look(ctx context.Context, q messaging.Queue, f func(messaging.Session, messaging.Delivery) error) (unseen int, err error) {
+	unseen, err = d.broker.Len(ctx, q.Dead())
+	if err != nil || unseen == 0 {
+		return 0, err
 	}
 	session, err := d.broker.Open(ctx, q.Dead(), most)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer session.Close()
-	var found []messaging.Delivery
-	enough := time.After(withheld)
-	for len(found) < min(held, most) {
+	for ; unseen > 0; unseen-- {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return unseen, ctx.Err()
 		case letter, ok := <-session.Deliveries():
 			if !ok {
-				return errors.New("the broker ended the session")
+				return unseen, errors.New("the broker ended the session")
 			}
-			found = append(found, letter)
-		case <-enough:
-			return f(session, found)
+			if err := f(session, letter); err != nil {
+				return unseen, err
+			}
+		case <-time.After(withheld):
+			return unseen, nil
 		}
 	}
-	return f(session, found)
+	return 0, nil
 }
 
 func (d deadLetters) list(ctx context.Context) error {
 	table := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "QUEUE\tID\tTRIES\tLAST ERROR\tREASON")
 	for _, q := range queues {
-		err := d.look(ctx, q, func(_ messaging.Session, letters []messaging.Delivery) error {
-			for _, l := range letters {
-				h := l.Headers
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", q.Name, idOf(l), printable(h[messaging.HeaderTries]),
-					printable(h[messaging.HeaderLastError]), printable(fmt.Sprintf("%.120s", h[messaging.HeaderReason])))
-			}
-			if len(letters) == most {
-				fmt.Fprintf(table, "%s\tand perhaps more\t\t\t\n", q.Name)
-			}
+		unseen, err := d.look(ctx, q, func(_ messaging.Session, l messaging.Delivery) error {
+			h := l.Headers
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", q.Name, idOf(l), printable(h[messaging.HeaderTries]),
+				printable(h[messaging.HeaderLastError]), printable(fmt.Sprintf("%.120s", h[messaging.HeaderReason])))
 			return nil
 		})
 		if err != nil {
 			return err
+		}
+		if unseen > 0 {
+			fmt.Fprintf(table, "%s\tand %d more\t\t\t\n", q.Name, unseen)
 		}
 	}
 	return table.Flush()
@@ -166,30 +169,26 @@ func printable(s string) string {
 	}, s)
 }
 
-// each does something with the dead letter of that id, in whichever queue, or with all of them.
+// each does something with the dead letters of that id, in whichever queue, or with all of them.
 func (d deadLetters) each(ctx context.Context, id string, do func(context.Context, messaging.Queue, messaging.Session, messaging.Delivery) error) error {
-	count := 0
+	count, unseen := 0, 0
 	for _, q := range queues {
-		for again := true; again; {
-			err := d.look(ctx, q, func(session messaging.Session, letters []messaging.Delivery) error {
-				again = len(letters) == most && id == "all"
-				for _, l := range letters {
-					if id != "all" && idOf(l) != id {
-						continue
-					}
-					if err := do(ctx, q, session, l); err != nil {
-						return err
-					}
-					count++
-				}
+		n, err := d.look(ctx, q, func(session messaging.Session, l messaging.Delivery) error {
+			if id != "all" && idOf(l) != id {
 				return nil
-			})
-			if err != nil {
-				return err
 			}
+			count++
+			return do(ctx, q, session, l)
+		})
+		if err != nil {
+			return err
 		}
+		unseen += n
 	}
 	if count == 0 && id != "all" {
+		if unseen > 0 {
+			return fmt.Errorf("no dead letter that the broker gave has the id %q; %d it did not give", id, unseen)
+		}
 		return fmt.Errorf("no dead letter has the id %q", id)
 	}
 	fmt.Fprintf(d.out, "%d dead letters\n", count)

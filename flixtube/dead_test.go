@@ -2,11 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
@@ -20,6 +25,11 @@ func TestDead(t *testing.T) {
 		}
 		defer stop()
 		data := t.TempDir()
+		unlock, err := lock(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unlock()
 		if err := os.WriteFile(filepath.Join(data, addressFile), []byte(address), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -100,9 +110,62 @@ func deadCommands(t *testing.T, address string, dead func(...string) (string, er
 		}
 	}
 
-	for _, args := range [][]string{{}, {"lst"}, {"show"}, {"list", "x"}, {"back", "none"}, {"-x", "list"}} {
+	for _, args := range [][]string{{}, {"lst"}, {"show"}, {"list", "x"}, {"show", "all"}, {"back", "none"}, {"-x", "list"}} {
 		if out, err := dead(args...); err == nil {
 			t.Errorf("dead %v: %s", args, out)
 		}
+	}
+	manyLetters(t, broker, dead)
+}
+
+// manyLetters puts back what dies again at once: that is not put back again and again.
+func manyLetters(t *testing.T, broker messaging.Broker, dead func(...string) (string, error)) {
+	t.Helper()
+	const many = 1200
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	q := messaging.Queue{Name: "recommendations.viewed", Exchange: "viewed"}
+	letters := make([]messaging.Message, many)
+	for i := range letters {
+		letters[i] = messaging.Message{ID: fmt.Sprintf("letter-%d", i), Body: []byte("?")}
+	}
+	if err := broker.Publish(ctx, messaging.To(q.Dead()), letters); err != nil {
+		t.Fatal(err)
+	}
+	consumed := make(chan error, 1)
+	go func() {
+		consumed <- messaging.Consume(ctx, broker, messaging.Subscription{
+			Queue: q, Handler: func(context.Context, []messaging.Message) error { return messaging.Rejects{0: errors.New("again")} }, Batch: 1,
+		}, slog.New(slog.DiscardHandler))
+	}()
+	for _, step := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"list"}, "letter-1199 "},
+		{[]string{"show", "letter-1150"}, "id: letter-1150\n"},
+		{[]string{"drop", "letter-1199"}, "1 dead letters\n"},
+		{[]string{"back", "all"}, "1199 dead letters\n"},
+	} {
+		out, err := dead(step.args...)
+		if err != nil || !strings.Contains(out, step.want) {
+			t.Errorf("dead %v: %v, lacks %q:\n%.200s", step.args, err, step.want, out)
+		}
+	}
+	cancel()
+	if err := <-consumed; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDeadWithoutALauncher: one that was killed has left its address behind.
+func TestDeadWithoutALauncher(t *testing.T) {
+	data := t.TempDir()
+	if err := os.WriteFile(filepath.Join(data, addressFile), []byte("nats://127.0.0.1:1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := runDead(t.Context(), []string{"-data", data, "list"}, noEnv, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "no flixtube runs on "+data) {
+		t.Errorf("error %v", err)
 	}
 }
