@@ -38,11 +38,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"flixtube/chassis"
 )
@@ -194,16 +194,28 @@ func defaultData(getenv func(string) string) (string, error) {
 // go run does not pass SIGTERM on, and cannot pass SIGKILL on.
 func withGoRun(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	if path, err := os.Executable(); err != nil || !strings.Contains(path, "go-build") {
-		return ctx, cancel
+	if startedByGoRun(ctx) {
+		go func() {
+			awaitParent(ctx)
+			cancel()
+		}()
 	}
-	parent := os.Getppid()
-	go func() {
-		for sleep(ctx, 200*time.Millisecond) == nil {
-			if os.Getppid() != parent {
-				cancel()
-			}
-		}
-	}()
 	return ctx, cancel
+}
+
+// startedByGoRun: go run keeps what it has built in its cache, or else in a temporary folder go-build….
+func startedByGoRun(ctx context.Context) bool {
+	path, err := os.Executable()
+	if err != nil {
+		return false
+	}
+	if strings.Contains(path, "go-build") {
+		return true
+	}
+	cache, err := exec.CommandContext(ctx, "go", "env", "GOCACHE").Output()
+	if err != nil {
+		return false // there is no go
+	}
+	folder, err := filepath.EvalSymlinks(strings.TrimSpace(string(cache)))
+	return err == nil && strings.HasPrefix(path, folder+string(filepath.Separator))
 }

@@ -3,9 +3,11 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"syscall"
+	"time"
 )
 
 // ownGroup keeps the terminal's Ctrl-C from the children: the launcher stops them, in its order.
@@ -25,4 +27,13 @@ func lockFile(path string) (io.Closer, error) {
 		return nil, errLocked
 	}
 	return f, nil
+}
+
+// awaitParent returns when the process that started this one is gone, or ctx is done.
+func awaitParent(ctx context.Context) {
+	for parent := os.Getppid(); os.Getppid() == parent; {
+		if sleep(ctx, 200*time.Millisecond) != nil {
+			return
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -31,4 +32,16 @@ func lockFile(path string) (io.Closer, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(h), path), nil
+}
+
+// awaitParent returns when the process that started this one is gone; if it cannot be watched, when ctx is done. Here
+// any process can be waited for, and the parent's number stays the same without it.
+func awaitParent(ctx context.Context) {
+	if parent, err := os.FindProcess(os.Getppid()); err == nil {
+		_, err = parent.Wait()
+		if err == nil {
+			return
+		}
+	}
+	<-ctx.Done()
 }

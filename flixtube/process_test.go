@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +34,16 @@ var children = map[string]func(){
 		signal.Ignore(syscall.SIGTERM)
 		go func() { _, _ = io.Copy(io.Discard, os.Stdin); os.Exit(0) }() // but do not outlive the test
 		_ = serveChild(context.Background(), os.Getenv, os.Stdout)
+	},
+	"run by go": func() {
+		ctx, cancel := withGoRun(context.Background())
+		defer cancel()
+		_ = serveChild(ctx, os.Getenv, os.Stdout)
+	},
+	"go run": func() { // until it is killed
+		cmd := exec.Command(filepath.Join(os.Getenv("GOCACHE"), "flixtube-test"+exe()), "-test.run=^$")
+		cmd.Env, cmd.Stdout = childEnv("run by go"), os.Stdout
+		_ = cmd.Run()
 	},
 	"launching": func() { // until it is killed
 		out := newOutput(os.Stdout)
@@ -108,6 +120,9 @@ func find(t *testing.T, lines <-chan string, words string) string {
 	}
 }
 
+// killedState is how the system describes a process that was killed.
+var killedState = map[bool]string{false: "signal: killed", true: "exit status 1"}[runtime.GOOS == "windows"]
+
 func TestADyingServiceIsStartedAgainWithBackOff(t *testing.T) {
 	_, lines := startChild(t, "dying", func(*process) {})
 	for _, pause := range []string{"1ms", "2ms", "4ms", "4ms"} {
@@ -131,7 +146,7 @@ func TestAKilledServiceIsStartedAgain(t *testing.T) {
 	p, lines := startChild(t, "serving", func(*process) {})
 	before := find(t, lines, "listens on ")
 	p.kill()
-	find(t, lines, "child died (signal: killed)")
+	find(t, lines, "child died ("+killedState+")")
 	if after := find(t, lines, "listens on "); after == before {
 		t.Errorf("the same child listens on %s", after)
 	}
@@ -150,31 +165,56 @@ func TestAServiceIsStoppedCleanly(t *testing.T) {
 }
 
 func TestAServiceThatDoesNotStopIsKilled(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there it is asked to stop by the end of its input, which the stubborn child heeds")
+	}
 	p, lines := startChild(t, "stubborn", func(p *process) { p.grace = 10 * time.Millisecond })
 	address := find(t, lines, "listens on ")
 	p.stop()
-	find(t, lines, "child did not stop cleanly: signal: killed")
+	find(t, lines, "child did not stop cleanly: "+killedState)
 	if answers(address) {
 		t.Error("it is still there")
 	}
 }
 
 func TestAKilledLauncherTakesItsServicesWithIt(t *testing.T) {
-	launcher := exec.Command(os.Args[0])
-	launcher.Env = childEnv("launching")
-	stdout, err := launcher.StdoutPipe()
+	killedWith(t, childEnv("launching"))
+}
+
+// TestAKilledGoRun: however the folder is called in which go keeps what it has built.
+func TestAKilledGoRun(t *testing.T) {
+	cache, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := launcher.Start(); err != nil {
+	program, err := os.ReadFile(os.Args[0])
+	if err == nil {
+		err = os.WriteFile(filepath.Join(cache, "flixtube-test"+exe()), program, 0o700)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = launcher.Process.Kill(); _ = launcher.Wait() })
+	killedWith(t, append(childEnv("go run"), "GOCACHE="+cache))
+}
+
+// killedWith starts a child that starts a service, and kills it: the service goes, too.
+func killedWith(t *testing.T, env []string) {
+	t.Helper()
+	parent := exec.Command(os.Args[0])
+	parent.Env = env
+	stdout, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = parent.Process.Kill(); _ = parent.Wait() })
 	address := find(t, readLines(stdout), "listens on ")
 	if !answers(address) {
 		t.Fatal("the service does not answer")
 	}
-	if err := launcher.Process.Kill(); err != nil {
+	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the service is gone", func() bool { return !answers(address) })
