@@ -32,7 +32,7 @@ type crowd struct {
 	addresses map[string]string
 	client    *http.Client
 	rnd       *rand.Rand
-	poison    func(n int) string // sends the n-th poison and returns its id
+	poison    func(n int) (id string, sent int) // sends the n-th poison, once or until it is confirmed
 
 	started, ended sync.Once
 	leave          context.CancelFunc
@@ -43,7 +43,7 @@ type crowd struct {
 	watched  map[string]viewing // those whose video came
 	failed   int                // requests
 	failure  error              // of one of them
-	poisoned map[string]int
+	poisoned map[string]int     // how often each was sent
 }
 
 const (
@@ -140,7 +140,8 @@ func (c *crowd) watch(ctx context.Context) error {
 				case viewings <- v:
 				}
 				if count++; count%100 == 0 && c.poison != nil {
-					c.poisoned[c.poison(count/100)]++
+					id, sent := c.poison(count / 100)
+					c.poisoned[id] = sent
 				}
 			}
 		}

@@ -240,13 +240,17 @@ func answers(address string) bool {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	err := chassistest.Poll(30*time.Second, func() error {
+	within(t, 30*time.Second, what, func() error {
 		if !ok() {
-			return errors.New("not so: " + what)
+			return errors.New("still not")
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
+}
+
+func within(t *testing.T, limit time.Duration, what string, try func() error) {
+	t.Helper()
+	if err := chassistest.Poll(limit, try); err != nil {
+		t.Fatalf("not so: %s: %v", what, err)
 	}
 }
