@@ -1,7 +1,10 @@
+//go:build unix
+
 package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +13,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -65,16 +70,9 @@ func (g saga) call(t *testing.T, method, service, target string, body []byte, he
 	return res.StatusCode, answer
 }
 
-func (g saga) await(t *testing.T, what string, try func() error) {
-	t.Helper()
-	if err := chassistest.Poll(2*time.Minute, try); err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
-}
-
 func (g saga) history(t *testing.T) (videos []string) {
 	t.Helper()
-	g.await(t, "history", func() error {
+	within(t, 2*time.Minute, "history", func() error {
 		status, answer := g.call(t, "GET", "history", "/history?limit=500", nil)
 		var list struct {
 			History []struct {
@@ -149,7 +147,7 @@ func (g saga) foreignProgram(t *testing.T, address string) {
 		// RabbitMQ refuses what a quorum queue cannot take that has just been made and has no leader yet. What it has
 		// confirmed is recorded.
 		var name string
-		g.await(t, "their view is confirmed", func() error {
+		within(t, 2*time.Minute, "their view is confirmed", func() error {
 			name = "theirs-" + uuid.NewString()
 			confirm, err := ch.PublishWithDeferredConfirm(to.exchange, to.key, false, false,
 				amqp.Publishing{Body: []byte(`{"video":{"id":"` + name + `"}}`)})
@@ -162,7 +160,7 @@ func (g saga) foreignProgram(t *testing.T, address string) {
 			}
 			return err
 		})
-		g.await(t, "their view", func() error {
+		within(t, 2*time.Minute, "their view", func() error {
 			everyone := saga{g.system, ""}
 			if videos := everyone.history(t); strings.Count(strings.Join(videos, " "), name) != 1 {
 				return fmt.Errorf("history has %d views, not theirs", len(videos))
@@ -188,7 +186,7 @@ func (g saga) uploaded(t *testing.T, name string) (id string) {
 	if err := json.Unmarshal(answer, &created); err != nil || status != http.StatusCreated {
 		t.Fatalf("upload: %d %s", status, answer)
 	}
-	g.await(t, "the upload is listed", func() error {
+	within(t, 2*time.Minute, "the upload is listed", func() error {
 		if status, answer := g.call(t, "GET", "metadata", "/video?id="+created.Video.ID, nil); status != http.StatusOK {
 			return fmt.Errorf("%d %s", status, answer)
 		}
@@ -198,43 +196,83 @@ func (g saga) uploaded(t *testing.T, name string) (id string) {
 }
 
 // removalUnderFire removes videos that were watched; with each removal one of the four services that have a part
-// in it is killed. In the end none of them knows the videos any more, and all know the one that stays.
+// in it is killed, at a moment of the time that a removal takes. None of them knows the videos any more then, and all
+// know the one that stays. CHAOS_SEED repeats the moments of an earlier run.
 func (g saga) removalUnderFire(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
+	seed := uint64(time.Now().UnixMilli())
+	if s := os.Getenv("CHAOS_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("CHAOS_SEED: %v", err)
+		}
+	}
 	t.Logf("seed %d", seed)
 	dice := rand.New(rand.NewPCG(seed, 0))
 	var gone []string
 	for i := range 12 {
 		gone = append(gone, g.uploaded(t, fmt.Sprintf("To be removed %d", i)))
 	}
-	stays := g.uploaded(t, "To stay")
-	for _, id := range append(gone, stays) {
+	first, stays := g.uploaded(t, "To be removed first"), g.uploaded(t, "To stay")
+	for _, id := range append(gone, first, stays) {
 		if status, answer := g.call(t, "GET", "video-streaming", "/video?id="+id+"&view="+uuid.NewString(), nil); status != http.StatusOK {
 			t.Fatalf("watch: %d %.200s", status, answer)
 		}
 	}
 
+	within(t, 2*time.Minute, "all is recorded", func() error {
+		if n := len(g.history(t)); n < len(gone)+2 {
+			return fmt.Errorf("%d views", n)
+		}
+		_, answer := saga{g.system, "somebody-else"}.call(t, "GET", "recommendations", "/recommendations?limit=50", nil)
+		for _, id := range append(gone, first, stays) {
+			if !bytes.Contains(answer, []byte(id)) {
+				return fmt.Errorf("recommendations lack %s", id)
+			}
+		}
+		return nil
+	})
+	g.readyAll(t)
+	began := time.Now()
+	g.remove(t, first)
+	within(t, time.Minute, "all four have done their part", func() error { return g.forgotten(t, first) })
+	span := time.Since(began)
 	targets := []string{"metadata", "video-storage", "history", "recommendations"}
+	landed := 0
 	for i, id := range gone {
-		// The work of a removal takes some milliseconds; one of the four dies somewhere in them.
+		g.readyAll(t)
+		victim := g.processes[targets[i%len(targets)]]
+		pid := victim.pid()
+		moment := time.Duration(dice.Int64N(int64(span)))
+		var killed time.Duration
 		struck := make(chan struct{})
-		time.AfterFunc(time.Duration(dice.IntN(30))*time.Millisecond, func() {
-			g.processes[targets[i%len(targets)]].kill()
+		began := time.Now()
+		time.AfterFunc(moment, func() {
+			victim.kill()
+			killed = time.Since(began)
 			close(struck)
 		})
-		g.await(t, "remove", func() error {
-			status, answer := g.call(t, "DELETE", "metadata", "/video?id="+id, nil)
-			if status != http.StatusNoContent {
-				return fmt.Errorf("%d %s", status, answer)
+		g.remove(t, id)
+		<-struck
+		within(t, time.Minute, victim.name+" was killed", func() error {
+			if now := victim.pid(); now == pid {
+				return errors.New("it runs as before")
 			}
 			return nil
 		})
-		<-struck
+		t.Logf("%s killed after %v of %v", victim.name, killed, span)
+		if killed <= span {
+			landed++
+		}
 	}
+	t.Logf("%d of %d kills were in the time that a removal takes", landed, len(gone))
+	if landed < len(gone)/2 {
+		t.Error("that is less than half")
+	}
+	gone = append(gone, first)
 
 	for _, id := range gone {
 		for service, target := range map[string]string{"metadata": "/video?id=", "video-storage": "/video?id="} {
-			g.await(t, service+" forgets", func() error {
+			within(t, 2*time.Minute, service+" forgets", func() error {
 				if status, answer := g.call(t, "GET", service, target+id, nil); status != http.StatusNotFound {
 					return fmt.Errorf("%d %.100s", status, answer)
 				}
@@ -242,7 +280,7 @@ func (g saga) removalUnderFire(t *testing.T) {
 			})
 		}
 	}
-	g.await(t, "history forgets", func() error {
+	within(t, 2*time.Minute, "history forgets", func() error {
 		seen := strings.Join(g.history(t), " ")
 		for _, id := range gone {
 			if strings.Contains(seen, id) {
@@ -254,7 +292,7 @@ func (g saga) removalUnderFire(t *testing.T) {
 		}
 		return nil
 	})
-	g.await(t, "recommendations forget", func() error {
+	within(t, 2*time.Minute, "recommendations forget", func() error {
 		other := saga{g.system, "somebody-else"}
 		status, answer := other.call(t, "GET", "recommendations", "/recommendations?limit=50", nil)
 		if status != http.StatusOK || !bytes.Contains(answer, []byte(stays)) {
@@ -267,4 +305,40 @@ func (g saga) removalUnderFire(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// readyAll waits until every service is ready.
+func (g saga) readyAll(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := g.waitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (g saga) remove(t *testing.T, id string) {
+	t.Helper()
+	within(t, 2*time.Minute, "remove", func() error {
+		status, answer := g.call(t, "DELETE", "metadata", "/video?id="+id, nil)
+		if status != http.StatusNoContent {
+			return fmt.Errorf("%d %s", status, answer)
+		}
+		return nil
+	})
+}
+
+// forgotten is nil once storage has deleted the first video that is removed, and the other two have handled the message:
+// what recommendations shows may be some seconds old.
+func (g saga) forgotten(t *testing.T, id string) error {
+	t.Helper()
+	if status, answer := g.call(t, "GET", "video-storage", "/video?id="+id, nil); status != http.StatusNotFound {
+		return fmt.Errorf("video-storage: %d %.100s", status, answer)
+	}
+	for _, service := range []string{"history", "recommendations"} {
+		if n, err := metric(g.addresses[service], `messages_handled_total{queue="`+service+`.video-removed"}`); err != nil || n == 0 {
+			return fmt.Errorf("%s has handled %v messages: %v", service, n, err)
+		}
+	}
+	return nil
 }
