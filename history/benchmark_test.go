@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"text/tabwriter"
@@ -169,13 +168,15 @@ func cpuTime(b *testing.B) time.Duration {
 func (s *bench) ours(msgs []messaging.Message) error {
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
-	done := newCountdown(len(msgs))
+	left, done := len(msgs), make(chan struct{}) // one batch is recorded after the other
 	record := func(ctx context.Context, views []viewed) error {
-		err := s.store.record(ctx, views)
-		if err == nil {
-			done.add(len(views))
+		if err := s.store.record(ctx, views); err != nil {
+			return err
 		}
-		return err
+		if left -= len(views); left == 0 {
+			close(done)
+		}
+		return nil
 	}
 	consumed := make(chan error, 1)
 	go func() {
@@ -186,8 +187,10 @@ func (s *bench) ours(msgs []messaging.Message) error {
 	if err := s.broker.Publish(ctx, messaging.Fanout("ours", "ours.viewed"), msgs); err != nil {
 		return err
 	}
-	if err := done.wait(ctx); err != nil {
-		return err
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return fmt.Errorf("not all is recorded: %w", ctx.Err())
 	}
 	cancel()
 	return <-consumed
@@ -298,32 +301,5 @@ func (s *bench) purge() {
 	if ch, err := s.conn[0].Channel(); err == nil {
 		_, _ = ch.QueuePurge("single.viewed", false) // else the queue is longer in the next round
 		_ = ch.Close()
-	}
-}
-
-// countdown waits until everything has arrived.
-type countdown struct {
-	left atomic.Int64
-	zero chan struct{}
-}
-
-func newCountdown(n int) *countdown {
-	c := &countdown{zero: make(chan struct{})}
-	c.left.Store(int64(n))
-	return c
-}
-
-func (c *countdown) add(n int) {
-	if c.left.Add(-int64(n)) == 0 {
-		close(c.zero)
-	}
-}
-
-func (c *countdown) wait(ctx context.Context) error {
-	select {
-	case <-c.zero:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%d events are missing: %w", c.left.Load(), ctx.Err())
 	}
 }
