@@ -61,6 +61,13 @@ func (c *chaos) relay(t *testing.T, p *toxiproxy.Proxy) *relay {
 	return r
 }
 
+// connections is how many were made.
+func (r *relay) connections() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.pairs)
+}
+
 // pass copies one direction until its end, and then that end.
 func (r *relay) pass(to, from *net.TCPConn) {
 	if _, err := io.Copy(to, from); err != nil {

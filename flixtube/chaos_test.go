@@ -538,6 +538,12 @@ func (c *chaos) halfClose(t *testing.T, crowd *crowd) {
 	for range c.times(1, 3) {
 		for _, side := range []side{theBroker, theServices} {
 			relays := []*relay{c.relay(t, c.publishing), c.relay(t, c.consuming)}
+			within(t, time.Minute, "history, recommendations and video-streaming connect", func() error {
+				if out, in := relays[0].connections(), relays[1].connections(); out < 1 || in < 2 {
+					return fmt.Errorf("%d publish, %d consume", out, in)
+				}
+				return nil
+			})
 			c.grows(t, "outbox_facts_sent_total", 200) // through them
 			for _, r := range relays {
 				if r.endTowards(side) == 0 {
