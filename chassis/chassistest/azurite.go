@@ -43,15 +43,9 @@ func azuriteProgram() (string, error) {
 // startAzurite returns false if the process ended before it answered.
 func startAzurite(tb testing.TB, program, dir string, port string) (stop func(), ok bool) {
 	tb.Helper()
-	// Azurite ends together with the test process, even if that is killed: then the input ends.
-	cmd := exec.Command("sh", "-c", `exec 3<&0; (cat <&3; kill -9 0) & "$@"`, "sh",
-		program, "--blobHost", "127.0.0.1", "--blobPort", port,
+	cmd := child(tb, program, "--blobHost", "127.0.0.1", "--blobPort", port,
 		"--location", dir, "--silent", "--skipApiVersionCheck", "--disableTelemetry")
 	cmd.Dir = dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the group that "kill 0" means
-	if _, err := cmd.StdinPipe(); err != nil {
-		tb.Fatal(err)
-	}
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("start azurite: %v", err)
 	}

@@ -82,9 +82,8 @@ func findRabbitMQ() string {
 // Start starts the server, with the data it had before, and waits until it answers.
 func (s *RabbitMQServer) Start() {
 	s.tb.Helper()
-	s.cmd = exec.Command(s.program)
+	s.cmd = child(s.tb, s.program)
 	s.cmd.Env, s.cmd.Dir = s.env, s.dir
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var output bytes.Buffer
 	s.cmd.Stdout, s.cmd.Stderr = &output, &output
 	s.cmd.WaitDelay = time.Second // epmd may hold the output open
