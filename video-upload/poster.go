@@ -43,7 +43,7 @@ func (u *uploads) putPoster(c echo.Context) error {
 		return err
 	}
 	u.decoder.Lock()
-	made, err := makePoster(data)
+	made, err := makePoster(data, posterTime)
 	u.decoder.Unlock()
 	if err != nil {
 		return err
@@ -86,8 +86,8 @@ func (u *uploads) keep(id string, poster []byte) error {
 	return nil
 }
 
-// makePoster draws a JPEG anew, so that nothing of the file that came is passed on.
-func makePoster(data []byte) ([]byte, error) {
+// makePoster draws a JPEG anew, so that nothing of the file that came is passed on. Decoding it may take so long.
+func makePoster(data []byte, limit time.Duration) ([]byte, error) {
 	if !bytes.HasPrefix(data, []byte("\xff\xd8\xff")) {
 		return nil, chassis.Errorf(http.StatusUnsupportedMediaType, "a poster is a JPEG")
 	}
@@ -100,7 +100,7 @@ func makePoster(data []byte) ([]byte, error) {
 		return nil, chassis.Errorf(http.StatusRequestEntityTooLarge,
 			"a poster may have up to %d pixels, and %d on a side", maxPixels, maxSide)
 	}
-	picture, err := jpeg.Decode(&hurried{bytes.NewReader(data), time.Now().Add(posterTime)})
+	picture, err := jpeg.Decode(&hurried{bytes.NewReader(data), time.Now().Add(limit)})
 	if err != nil {
 		return nil, broken.Because(err)
 	}

@@ -165,7 +165,7 @@ func TestPosterSize(t *testing.T) {
 	for i := range noise.Pix {
 		noise.Pix[i] = byte(255 * rand.N(2))
 	}
-	if made, err := makePoster(jpegOf(t, noise)); err != nil || len(made) > maxPoster {
+	if made, err := makePoster(jpegOf(t, noise), time.Hour); err != nil || len(made) > maxPoster {
 		t.Errorf("%d bytes, %v", len(made), err)
 	}
 }
@@ -177,5 +177,5 @@ func FuzzPoster(f *testing.F) {
 	}
 	f.Add(b.Bytes())
 	f.Add(progressive(20, 20, 3))
-	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = makePoster(data) })
+	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = makePoster(data, posterTime) })
 }
