@@ -56,8 +56,9 @@ export function addRow(file, events) {
   }
 
   return {
+    // The title is the file's while the field is empty.
     get title() {
-      return title.value.trim();
+      return title.value.trim() || defaultTitle(file);
     },
     // suggest is a title that wins over the file's name, but not over the viewer.
     suggest(text) {

@@ -126,7 +126,12 @@ async function enlist(upload, id) {
   saveTitle(upload);
 }
 
-async function saveTitle(upload) {
+// saveTitle saves what is written there when the one before is saved, so that the last one stays.
+function saveTitle(upload) {
+  upload.saving = Promise.resolve(upload.saving).then(() => saveNow(upload));
+}
+
+async function saveNow(upload) {
   const title = upload.row.title;
   if (title === upload.saved) return;
   const done = await rename(upload.id, title);
