@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"flixtube/chassis/chassistest"
 )
@@ -138,6 +141,9 @@ type playing struct {
 	saved  []position
 	views  atomic.Int32 // requests for bytes
 	broken atomic.Bool
+	deaf   atomic.Pointer[chan struct{}] // if not nil, bytes and what is known of them wait for it
+	ends   atomic.Int64                  // if not 0, bytes after which the connection breaks
+	full   atomic.Bool                   // history takes no positions
 }
 
 func (p *playing) last() (position, int) {
@@ -164,6 +170,10 @@ func (p *playing) start(t *testing.T) (gateway string) {
 		"recommendations": answers(object{"recommendations": []object{}}),
 		"history": func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut {
+				if p.full.Load() {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					return
+				}
 				body, _ := io.ReadAll(r.Body)
 				at := position{VideoID: r.FormValue("video")}
 				if err := json.Unmarshal(body, &at); err != nil {
@@ -185,14 +195,38 @@ func (p *playing) start(t *testing.T) (gateway string) {
 			if r.Method == http.MethodGet {
 				p.views.Add(1)
 			}
+			if deaf := p.deaf.Load(); deaf != nil {
+				select {
+				case <-*deaf:
+				case <-r.Context().Done():
+				}
+			}
 			if p.broken.Load() {
 				w.WriteHeader(http.StatusServiceUnavailable)
 				return
 			}
 			w.Header().Set("Content-Type", "video/mp4")
-			http.ServeContent(w, r, "", time.Unix(1700000000, 0), bytes.NewReader(content))
+			var whole io.ReadSeeker = bytes.NewReader(content)
+			if ends := p.ends.Load(); ends > 0 {
+				whole = &breaking{whole, ends}
+			}
+			http.ServeContent(w, r, "", time.Unix(1700000000, 0), whole)
 		},
 	})
+}
+
+// breaking fails at one place of a file.
+type breaking struct {
+	io.ReadSeeker
+	place int64
+}
+
+func (b *breaking) Read(p []byte) (int, error) {
+	at, err := b.Seek(0, io.SeekCurrent)
+	if err != nil || at >= b.place {
+		panic(http.ErrAbortHandler)
+	}
+	return b.ReadSeeker.Read(p[:min(int64(len(p)), b.place-at)])
 }
 
 const player = `document.getElementById("player")`
@@ -212,6 +246,18 @@ func TestBrowserKeysAndResume(t *testing.T) {
 	b.until(`Math.abs(` + player + `.currentTime - ` + player + `.duration / 2) < 0.1`)
 	b.keys("j")
 	b.until(`Math.abs(` + player + `.currentTime - Math.max(0, ` + player + `.duration / 2 - 10)) < 0.1`)
+	b.keys("0")
+	for _, press := range []struct {
+		key string
+		to  int
+	}{{kb.ArrowRight, 5}, {"l", 15}, {kb.ArrowLeft, 10}, {"j", 0}} {
+		b.keys(press.key)
+		b.until(fmt.Sprintf(`Math.abs(%s.currentTime - Math.min(%d, %[1]s.duration)) < 0.1`, player, press.to))
+	}
+	b.keys("f")
+	b.until(`document.fullscreenElement === ` + player)
+	b.keys("f")
+	b.until(`document.fullscreenElement === null`)
 	b.keys("m")
 	b.until(player + `.muted`)
 	b.do("search", chromedp.Focus(chromedp.CSS(".search input")))
@@ -223,7 +269,7 @@ func TestBrowserKeysAndResume(t *testing.T) {
 	b.do("leave focus", chromedp.Evaluate[chromedp.Void](`document.activeElement.blur()`))
 	b.keys("4")
 	b.until(`Math.abs(` + player + `.currentTime - 0.4 * ` + player + `.duration) < 0.1`)
-	b.open("/") // saved as the page is left
+	b.open("/history") // saved as the page is left
 	err := chassistest.Poll(soon, func() error {
 		if at, _ := p.last(); at.VideoID != "a&b" || at.Watched() != 40 {
 			return fmt.Errorf("saved %+v", at)
@@ -245,6 +291,120 @@ func TestBrowserKeysAndResume(t *testing.T) {
 	b.keys("k")
 	b.do("copy the link", chromedp.Click(chromedp.CSS("#copy")))
 	b.until(`/\/video\?id=a%26b&t=\d+$/.test(document.getElementById("said").textContent)`)
+}
+
+// TestBrowserKeysOfThePlayer: inside of the browser's player its own buttons have the keys; a key that is held
+// down changes nothing back.
+func TestBrowserKeysOfThePlayer(t *testing.T) {
+	p := &playing{}
+	b := newTab(startBrowser(t), t, p.start(t))
+	b.open("/video?id=a%26b")
+	b.keys("k")
+	b.until(player + `.currentTime > 0.3`)
+	b.do("go to the player", chromedp.Focus(chromedp.CSS("#player")))
+	for range 6 {
+		b.keys("\t ")
+		if look(b, `String(`+player+`.muted)`) == "true" {
+			break
+		}
+	}
+	b.until(player + `.muted`)
+
+	b.do("leave the player", chromedp.Evaluate[chromedp.Void](player+`.blur(); `+player+`.muted = false; `+player+`.play()`))
+	b.until(`!` + player + `.paused`)
+	press := func(key string, repeat bool) {
+		t.Helper()
+		b.do("press "+key, chromedp.Evaluate[chromedp.Void](fmt.Sprintf(
+			`document.body.dispatchEvent(new KeyboardEvent("keydown", { key: %q, repeat: %t, bubbles: true, cancelable: true }))`, key, repeat)))
+	}
+	for _, key := range []string{" ", "k"} {
+		press(key, false)
+		press(key, true)
+		b.until(player + `.paused`)
+		press(key, false)
+		b.until(`!` + player + `.paused`)
+	}
+	press("m", false)
+	press("m", true)
+	b.until(player + `.muted`)
+}
+
+// TestBrowserBeforePlaying: what is not loaded yet has a place all the same, the one where it will begin.
+func TestBrowserBeforePlaying(t *testing.T) {
+	p := &playing{}
+	b := newTab(startBrowser(t), t, p.start(t))
+	b.open("/video?id=a%26b&t=2")
+	b.do("copy the link", chromedp.Click(chromedp.CSS("#copy")))
+	b.until(`document.getElementById("said").textContent.endsWith("&t=2")`)
+	b.keys(kb.ArrowLeft + "lk")
+	b.until(player + `.played.length > 0 && Math.abs(` + player + `.played.start(0) - 2) < 0.1`)
+}
+
+// TestBrowserPositionRefused: a position that the server did not take is sent again.
+func TestBrowserPositionRefused(t *testing.T) {
+	p := &playing{}
+	p.full.Store(true)
+	b := newTab(startBrowser(t), t, p.start(t))
+	b.bear("status of 502", "status of 503")
+	b.open("/video?id=a%26b&t=4")
+	b.keys("k")
+	b.until(player + `.currentTime > 4.3`)
+	b.keys("k")
+	b.until(player + `.paused && performance.getEntriesByType("resource").some((e) => e.name.includes("/api/position") && e.responseEnd > 0)`)
+	p.full.Store(false)
+	b.open("/history")
+	if err := chassistest.Poll(soon, func() error {
+		if at, _ := p.last(); at.VideoID != "a&b" || at.Position < 4.3 {
+			return fmt.Errorf("saved %+v", at)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+const trouble = `document.getElementById("trouble")`
+
+// TestBrowserStoreHangs: a store that says nothing at all is spoken of, too.
+func TestBrowserStoreHangs(t *testing.T) {
+	p := &playing{}
+	deaf := make(chan struct{})
+	p.deaf.Store(&deaf)
+	b := newTab(startBrowser(t), t, p.start(t))
+	b.bear("status of 50", "net::ERR_")
+	b.open("/video?id=a%26b")
+	b.keys("k")
+	b.until(trouble + `.innerText.includes("Trying again in")`)
+	p.deaf.Store(nil)
+	b.until(player + `.currentTime > 0.3 && ` + trouble + `.hidden`)
+}
+
+// TestBrowserFailsWhilePaused: a video that fails is not started again for who has paused it.
+func TestBrowserFailsWhilePaused(t *testing.T) {
+	p := &playing{}
+	b := newTab(startBrowser(t), t, p.start(t))
+	b.open("/video?id=a%26b")
+	b.keys("k")
+	b.until(player + `.currentTime > 0.3`)
+	b.keys("k")
+	b.until(player + `.paused`)
+	b.do("fail", chromedp.Evaluate[chromedp.Void](player+`.dispatchEvent(new Event("error"))`))
+	b.until(player + `.paused && ` + player + `.readyState === 0 && ` + trouble + `.hidden`)
+	b.keys("k")
+	b.until(player + `.currentTime > 0.3`)
+}
+
+// TestBrowserVideoBreaksOff: a video that ends at the same place each time is not asked for without a pause.
+func TestBrowserVideoBreaksOff(t *testing.T) {
+	p := &playing{}
+	p.ends.Store(600_000)
+	b := newTab(startBrowser(t), t, p.start(t))
+	b.bear("status of 50", "net::ERR_")
+	b.open("/video?id=a%26b")
+	b.keys("k")
+	b.until(trouble + `.innerText.includes("Trying again in 5 s")`)
+	p.ends.Store(0)
+	b.until(player + `.currentTime > 3 && ` + trouble + `.hidden`)
 }
 
 func TestBrowserStoreDown(t *testing.T) {
@@ -277,25 +437,36 @@ func TestBrowserSearch(t *testing.T) {
 	b.do("type", chromedp.SendKeys(chromedp.CSS(".search input"), "여름"))
 	b.until(`document.querySelectorAll("#video-list > div > a").length === 1 && document.title.startsWith("여름")`)
 	b.until(`location.search === "?q=" + encodeURIComponent("여름") && document.activeElement.name === "q"`)
+	b.open("/?skip=24")
+	b.do("type", chromedp.SendKeys(chromedp.CSS(".search input"), "여름"))
+	b.until(`location.search === "?q=" + encodeURIComponent("여름")`)
+	b.keys("\b\b")
+	b.until(`location.search === "?skip=24" && document.querySelectorAll("#video-list > div > a").length === 2`)
+	b.open("/?q=" + url.QueryEscape("여름"))
 	b.open("/video?id=1")
-	b.do("go back", chromedp.NavigateBack())
+	b.do("go back", chromedp.Evaluate[chromedp.Void](`history.back()`))
 	b.until(`document.querySelectorAll("#video-list > div > a").length === 1 && document.querySelector(".search input").value === "여름"`)
 }
 
 func TestBrowserHistory(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Now()
-	lines := []object{
-		{"_id": "a", "videoId": "1", "viewedAt": now},
-		{"_id": "b", "videoId": "1", "viewedAt": now},
-		{"_id": "c", "videoId": "1", "viewedAt": now.AddDate(0, 0, -3)},
+	lines := []object{{"_id": "a", "videoId": "1", "viewedAt": now}, {"_id": "b", "videoId": "1", "viewedAt": now}}
+	for i := len(lines); i < pageSize+2; i++ {
+		lines = append(lines, object{"_id": strconv.Itoa(i), "videoId": "1", "viewedAt": now.AddDate(0, 0, -3)})
 	}
+	asked, refuses := 0, false
 	gateway := start(t, soon, services{
 		"metadata": library(nil, map[string]object{"1": named("1", "One")}),
 		"history": func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			defer mu.Unlock()
+			if r.Method == http.MethodDelete && refuses {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
 			if r.Method == http.MethodDelete {
+				asked++
 				var rest []object
 				for _, line := range lines {
 					if id := r.FormValue("id"); id != "" && line["_id"] != id {
@@ -312,8 +483,25 @@ func TestBrowserHistory(t *testing.T) {
 	b := newTab(startBrowser(t), t, gateway)
 	b.open("/history")
 	b.until(`document.querySelectorAll("#history-list > ol").length === 2 && document.querySelector(".day").innerText === "Today"`)
-	b.do("remove one", chromedp.Click(chromedp.CSS("#history-list li:first-child button")))
-	b.until(`document.querySelectorAll("#history-list li").length === 2 && document.activeElement.closest("li") !== null`)
+	const one = `document.querySelector("#history-list li:first-child button")`
+	b.do("remove one, by two clicks", chromedp.Evaluate[chromedp.Void](`{ const button = `+one+`; button.click(); button.click(); }`))
+	b.until(one + ` === document.activeElement && document.querySelectorAll("#history-list > ol:first-of-type > li").length === 1`)
+	b.until(fmt.Sprintf(`document.querySelectorAll("#history-list li").length === %d && !!document.querySelector(".pager a")`, pageSize))
+	b.do("remove one more", chromedp.Click(chromedp.CSS("#history-list li:first-child button")))
+	b.until(fmt.Sprintf(`document.querySelectorAll("#history-list li").length === %d && document.querySelector(".pager a") === null`, pageSize))
+	mu.Lock()
+	if asked != 2 || len(lines) != pageSize {
+		t.Errorf("two lines were removed by asking %d times, %d are left", asked, len(lines))
+	}
+	refuses = true
+	mu.Unlock()
+	b.bear("status of 50")
+	b.do("remove one that stays", chromedp.Click(chromedp.CSS("#history-list li:first-child button")))
+	b.until(`document.querySelector(".error .status")?.innerText.startsWith("50")`)
+	mu.Lock()
+	refuses = false
+	mu.Unlock()
+	b.open("/history")
 	b.do("clear", chromedp.Click(chromedp.CSS(`a[href="/history/clear"]`)))
 	b.until(`location.pathname === "/history/clear" && document.readyState === "complete"`)
 	b.do("yes", chromedp.Click(chromedp.CSS("main button")))

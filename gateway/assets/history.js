@@ -1,8 +1,9 @@
 // Groups the history by the viewer's own days, and removes lines without leaving the page.
 import { showFacts } from "./facts.js";
+import { replaceBy } from "./replace.js";
 import { locale, t } from "./texts.js";
 
-const list = document.getElementById("history-list");
+const main = document.querySelector("main");
 const long = new Intl.DateTimeFormat(locale, { dateStyle: "full" });
 
 function dayOf(at) {
@@ -14,6 +15,8 @@ function dayOf(at) {
 }
 
 function group() {
+  const list = document.getElementById("history-list");
+  if (!list) return;
   const lines = list.querySelectorAll("li");
   const days = [];
   for (const line of lines) {
@@ -36,27 +39,25 @@ function group() {
   showFacts(list);
 }
 
-async function remove(event) {
-  event.preventDefault();
-  const form = event.target;
-  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) }).catch(() => null);
-  const line = form.closest("li");
-  const buttons = [...list.querySelectorAll("button")];
-  const place = buttons.indexOf(form.querySelector("button"));
-  if (!answer?.ok || buttons.length === 1) {
-    location.reload(); // shows what is wrong, or that nothing is left
+// remove shows the page that the answer leads to: other lines and the pages around it may have changed, too.
+async function remove(form) {
+  const buttons = () => [...main.querySelectorAll("#history-list button")];
+  const place = buttons().indexOf(form.querySelector("button"));
+  try {
+    await replaceBy(await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) }));
+  } catch {
+    form.submit(); // the browser says what is wrong
     return;
   }
-  const ol = line.parentElement;
-  line.remove();
-  if (!ol.children.length) {
-    ol.previousElementSibling.remove();
-    ol.remove();
-  }
-  (buttons[place + 1] ?? buttons[place - 1]).focus();
+  group();
+  (buttons()[place] ?? buttons()[place - 1] ?? main).focus();
 }
 
-if (list) {
-  group();
-  list.addEventListener("submit", remove);
-}
+let removed = Promise.resolve(); // one after the other, so that the last page is the newest
+main.addEventListener("submit", (event) => {
+  if (!event.target.closest("#history-list")) return;
+  event.preventDefault();
+  event.target.querySelector("button").disabled = true;
+  removed = removed.then(() => remove(event.target));
+});
+group();

@@ -1,6 +1,6 @@
 // The keys that people know from other players.
 const seek = (by) => (video) => {
-  video.currentTime = Math.max(0, video.currentTime + by);
+  if (video.readyState) video.currentTime = Math.max(0, video.currentTime + by); // else it begins where it was left
 };
 const toggle = (video) => (video.paused ? video.play().catch(() => {}) : video.pause());
 
@@ -19,6 +19,7 @@ const actions = {
     done?.catch(() => {});
   },
 };
+const held = ["ArrowLeft", "ArrowRight", "j", "l"]; // what goes on while the key is down
 
 // watchKeys leaves keys alone that are typed into something, or that work a button.
 export function watchKeys(video) {
@@ -27,10 +28,12 @@ export function watchKeys(video) {
     const target = event.target;
     if (target.closest("input, textarea, select, [contenteditable]")) return;
     if (event.key === " " && target.closest("a, button, summary")) return;
+    // The browser's own buttons and sliders in the player are the video to others; it knows what these keys do there.
+    if (target === video && / |Arrow/.test(event.key)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (/^\d$/.test(key) && video.duration) video.currentTime = (video.duration * key) / 10;
-    else if (Object.hasOwn(actions, key)) actions[key](video);
-    else return;
+    else if (!Object.hasOwn(actions, key)) return;
+    else if (!event.repeat || held.includes(key)) actions[key](video);
     event.preventDefault();
   });
 }

@@ -1,6 +1,6 @@
 // What the watch page adds to the browser's own player.
 import { watchKeys } from "./keys.js";
-import { keepPosition } from "./position.js";
+import { keepPosition, placeOf } from "./position.js";
 import { tryAgain } from "./retry.js";
 import { t } from "./texts.js";
 
@@ -15,7 +15,7 @@ speed.addEventListener("change", () => {
 document.getElementById("copy").addEventListener("click", async () => {
   const link = new URL("/video", location.origin);
   link.searchParams.set("id", video.dataset.id);
-  link.searchParams.set("t", Math.floor(video.currentTime));
+  link.searchParams.set("t", Math.floor(placeOf(video)));
   try {
     await navigator.clipboard.writeText(link.href);
     said.textContent = t("Copied: %s", link.href);

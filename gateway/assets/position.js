@@ -1,28 +1,47 @@
 // Keeps where the viewer is, on the server: every few seconds, at a pause, and when the page is left.
 const every = 5000; // milliseconds
 
+// placeOf is where the video is, or will begin, in seconds.
+export function placeOf(video) {
+  return video.readyState ? video.currentTime : Number(video.src.split("#t=")[1] ?? 0);
+}
+
 export function keepPosition(video) {
   const address = `/api/position?video=${encodeURIComponent(video.dataset.id)}`;
+  const headers = { "Content-Type": "application/json" };
   let last = Date.now();
   let saved = -1;
+  let saving = false;
 
-  function save(send) {
-    const position = video.ended ? video.duration : video.currentTime;
-    if (!video.played.length || !Number.isFinite(video.duration) || position === saved) return;
+  const place = () => (video.ended ? video.duration : video.currentTime);
+  const isNew = () => video.played.length > 0 && Number.isFinite(video.duration) && place() !== saved;
+  const body = () => JSON.stringify({ position: place(), duration: video.duration });
+
+  async function save() {
+    if (saving || !isNew()) return;
+    saving = true;
     last = Date.now();
+    const position = place();
+    const signal = AbortSignal.timeout(every);
+    const answer = await fetch(address, { method: "POST", body: body(), headers, signal }).catch(() => null);
+    saving = false;
+    if (!answer?.ok) return; // the next one will tell
     saved = position;
-    send(JSON.stringify({ position, duration: video.duration }));
+    if (video.paused) save(); // it was paused since
   }
-  const headers = { "Content-Type": "application/json" };
-  const ask = (body) => fetch(address, { method: "POST", body, headers }).catch(() => {});
-  const leave = (body) => navigator.sendBeacon(address, new Blob([body], { type: headers["Content-Type"] }));
+
+  function leave() {
+    if (!isNew()) return;
+    const position = place();
+    if (navigator.sendBeacon(address, new Blob([body()], { type: headers["Content-Type"] }))) saved = position;
+  }
 
   video.addEventListener("timeupdate", () => {
-    if (!video.paused && Date.now() - last >= every) save(ask);
+    if (!video.paused && Date.now() - last >= every) save();
   });
-  for (const event of ["pause", "ended"]) video.addEventListener(event, () => save(ask));
-  addEventListener("pagehide", () => save(leave));
+  for (const event of ["pause", "ended"]) video.addEventListener(event, save);
+  addEventListener("pagehide", leave);
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) save(leave);
+    if (document.hidden) leave();
   });
 }

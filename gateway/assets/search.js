@@ -1,5 +1,5 @@
 // Shows what is found while it is typed: the same page that the form leads to, put in the place of this one.
-import { showFacts } from "./facts.js";
+import { replaceBy } from "./replace.js";
 import { t } from "./texts.js";
 
 const input = document.querySelector(".search input");
@@ -8,6 +8,9 @@ const count = document.createElement("p"); // tells those who don't see the list
 count.className = "unseen";
 count.setAttribute("role", "status");
 main.after(count);
+
+// The page that was opened comes again, with its place in the list, when its text does.
+const opened = { text: input.defaultValue, address: location.pathname + location.search };
 
 let waiting, asking;
 input.addEventListener("input", () => {
@@ -19,19 +22,16 @@ async function show() {
   asking?.abort();
   asking = new AbortController();
   const text = input.value.trim();
-  const address = text ? `/?q=${encodeURIComponent(text)}` : "/";
+  const address = text === opened.text ? opened.address : text ? `/?q=${encodeURIComponent(text)}` : "/";
+  const { signal } = asking;
   try {
-    const response = await fetch(address, { signal: asking.signal });
-    if (!response.ok) return;
-    const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    main.replaceChildren(...page.querySelector("main").childNodes);
-    document.title = page.title;
+    await replaceBy(await fetch(address, { signal }));
   } catch {
-    return; // the form itself is still there
+    if (!signal.aborted) input.form.submit(); // the browser says what is wrong
+    return;
   }
   history.replaceState(null, "", address);
   document.querySelector(".foot [name=back]").value = address;
-  showFacts(main);
   const found = main.querySelectorAll("#video-list > div").length;
   count.textContent = found === 1 ? t("%d video", found) : t("%d videos", found);
 }
