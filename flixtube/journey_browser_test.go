@@ -275,8 +275,8 @@ func (p *person) write(selector, text string) {
 		chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`), chromedp.KeyEvent(text))
 }
 
-// looks makes the window one of this size and theme.
-func (p *person) looks(s size, theme string) {
+// looks makes the window one of this size and theme, for somebody who prefers more.
+func (p *person) looks(s size, theme string, more ...*emulation.MediaFeature) {
 	p.t.Helper()
 	p.size, p.theme = s, theme
 	var options []chromedp.EmulateViewportOption
@@ -285,7 +285,7 @@ func (p *person) looks(s size, theme string) {
 	}
 	p.do("resize", chromedp.EmulateViewport(s.width, s.height, options...))
 	tell(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}},
+		Features: append(more, &emulation.MediaFeature{Name: "prefers-color-scheme", Value: theme}),
 	})
 }
 

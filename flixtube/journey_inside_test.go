@@ -18,6 +18,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/google/uuid"
 
 	"flixtube/chassis/chassistest"
@@ -54,7 +55,8 @@ func beforeFirstStart(t *testing.T, s *site) {
 	})
 }
 
-// whileAway: what is uploaded and watched while a service is stopped reaches it when it is back.
+// whileAway: what is uploaded and watched while a service is stopped reaches it when it is back; until then pages say
+// quietly what is missing.
 func whileAway(t *testing.T, s *site) {
 	body := sample(t)
 	v := newViewer(t, *s)
@@ -64,6 +66,8 @@ func whileAway(t *testing.T, s *site) {
 	if home := v.must(v.get("/")); home.status != http.StatusOK || !missingPart.Match(home.body) {
 		t.Errorf("without metadata the home page comes with %d and does not say so", home.status)
 	}
+	anna := newPerson(t, s)
+	anna.says("/", "the library")
 	s.start(t, "metadata")
 	v.waitListed(id, name)
 
@@ -72,7 +76,17 @@ func whileAway(t *testing.T, s *site) {
 	if page := v.must(v.get("/history")); page.status != http.StatusOK || !missingPart.Match(page.body) {
 		t.Errorf("without history its page comes with %d and does not say so", page.status)
 	}
-	s.start(t, "history", "recommendations")
+	anna.says("/history", "your history")
+	anna.says("/", "recommendations")
+	anna.says(videoPage(id), "recommendations")
+	s.stop("video-storage")
+	anna.bear("status of 50")
+	anna.open(videoPage(id))
+	anna.do("play", chromedp.KeyEvent("k"))
+	anna.until(`document.getElementById("trouble").innerText.includes("Trying again in")`)
+	anna.picture("missing", "video")
+	s.start(t, "video-storage", "history", "recommendations")
+	anna.until(`player.currentTime > 0.3 && document.getElementById("trouble").hidden`)
 	v.wantHistory(id)
 	waitFor(t, "recommendations has heard of it", func() error {
 		reasons, err := v.recommended()
@@ -81,6 +95,19 @@ func whileAway(t *testing.T, s *site) {
 		}
 		return err
 	})
+}
+
+// says: the page is there, with a line that names the part which is missing.
+func (p *person) says(page, part string) {
+	p.t.Helper()
+	p.open(page)
+	p.until(fmt.Sprintf(`document.querySelector("main .missing:not([hidden])").innerText.includes(%q)`, part))
+	for _, window := range []size{phone, laptop} {
+		p.looks(window, light)
+		p.noScrollingSideways(page)
+		p.isAccessible(page)
+		p.picture("missing", strings.ReplaceAll(part, " ", "-"))
+	}
 }
 
 // threeDeliveries: each way to say viewed ends in history once for each viewing, also when history is away

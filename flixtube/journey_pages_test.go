@@ -119,6 +119,22 @@ func hostileTitles(t *testing.T, s *site) {
 		ids[id] = title
 	}
 	whole("the list")
+	for id := range ids {
+		v.looksInto(id)
+	}
+	lines := func() []string {
+		t.Helper()
+		anna.open("/history")
+		return look[[]string](anna, `[...document.querySelectorAll("#history-list .title")].map((title) => title.textContent)`)
+	}
+	waitFor(t, "the history has all", func() error {
+		if got, want := slices.Sorted(slices.Values(lines())), slices.Sorted(maps.Values(ids)); !slices.Equal(got, want) {
+			return fmt.Errorf("it shows %.300q, want %.300q", got, want)
+		}
+		return nil
+	})
+	whole("the history")
+	anna.picture("hostile", "history")
 	anna.looks(wide, light)
 	anna.picture("hostile", "list")
 	anna.looks(phone, light)
@@ -132,6 +148,22 @@ func hostileTitles(t *testing.T, s *site) {
 		whole("the page of " + title)
 		v.remove(id)
 	}
+
+	folder := t.TempDir()
+	var files []string
+	for _, name := range []string{"<img src=x onerror=hacked=1>", "\"'><script>hacked=1<", "مرحبا\u202egnp", "\n\x01"} {
+		files = append(files, filepath.Join(folder, name+".mp4"))
+		if err := os.WriteFile(files[len(files)-1], []byte("no video"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	anna.looks(phone, light)
+	anna.bear("415")
+	anna.open("/upload")
+	anna.choose(files...)
+	anna.until(`document.querySelectorAll("#uploads li.failed").length === 4`)
+	whole("the page of uploads")
+	anna.picture("hostile", "upload")
 }
 
 // theOwner renames and removes; nobody else is offered that.
@@ -176,6 +208,7 @@ func itsLanguage(t *testing.T, s *site) {
 	anna.speaks("ko-KR,ko;q=0.9,en;q=0.5")
 	anna.open("/history")
 	anna.until(`document.documentElement.lang === "ko" && document.querySelector("h1").textContent === "시청 기록"`)
+	anna.isAccessible("the Korean history")
 	anna.picture("language", "history")
 	anna.click(`.foot button[lang=en]`)
 	anna.arrives("/history", `document.documentElement.lang === "en" && document.querySelector("h1").textContent === "History"`)
@@ -183,6 +216,7 @@ func itsLanguage(t *testing.T, s *site) {
 	anna.until(`document.documentElement.lang === "en"`)
 	anna.click(`.foot button[lang=ko]`)
 	anna.arrives("/", `document.documentElement.lang === "ko"`)
+	anna.isAccessible("the Korean library")
 	anna.picture("language", "home")
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/google/uuid"
@@ -17,33 +18,46 @@ import (
 	"flixtube/chassis/chassistest"
 )
 
-// everyPage fits into a phone and onto a wide screen, in both themes, and axe
-// (https://github.com/dequelabs/axe-core) finds nothing serious on it.
+// everyPage fits into a phone and onto a wide screen, in both themes, has nothing serious for axe to find, and stands
+// still for who wants that.
 func everyPage(t *testing.T, s *site) {
-	axe, missing := os.ReadFile(os.Getenv("AXE"))
 	anna := newPerson(t, s)
 	anna.visit(func(page string) {
-		anna.do("load axe", chromedp.Evaluate[chromedp.Void](string(axe)+";0")) // the page's policy is not about this
 		for _, theme := range []string{light, dark} {
 			for _, window := range []size{phone, laptop, wide} {
 				anna.looks(window, theme)
 				anna.noScrollingSideways(page)
 				anna.picture("pages", page)
-				if missing != nil || window == wide {
-					continue
-				}
-				found := look[[]string](anna, `axe.run(document, {resultTypes: ["violations"], preload: false}).then((result) => result.violations
-					.filter((v) => ["serious", "critical"].includes(v.impact))
-					.map((v) => v.id + " (" + v.help + "): " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("; ")))`)
-				for _, violation := range found {
-					t.Errorf("%s, %s, %d wide: %s", page, theme, window.width, violation)
+				if window != wide {
+					anna.isAccessible(page)
 				}
 			}
 		}
+		anna.looks(laptop, light, &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
+		moving := look[[]string](anna, `[...document.querySelectorAll("*")].filter((e) => {
+			const { transitionProperty, animationName, scrollBehavior } = getComputedStyle(e);
+			return transitionProperty !== "none" || animationName !== "none" || scrollBehavior !== "auto";
+		}).map((e) => e.outerHTML.slice(0, 100))`)
+		if len(moving) > 0 {
+			t.Errorf("on %s moves %q", page, moving)
+		}
 		anna.looks(laptop, light)
 	})
-	if missing != nil {
-		chassistest.Missing(t, "axe-core (npm install axe-core@4.14.1; AXE is the path of its axe.min.js)")
+}
+
+// isAccessible: axe (https://github.com/dequelabs/axe-core) finds nothing serious on the page as it is.
+func (p *person) isAccessible(page string) {
+	p.t.Helper()
+	axe, err := os.ReadFile(os.Getenv("AXE"))
+	if err != nil {
+		chassistest.Missing(p.t, "axe-core (npm install axe-core@4.14.1; AXE is the path of its axe.min.js)")
+	}
+	p.do("load axe", chromedp.Evaluate[chromedp.Void](string(axe)+";0")) // the page's policy is not about this
+	found := look[[]string](p, `axe.run(document, {resultTypes: ["violations"], preload: false}).then((result) => result.violations
+		.filter((v) => ["serious", "critical"].includes(v.impact))
+		.map((v) => v.id + " (" + v.help + "): " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("; ")))`)
+	for _, violation := range found {
+		p.t.Errorf("%s, %s, %d wide: %s", page, p.theme, p.size.width, violation)
 	}
 }
 

@@ -86,6 +86,9 @@ func inABrowser(t *testing.T, s *site) {
 		return before(all, bigID, popularID)
 	})
 	otto.picture("watching", "home")
+	otto.open(videoPage(popularID))
+	otto.until(fmt.Sprintf(`!!document.querySelector('#next-list a[href="%s"]')`, videoPage(bigID)))
+	otto.picture("watching", "next")
 }
 
 // leaveAndResume: who comes back to a video goes on where they stopped; who is somebody else does not.

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -446,6 +447,48 @@ func TestBrowserSearch(t *testing.T) {
 	b.open("/video?id=1")
 	b.do("go back", chromedp.Evaluate[chromedp.Void](`history.back()`))
 	b.until(`document.querySelectorAll("#video-list > div > a").length === 1 && document.querySelector(".search input").value === "여름"`)
+}
+
+// TestBrowserFacts: times are the viewer's, and written as their language writes them. The days of a history are too.
+func TestBrowserFacts(t *testing.T) {
+	now := time.Now().UTC()
+	evening := time.Date(now.Year()-1, 7, 9, 20, 30, 0, 0, time.UTC) // and the next morning in Seoul
+	fact := named("1", "One")
+	fact["uploadedAt"] = now.Add(-(3*24 + 1) * time.Hour)
+	gateway := start(t, soon, services{
+		"metadata": library([]string{"1"}, map[string]object{"1": fact}),
+		"recommendations": func(w http.ResponseWriter, r *http.Request) {
+			answer := object{"recommendations": []object{}}
+			if r.URL.Path == "/views" {
+				answer = object{"views": object{"1": 1234567}}
+			}
+			answers(answer)(w, r)
+		},
+		"history": answers(object{"history": []object{
+			{"_id": "a", "videoId": "1", "viewedAt": now},
+			{"_id": "b", "videoId": "1", "viewedAt": evening},
+			{"_id": "c", "videoId": "1", "viewedAt": evening.Add(-10 * time.Hour)}, // another day there, the same in London
+		}}),
+	})
+	browser := startBrowser(t)
+	for _, viewer := range []struct{ language, zone, age, views, today, days, clock string }{
+		{"en-GB", "Europe/London", "3 days ago", "1.2m views", "Today", "1,2", "21:30"},
+		{"en-US", "America/New_York", "3 days ago", "1.2M views", "Today", "1,2", "4:30 PM"},
+		{"ko-KR", "Asia/Seoul", "3일 전", "조회수 123만회", "오늘", "1,1,1", "오전 5:30"},
+	} {
+		b := newTab(browser, t, gateway)
+		if _, err := chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: viewer.zone}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := chromedp.Call(b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: "test", AcceptLanguage: viewer.language}); err != nil {
+			t.Fatal(err)
+		}
+		b.open("/")
+		b.until(fmt.Sprintf(`document.querySelector(".facts time").innerText === %q && document.querySelector(".views").innerText === %q`, viewer.age, viewer.views))
+		b.open("/history")
+		b.until(fmt.Sprintf(`document.querySelector(".day").innerText === %q && [...document.querySelectorAll("ol")].map((ol) => ol.children.length).join() === %q`, viewer.today, viewer.days))
+		b.until(fmt.Sprintf(`document.querySelectorAll("time.when")[1].innerText.replace(/\s/g, " ") === %q`, viewer.clock))
+	}
 }
 
 func TestBrowserHistory(t *testing.T) {
