@@ -282,8 +282,8 @@ func TestBrowserUploadGoesOn(t *testing.T) {
 	b.open("/upload")
 	b.choose(sample(t))
 	b.until(row + `.querySelector(".state").textContent.includes("tried again")`)
-	b.until(`document.querySelector("#said[role=status]").textContent.includes("tried again")`) // for who listens
-	s.set(func() { s.cut = 200_000 })                                                           // it goes on, and is cut once more
+	b.until(`document.querySelector("#said[role=status]").textContent.includes("tried again")`)
+	s.set(func() { s.cut = 200_000 }) // it goes on, and is cut once more
 	if err := chassistest.Poll(3*soon, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
