@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -29,6 +30,7 @@ func (f Facts) Insert(ctx context.Context, documents any, subjects []string) err
 	var gone []struct {
 		ID string `bson:"_id"`
 	}
+	subjects = slices.Compact(slices.Sorted(slices.Values(subjects))) // a batch is about few
 	found, err := f.Removed.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: subjects}}}})
 	if err == nil {
 		err = found.All(ctx, &gone)
