@@ -119,6 +119,9 @@ func hostileTitles(t *testing.T, s *site) {
 		ids[id] = title
 	}
 	whole("the list")
+	anna.looks(wide, light)
+	anna.picture("hostile", "list")
+	anna.looks(phone, light)
 	for id := range ids {
 		v.looksInto(id)
 	}
@@ -135,9 +138,6 @@ func hostileTitles(t *testing.T, s *site) {
 	})
 	whole("the history")
 	anna.picture("hostile", "history")
-	anna.looks(wide, light)
-	anna.picture("hostile", "list")
-	anna.looks(phone, light)
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
 		title := ids[id]
 		anna.open(videoPage(id))
