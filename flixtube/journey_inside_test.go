@@ -55,8 +55,7 @@ func beforeFirstStart(t *testing.T, s *site) {
 	})
 }
 
-// whileAway: what is uploaded and watched while a service is stopped reaches it when it is back; until then pages say
-// quietly what is missing.
+// whileAway: what is uploaded and watched while a service is stopped reaches it when it is back.
 func whileAway(t *testing.T, s *site) {
 	body := sample(t)
 	v := newViewer(t, *s)
@@ -66,8 +65,6 @@ func whileAway(t *testing.T, s *site) {
 	if home := v.must(v.get("/")); home.status != http.StatusOK || !missingPart.Match(home.body) {
 		t.Errorf("without metadata the home page comes with %d and does not say so", home.status)
 	}
-	anna := newPerson(t, s)
-	anna.says("/", "the library")
 	s.start(t, "metadata")
 	v.waitListed(id, name)
 
@@ -76,6 +73,29 @@ func whileAway(t *testing.T, s *site) {
 	if page := v.must(v.get("/history")); page.status != http.StatusOK || !missingPart.Match(page.body) {
 		t.Errorf("without history its page comes with %d and does not say so", page.status)
 	}
+	s.start(t, "history", "recommendations")
+	v.wantHistory(id)
+	waitFor(t, "recommendations has heard of it", func() error {
+		reasons, err := v.recommended()
+		if err == nil && reasons[id] != "" {
+			err = errors.New("what was watched is still recommended")
+		}
+		return err
+	})
+}
+
+// partsMissing: what is stopped is missing on the pages, quietly, and the rest is there; a video that does not come is
+// tried again.
+func partsMissing(t *testing.T, s *site) {
+	anna := newPerson(t, s)
+	v := newViewer(t, *s)
+	title := unique("Still there")
+	id := v.uploadSample("The game of life", title)
+	v.waitListed(id, title)
+	s.stop("metadata")
+	anna.says("/", "the library")
+	s.start(t, "metadata")
+	s.stop("history", "recommendations")
 	anna.says("/history", "your history")
 	anna.says("/", "recommendations")
 	anna.says(videoPage(id), "recommendations")
@@ -87,14 +107,7 @@ func whileAway(t *testing.T, s *site) {
 	anna.picture("missing", "video")
 	s.start(t, "video-storage", "history", "recommendations")
 	anna.until(`player.currentTime > 0.3 && document.getElementById("trouble").hidden`)
-	v.wantHistory(id)
-	waitFor(t, "recommendations has heard of it", func() error {
-		reasons, err := v.recommended()
-		if err == nil && reasons[id] != "" {
-			err = errors.New("what was watched is still recommended")
-		}
-		return err
-	})
+	needsAxe(t)
 }
 
 // says: the page is there, with a line that names the part which is missing.

@@ -218,6 +218,7 @@ func itsLanguage(t *testing.T, s *site) {
 	anna.arrives("/", `document.documentElement.lang === "ko"`)
 	anna.isAccessible("the Korean library")
 	anna.picture("language", "home")
+	needsAxe(t)
 }
 
 // noScripts: browsing, watching, uploading and the history work without scripts.

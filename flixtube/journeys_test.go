@@ -38,6 +38,7 @@ func TestJourneys(t *testing.T) {
 			{"the samples", theSamples},
 		}, fromOutside, []journey{
 			{"while some are away", whileAway},
+			{"with parts missing", partsMissing},
 			{"the three deliveries of viewed", threeDeliveries},
 			{"a gigabyte", gigabyte},
 			{"killed one after the other", killed},
