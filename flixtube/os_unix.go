@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"flixtube/chassis"
 )
 
 // ownGroup keeps the terminal's Ctrl-C from the children: the launcher stops them, in its order.
@@ -31,9 +33,7 @@ func lockFile(path string) (io.Closer, error) {
 
 // awaitParent returns when the process that started this one is gone, or ctx is done.
 func awaitParent(ctx context.Context) {
-	for parent := os.Getppid(); os.Getppid() == parent; {
-		if sleep(ctx, 200*time.Millisecond) != nil {
-			return
-		}
+	for parent := os.Getppid(); os.Getppid() == parent && ctx.Err() == nil; {
+		chassis.Sleep(ctx, 200*time.Millisecond)
 	}
 }

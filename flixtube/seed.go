@@ -40,8 +40,8 @@ func (s *system) seedSamples(ctx context.Context) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%d of %d are listed so far", n, uploaded)
 		}
-		if err := sleep(ctx, 50*time.Millisecond); err != nil {
-			return err
+		if chassis.Sleep(ctx, 50*time.Millisecond); ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 }

@@ -19,6 +19,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"flixtube/chassis"
 )
 
 // services are the seven, in the order in which they are started, with the variables that each needs besides
@@ -211,8 +213,8 @@ func (s *system) waitReady(ctx context.Context) error {
 			said = time.Now()
 			s.say("waiting for %s", strings.Join(waiting, ", "))
 		}
-		if err := sleep(ctx, 50*time.Millisecond); err != nil {
-			return err
+		if chassis.Sleep(ctx, 50*time.Millisecond); ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 }
@@ -331,14 +333,4 @@ func available(port int) error {
 		return fmt.Errorf("port %d is taken", port)
 	}
 	return nil
-}
-
-// sleep waits, or returns the error of ctx when that ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }
