@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -32,13 +30,9 @@ func (s service) putPoster(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	jpeg, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxPoster))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return chassis.Errorf(http.StatusRequestEntityTooLarge, "a poster has at most %d bytes", maxPoster)
-	}
+	jpeg, err := chassis.ReadBody(c.Response(), c.Request(), maxPoster)
 	if err != nil {
-		return chassis.Errorf(http.StatusBadRequest, "the upload broke off").Because(err)
+		return err
 	}
 	if !bytes.HasPrefix(jpeg, []byte("\xff\xd8\xff")) {
 		return chassis.Errorf(http.StatusUnsupportedMediaType, "a poster is a JPEG")
