@@ -30,15 +30,14 @@ func newHandler(s *store, log *slog.Logger, checks ...chassis.Check) http.Handle
 type handler struct{ store *store }
 
 const (
-	maxMessage  = 64 << 10 // bytes of a viewed message that comes by HTTP
-	maxPosition = 1 << 10  // bytes of a position
-	maxDuration = 1e7      // seconds, some four months
+	maxPosition = 1 << 10 // bytes of a position
+	maxDuration = 1e7     // seconds, some four months
 )
 
 // postViewed answers 204 once the view is stored: to the sender that is what the broker's confirm is to the
 // others.
 func (h handler) postViewed(c echo.Context) error {
-	body, err := chassis.ReadBody(c.Response(), c.Request(), maxMessage)
+	body, err := chassis.ReadBody(c.Response(), c.Request(), messaging.MaxBody)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"flixtube/chassis"
 	"flixtube/chassis/database"
+	"flixtube/chassis/messaging"
 )
 
 func request(h http.Handler, method, target, body, viewer string) *httptest.ResponseRecorder {
@@ -65,7 +66,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/viewed", `{"id":"1"}`, 400},
 		{"POST", "/viewed", `{"video":{"id":["x"]}}`, 400},
 		{"POST", "/viewed", `{"video":{"id":"` + strings.Repeat("x", maxID+1) + `"}}`, 400},
-		{"POST", "/viewed", `{"video":{"id":"x"},"a":"` + strings.Repeat("x", maxMessage) + `"}`, 413},
+		{"POST", "/viewed", `{"video":{"id":"x"},"a":"` + strings.Repeat("x", messaging.MaxBody) + `"}`, 413},
 		{"GET", "/history?skip=-1", "", 400},
 		{"GET", "/history?skip=x", "", 400},
 		{"GET", "/history?limit=-1", "", 400},
