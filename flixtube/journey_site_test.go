@@ -48,10 +48,12 @@ func waitFor(t *testing.T, what string, try func() error) {
 	}
 }
 
-// stop and start act on services behind the gateway; start returns when they are ready.
+// stop and start act on services behind the gateway; start returns when they are ready. A journey starts what it has
+// stopped, or is the last.
 func (s site) stop(names ...string) {
 	for _, name := range names {
 		s.inside.processes[name].stop()
+		s.inside.absent = append(s.inside.absent, name)
 	}
 }
 
