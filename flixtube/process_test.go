@@ -164,19 +164,6 @@ func TestAServiceIsStoppedCleanly(t *testing.T) {
 	find(t, lines, "listens on ")
 }
 
-func TestAServiceThatDoesNotStopIsKilled(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("there it is asked to stop by the end of its input, which the stubborn child heeds")
-	}
-	p, lines := startChild(t, "stubborn", func(p *process) { p.grace = 10 * time.Millisecond })
-	address := find(t, lines, "listens on ")
-	p.stop()
-	find(t, lines, "child did not stop cleanly: "+killedState)
-	if answers(address) {
-		t.Error("it is still there")
-	}
-}
-
 func TestAKilledLauncherTakesItsServicesWithIt(t *testing.T) {
 	killedWith(t, childEnv("launching"))
 }
