@@ -6,8 +6,9 @@
 //
 // One viewing is one "viewed" message, however many requests a player makes for it: the page names the viewing
 // with a UUID, view, which becomes the message's id. A request that names none counts when its answer starts at
-// byte 0, or, if it asked for several ranges, when one of these is written as starting there. HEAD, and answers other than 200 and 206, count nothing. X-Viewer-Id, which the gateway sets, names
-// the viewer. A message waits in the outbox until somebody has confirmed it; the video waits for nothing.
+// byte 0, or, if it asked for several ranges, when one of these is written as starting there. HEAD, and answers
+// other than 200 and 206, count nothing. X-Viewer-Id, which the gateway sets, names the viewer. A message waits
+// in the outbox until somebody has confirmed it; the video waits for nothing.
 //
 // Its variables:
 //
