@@ -85,7 +85,7 @@ func (d development) edit(name, mark string) func(text string) {
 }
 
 // route is an edit that makes a service answer GET /probe with the text.
-const route = "chassis.NewEcho(log, checks...)\n→" + `
+const route = "web.NewEcho(log, checks...)\n→" + `
 	e.GET("/probe", func(c echo.Context) error { return c.String(200, "TEXT") })
 `
 
@@ -215,7 +215,7 @@ func (d development) testBroken() {
 
 func (d development) testChassis() {
 	started := time.Now()
-	d.edit("chassis/self.go", "var Version = →\"edited \" + ")("")
+	d.edit("chassis/process/flags.go", "var Version = →\"edited \" + ")("")
 	for _, service := range services {
 		waitFor(d.t, service+" with the new chassis", patience, func() error {
 			return answers(d.url(service) + "/livez")("edited")

@@ -24,8 +24,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	mongooptions "go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"flixtube/chassis"
 	"flixtube/chassis/database"
+	"flixtube/chassis/httpclient"
+	"flixtube/chassis/web"
 )
 
 // serviceLog reads what the services log. The lines about views that are accepted tell the test which are: they
@@ -322,11 +323,11 @@ func (c *chaos) checkCoViews(t *testing.T, viewed map[pair]bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set(chassis.ViewerHeader, viewer)
+		req.Header.Set(web.ViewerHeader, viewer)
 		var answer struct {
 			Recommendations []struct{ VideoID, Reason string }
 		}
-		if err := chassis.GetJSON(c.sys.client, req, &answer); err != nil {
+		if err := httpclient.GetJSON(c.sys.client, req, &answer); err != nil {
 			t.Error(err)
 			continue
 		}

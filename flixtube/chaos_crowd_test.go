@@ -17,7 +17,8 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"flixtube/chassis"
+	"flixtube/chassis/httpclient"
+	"flixtube/chassis/web"
 )
 
 // viewing is one viewer watching one video, once.
@@ -59,7 +60,7 @@ func (c *chaos) gather(t *testing.T) *crowd {
 	c.gathered++
 	crowd := &crowd{
 		name: fmt.Sprintf("crowd%d", c.gathered), pace: time.Second / time.Duration(c.times(400, 120)), addresses: c.sys.addresses,
-		client: &http.Client{Timeout: 10 * time.Second, Transport: chassis.NewTransport()},
+		client: &http.Client{Timeout: 10 * time.Second, Transport: httpclient.NewTransport()},
 		rnd:    rand.New(rand.NewPCG(c.seed, c.rnd.Uint64())),
 		gone:   make(chan error, 1),
 		asked:  map[string]viewing{}, watched: map[string]viewing{}, poisoned: map[string]int{},
@@ -222,7 +223,7 @@ func (c *crowd) play(v viewing) error {
 		return err
 	}
 	req.Header.Set("Range", "bytes=0-0")
-	req.Header.Set(chassis.ViewerHeader, v.viewer)
+	req.Header.Set(web.ViewerHeader, v.viewer)
 	res, err := c.client.Do(req)
 	if err != nil {
 		return err

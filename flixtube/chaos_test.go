@@ -179,7 +179,7 @@ type chaos struct {
 	// for those who consume.
 	publishing, consuming, data *toxiproxy.Proxy
 
-	database *process
+	database *child
 	dbhost   string // the address of data, which the proxy itself keeps where others may not read it meanwhile
 	recorded recorded
 	peaks    map[string]int // the largest resident set that each process had, in MB
@@ -373,7 +373,7 @@ func (c *chaos) replicas(t *testing.T, crowd *crowd) {
 	}
 	for _, name := range []string{"history", "recommendations"} {
 		first := c.sys.processes[name]
-		second := newProcess(name+" 2", first.path, append(slices.Clip(first.env), "PORT="+ports[name]), c.sys.output.named(name+" 2"), c.sys.say)
+		second := newChild(name+" 2", first.path, append(slices.Clip(first.env), "PORT="+ports[name]), c.sys.output.named(name+" 2"), c.sys.say)
 		second.start()
 		t.Cleanup(second.stop)
 		within(t, time.Minute, name+" 2 is ready", func() error { return httpGet("http://127.0.0.1:"+ports[name]+"/readyz", nil) })
@@ -402,7 +402,7 @@ func (c *chaos) times(quick, long int) int {
 }
 
 // kill ends a process as kill -9 does, once it runs again after the last time.
-func (c *chaos) kill(t *testing.T, p *process) {
+func (c *chaos) kill(t *testing.T, p *child) {
 	t.Helper()
 	within(t, time.Minute, p.name+" runs", func() error {
 		if p.pid() == 0 {
@@ -797,7 +797,7 @@ func (c *chaos) startDatabase(t *testing.T, folder string) {
 			t.Errorf("the database's proxy: %v", err)
 		}
 	}
-	c.database = newProcess("database", script, os.Environ(), out.named("database"), out.named("flixtube").say)
+	c.database = newChild("database", script, os.Environ(), out.named("database"), out.named("flixtube").say)
 	c.database.start()
 	t.Cleanup(c.database.stop)
 	c.databaseAnswers(t)
@@ -888,7 +888,7 @@ func (c *chaos) end(t *testing.T) {
 }
 
 // notePeak notes the largest resident set that a process has had, before it ends.
-func (c *chaos) notePeak(t *testing.T, p *process) {
+func (c *chaos) notePeak(t *testing.T, p *child) {
 	t.Helper()
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
 	_, rest, running := strings.Cut(string(status), "VmHWM:")

@@ -95,4 +95,7 @@ require (
 	modernc.org/token v1.1.0 // indirect
 )
 
-replace flixtube/chassis => ../chassis
+replace (
+	flixtube/chassis => ../chassis
+	flixtube/contracts => ../contracts
+)

@@ -22,7 +22,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"flixtube/chassis"
+	"flixtube/chassis/web"
 )
 
 // These journeys need nothing but the gateway. Where more can be seen, they look there too.
@@ -473,8 +473,8 @@ func onlyTheCookie(t *testing.T, s *site) {
 	v.waitListed(id, name)
 
 	for _, headers := range [][]string{
-		{chassis.ViewerHeader, other.id()},
-		{"Connection", chassis.ViewerHeader}, // a hop-by-hop header would be dropped on the way
+		{web.ViewerHeader, other.id()},
+		{"Connection", web.ViewerHeader}, // a hop-by-hop header would be dropped on the way
 	} {
 		a := v.must(v.get("/api/video?id="+id, headers...))
 		if a.status != http.StatusOK {
@@ -483,7 +483,7 @@ func onlyTheCookie(t *testing.T, s *site) {
 	}
 	v.wantHistory(id, id)
 	other.wantHistory()
-	a := other.must(other.get("/history", chassis.ViewerHeader, v.id()))
+	a := other.must(other.get("/history", web.ViewerHeader, v.id()))
 	if a.status != http.StatusOK || bytes.Contains(a.body, []byte(id)) {
 		t.Errorf("another's history is shown to who names them (status %d)", a.status)
 	}
@@ -491,7 +491,7 @@ func onlyTheCookie(t *testing.T, s *site) {
 		"/video/rename": {"id": {id}, "name": {"stolen"}}, "/video/remove": {"id": {id}},
 	} {
 		a := other.must(other.send(http.MethodPost, path, strings.NewReader(form.Encode()),
-			"Content-Type", "application/x-www-form-urlencoded", chassis.ViewerHeader, v.id()))
+			"Content-Type", "application/x-www-form-urlencoded", web.ViewerHeader, v.id()))
 		if a.status != http.StatusForbidden {
 			t.Errorf("%s by who is not the owner is answered %d", path, a.status)
 		}

@@ -24,8 +24,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
+	"flixtube/chassis/web"
 )
 
 // site is a running FlixTube as its visitors see it.
@@ -346,7 +346,7 @@ func (v *viewer) wantHistory(want ...string) (newest string) {
 // recommended returns the reasons for which videos are recommended to the viewer, by their ids; it asks the
 // service itself.
 func (v *viewer) recommended() (reasons map[string]string, err error) {
-	a, err := v.get(v.site.inside.addresses["recommendations"]+"/recommendations?limit=50", chassis.ViewerHeader, v.id())
+	a, err := v.get(v.site.inside.addresses["recommendations"]+"/recommendations?limit=50", web.ViewerHeader, v.id())
 	var found struct {
 		Recommendations []struct{ VideoID, Reason string }
 	}

@@ -44,11 +44,11 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"flixtube/chassis"
+	"flixtube/chassis/process"
 )
 
 func main() {
-	chassis.Main(func(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
+	process.Main(func(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 		return run(ctx, os.Args[1:], getenv, stdout)
 	})
 }

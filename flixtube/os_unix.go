@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/backoff"
 )
 
 // ownGroup keeps the terminal's Ctrl-C from the children: the launcher stops them, in its order.
@@ -34,6 +34,6 @@ func lockFile(path string) (io.Closer, error) {
 // awaitParent returns when the process that started this one is gone, or ctx is done.
 func awaitParent(ctx context.Context) {
 	for parent := os.Getppid(); os.Getppid() == parent && ctx.Err() == nil; {
-		chassis.Sleep(ctx, 200*time.Millisecond)
+		backoff.Sleep(ctx, 200*time.Millisecond)
 	}
 }

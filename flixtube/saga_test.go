@@ -22,8 +22,8 @@ import (
 	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
+	"flixtube/chassis/web"
 )
 
 // TestSaga runs on RabbitMQ, with the whole system around it.
@@ -53,7 +53,7 @@ func (g saga) call(t *testing.T, method, service, target string, body []byte, he
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set(chassis.ViewerHeader, g.viewer)
+	req.Header.Set(web.ViewerHeader, g.viewer)
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}

@@ -15,7 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/backoff"
+	"flixtube/chassis/httpclient"
 )
 
 // samples are videos and their posters, made by scripts/make-samples.
@@ -40,7 +41,7 @@ func (s *system) seedSamples(ctx context.Context) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%d of %d are listed so far", n, uploaded)
 		}
-		if chassis.Sleep(ctx, 50*time.Millisecond); ctx.Err() != nil {
+		if backoff.Sleep(ctx, 50*time.Millisecond); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
@@ -77,7 +78,7 @@ func (s *system) countVideos(ctx context.Context) (int, error) {
 	var list struct {
 		Videos []struct{} `json:"videos"`
 	}
-	if err := chassis.GetJSON(s.client, req, &list); err != nil {
+	if err := httpclient.GetJSON(s.client, req, &list); err != nil {
 		return 0, fmt.Errorf("ask for the list of videos: %w", err)
 	}
 	return len(list.Videos), nil

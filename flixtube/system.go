@@ -20,7 +20,7 @@ import (
 	"sync"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/backoff"
 )
 
 // services are the seven, in the order in which they are started, with the variables that each needs besides
@@ -56,7 +56,7 @@ type options struct {
 type system struct {
 	url       string            // the gateway's, as in http://localhost:4000
 	addresses map[string]string // of the services by name, as in http://127.0.0.1:20000
-	processes map[string]*process
+	processes map[string]*child
 
 	options
 	output *output
@@ -69,7 +69,7 @@ type system struct {
 func start(ctx context.Context, o options) (*system, error) {
 	s := &system{
 		options: o, output: newOutput(o.out), client: &http.Client{Timeout: 10 * time.Minute},
-		addresses: map[string]string{}, processes: map[string]*process{},
+		addresses: map[string]string{}, processes: map[string]*child{},
 	}
 	s.say = s.output.named("flixtube").say
 	if err := s.start(ctx); err != nil {
@@ -113,7 +113,7 @@ func (s *system) start(ctx context.Context) error {
 		for name, value := range s.vars[service.name] {
 			env = append(env, name+"="+value)
 		}
-		p := newProcess(service.name, filepath.Join(bin, service.name+exe()), env, s.output.named(service.name), s.say)
+		p := newChild(service.name, filepath.Join(bin, service.name+exe()), env, s.output.named(service.name), s.say)
 		s.processes[service.name] = p
 		if !slices.Contains(s.absent, service.name) {
 			p.start()
@@ -213,7 +213,7 @@ func (s *system) waitReady(ctx context.Context) error {
 			said = time.Now()
 			s.say("waiting for %s", strings.Join(waiting, ", "))
 		}
-		if chassis.Sleep(ctx, 50*time.Millisecond); ctx.Err() != nil {
+		if backoff.Sleep(ctx, 50*time.Millisecond); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}

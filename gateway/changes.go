@@ -13,7 +13,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"flixtube/chassis"
+	"flixtube/chassis/text"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 // maxForm bounds the owner's forms, in bytes: a name, percent-encoded.
@@ -36,7 +38,7 @@ func (h *handler) rename(c echo.Context) error {
 
 // renameByScript takes the name as JSON. Metadata's answer stays here: it names the owner by what only the cookie holds.
 func (h *handler) renameByScript(c echo.Context) error {
-	body, err := chassis.ReadBody(c.Response(), c.Request(), maxForm)
+	body, err := web.ReadBody(c.Response(), c.Request(), maxForm)
 	if err != nil {
 		return err
 	}
@@ -79,7 +81,7 @@ func readForm(c echo.Context) (url.Values, error) {
 	req := c.Request()
 	req.Body = http.MaxBytesReader(c.Response(), req.Body, maxForm)
 	if err := req.ParseForm(); err != nil {
-		return nil, chassis.Errorf(http.StatusBadRequest, "the form cannot be read").Because(err)
+		return nil, web.Errorf(http.StatusBadRequest, codes.InvalidForm, "the form cannot be read").Because(err)
 	}
 	return req.PostForm, nil
 }
@@ -97,16 +99,16 @@ func (h *handler) change(c echo.Context, method string, service *url.URL, path, 
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	return h.send(req, chassis.Viewer(c.Request().Header), "the change was not made, try again in a moment")
+	return h.send(req, web.Viewer(c.Request().Header), "the change was not made, try again in a moment")
 }
 
 // send does req for the viewer. What the service refuses is passed on in its own words; when it fails or does
 // not answer, the words are failed.
 func (h *handler) send(req *http.Request, viewer, failed string) error {
-	req.Header.Set(chassis.ViewerHeader, viewer)
+	req.Header.Set(web.ViewerHeader, viewer)
 	res, err := h.inner.client.Do(req)
 	if err != nil {
-		return chassis.Errorf(http.StatusBadGateway, "%s", failed).Because(err)
+		return web.Errorf(http.StatusBadGateway, web.CodeNoAnswer, "%s", failed).Because(err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode < 300 {
@@ -114,19 +116,20 @@ func (h *handler) send(req *http.Request, viewer, failed string) error {
 	}
 	var answer struct {
 		Error string `json:"error"`
+		Code  string `json:"code"`
 	}
 	err = json.NewDecoder(io.LimitReader(res.Body, maxForm)).Decode(&answer)
 	if res.StatusCode >= 500 || err != nil || answer.Error == "" {
-		return chassis.Errorf(http.StatusBadGateway, "%s", failed).Because(errors.New(res.Status))
+		return web.Errorf(http.StatusBadGateway, web.CodeNoAnswer, "%s", failed).Because(errors.New(res.Status))
 	}
-	return chassis.Errorf(res.StatusCode, "%s", answer.Error)
+	return web.Errorf(res.StatusCode, answer.Code, "%s", answer.Error)
 }
 
 // uploadForm passes the files of a form on, one after another, none of them held.
 func (h *handler) uploadForm(c echo.Context) error {
 	form, err := c.Request().MultipartReader()
 	if err != nil {
-		return chassis.Errorf(http.StatusUnsupportedMediaType, "this is not a form with a file")
+		return web.Errorf(http.StatusUnsupportedMediaType, codes.NotAFileForm, "this is not a form with a file")
 	}
 	if err := h.sendFiles(c, form); err != nil {
 		return err
@@ -151,10 +154,10 @@ func (h *handler) sendFiles(c echo.Context, form *multipart.Reader) error {
 			return nil
 		}
 		if errors.Is(err, io.EOF) {
-			return chassis.Errorf(http.StatusBadRequest, "choose a video first")
+			return web.Errorf(http.StatusBadRequest, codes.NoFile, "choose a video first")
 		}
 		if err != nil {
-			return chassis.Errorf(http.StatusBadRequest, "the form cannot be read").Because(err)
+			return web.Errorf(http.StatusBadRequest, codes.InvalidForm, "the form cannot be read").Because(err)
 		}
 		if file.FileName() == "" {
 			continue
@@ -166,7 +169,7 @@ func (h *handler) sendFiles(c echo.Context, form *multipart.Reader) error {
 			err = h.sendFile(c.Request(), file)
 		}
 		if err != nil && taken > 0 {
-			return &halfway{err, taken, chassis.Line(file.FileName())}
+			return &halfway{err, taken, text.Line(file.FileName())}
 		}
 		if err != nil {
 			return err
@@ -182,7 +185,7 @@ func (h *handler) sendFile(req *http.Request, file *multipart.Part) error {
 	}
 	up.Header.Set("File-Name", url.PathEscape(file.FileName()))
 	up.Header.Set("Content-Type", file.Header.Get("Content-Type"))
-	return h.send(up, chassis.Viewer(req.Header), "the video was not taken in, try again in a moment")
+	return h.send(up, web.Viewer(req.Header), "the video was not taken in, try again in a moment")
 }
 
 // readOutTime is how long the rest of a body is read after it has been refused. Browsers look at an answer

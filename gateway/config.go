@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"flixtube/chassis"
+	"flixtube/chassis/process"
 )
 
 type config struct {
@@ -17,7 +17,7 @@ type config struct {
 }
 
 func readConfig(getenv func(string) string) (config, error) {
-	env := chassis.NewEnv(getenv)
+	env := process.NewEnv(getenv)
 	secure, err := strconv.ParseBool(env.Optional("COOKIE_SECURE", "false"))
 	if err != nil {
 		env.Invalid("COOKIE_SECURE", "must be true or false")

@@ -12,7 +12,8 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/time/rate"
 
-	"flixtube/chassis"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 const (
@@ -83,7 +84,7 @@ func (l *limiter) charge(c echo.Context, cost int) error {
 	}
 	seconds := int(math.Ceil(wait.Seconds()))
 	c.Response().Header().Set("Retry-After", strconv.Itoa(seconds))
-	return chassis.Errorf(http.StatusTooManyRequests, "too many requests, try again in %d s", seconds)
+	return web.Errorf(http.StatusTooManyRequests, codes.TooManyRequests, "too many requests, try again in %d s", seconds)
 }
 
 func (l *limiter) costs(cost int) echo.MiddlewareFunc {

@@ -37,10 +37,10 @@ import (
 	"io"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/process"
 )
 
-func main() { chassis.Main(run) }
+func main() { process.Main(run) }
 
 // partLimit is how long a page waits for each of its parts.
 const partLimit = time.Second
@@ -50,6 +50,6 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout, cfg.logLevel)
-	return chassis.Service{Addr: cfg.addr, Handler: newHandler(cfg, partLimit, log), Log: log}.Run(ctx)
+	log := process.NewLogger(stdout, cfg.logLevel)
+	return process.Service{Addr: cfg.addr, Handler: newHandler(cfg, partLimit, log), Log: log}.Run(ctx)
 }

@@ -11,7 +11,9 @@ import (
 	"strconv"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/httpclient"
+	"flixtube/chassis/text"
+	"flixtube/chassis/web"
 )
 
 // neighbours are the services whose answers make up the pages.
@@ -40,7 +42,7 @@ func (v *video) UnmarshalJSON(b []byte) error {
 	}
 	v.ID, _ = document["_id"].(string)
 	name, _ := document["name"].(string)
-	v.Name = chassis.Line(name)
+	v.Name = text.Line(name)
 	at, _ := document["uploadedAt"].(string)
 	v.UploadedAt, _ = time.Parse(time.RFC3339, at)
 	v.Owner, _ = document["owner"].(string)
@@ -88,8 +90,8 @@ func (n neighbours) get(ctx context.Context, base *url.URL, path string, query u
 	if err != nil {
 		return err
 	}
-	req.Header.Set(chassis.ViewerHeader, viewer)
-	if err := chassis.GetJSON(n.client, req, v); err != nil {
+	req.Header.Set(web.ViewerHeader, viewer)
+	if err := httpclient.GetJSON(n.client, req, v); err != nil {
 		return fmt.Errorf("get %s: %w", path, err)
 	}
 	return nil
@@ -115,7 +117,7 @@ func (n neighbours) video(ctx context.Context, viewer, id string) (video, bool, 
 		Video video `json:"video"`
 	}
 	err := n.get(ctx, n.metadata, "video", url.Values{"id": {id}}, viewer, &answer)
-	var refused *chassis.StatusError
+	var refused *httpclient.StatusError
 	if errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusBadRequest) {
 		return video{}, false, nil
 	}
@@ -171,7 +173,7 @@ func (n neighbours) resume(ctx context.Context, viewer, id string) (float64, err
 		Position position `json:"position"`
 	}
 	err := n.get(ctx, n.history, "position", url.Values{"video": {id}}, viewer, &answer)
-	var refused *chassis.StatusError
+	var refused *httpclient.StatusError
 	if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
 		return 0, nil
 	}

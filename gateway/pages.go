@@ -15,7 +15,8 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/text/language"
 
-	"flixtube/chassis"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 type handler struct {
@@ -39,7 +40,7 @@ const (
 )
 
 // errNoSuchPage is for viewers, who know nothing of skip and limit.
-var errNoSuchPage = chassis.Errorf(http.StatusBadRequest, "there is no such page; check the address")
+var errNoSuchPage = web.Errorf(http.StatusBadRequest, codes.PageNotFound, "there is no such page; check the address")
 
 // pager holds the addresses of the pages before and after, empty where there is none.
 type pager struct{ Previous, Next string }
@@ -103,7 +104,7 @@ func (h *handler) countViews(c echo.Context, missing []string, lists ...[]video)
 		return
 	}
 	h.compose(c, part{"view counts", func(ctx context.Context) error {
-		views, err := h.inner.views(ctx, chassis.Viewer(c.Request().Header), ids)
+		views, err := h.inner.views(ctx, web.Viewer(c.Request().Header), ids)
 		for _, list := range lists {
 			for i := range list {
 				list[i].Views = views[list[i].ID]
@@ -139,13 +140,13 @@ func (h *handler) compose(c echo.Context, parts ...part) (missing []string) {
 }
 
 func (h *handler) home(c echo.Context) error {
-	skip, _, err := chassis.Page(c.QueryParams(), pageSize)
+	skip, _, err := web.Page(c.QueryParams(), pageSize)
 	if err != nil {
 		return errNoSuchPage
 	}
-	viewer, search := chassis.Viewer(c.Request().Header), c.QueryParam("q")
+	viewer, search := web.Viewer(c.Request().Header), c.QueryParam("q")
 	if !utf8.ValidString(search) || utf8.RuneCountInString(search) > maxSearch {
-		return chassis.Errorf(http.StatusBadRequest, "a search has at most %d characters", maxSearch)
+		return web.Errorf(http.StatusBadRequest, codes.SearchTooLong, "a search has at most %d characters", maxSearch)
 	}
 	page := &homePage{layout: layout{Section: "home", Query: search}}
 	parts := []part{{"the library", func(ctx context.Context) (err error) {
@@ -169,7 +170,7 @@ func (h *handler) home(c echo.Context) error {
 
 // watch counts nothing: the player's requests do, under the id that the page gives this viewing.
 func (h *handler) watch(c echo.Context) error {
-	id, viewer := c.QueryParam("id"), chassis.Viewer(c.Request().Header)
+	id, viewer := c.QueryParam("id"), web.Viewer(c.Request().Header)
 	if len(id) > maxID {
 		id = "" // nobody need be asked
 	}
@@ -240,11 +241,11 @@ func (o others) next(id string) []video {
 }
 
 func (h *handler) history(c echo.Context) error {
-	skip, _, err := chassis.Page(c.QueryParams(), pageSize)
+	skip, _, err := web.Page(c.QueryParams(), pageSize)
 	if err != nil {
 		return errNoSuchPage
 	}
-	viewer := chassis.Viewer(c.Request().Header)
+	viewer := web.Viewer(c.Request().Header)
 	page := &historyPage{layout: layout{Section: "history"}}
 	var viewings []viewing
 	page.Missing = h.compose(c, part{"your history", func(ctx context.Context) (err error) {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/web"
 )
 
 type object = map[string]any
@@ -260,7 +260,7 @@ func TestWatch(t *testing.T) {
 	gateway := start(t, soon, services{
 		"metadata": func(w http.ResponseWriter, r *http.Request) {
 			videos := map[string]object{"a&b": named("a&b", "<i>One</i>"), "2": named("2", "Two"), "3": named("3", "Three")}
-			videos["a&b"]["owner"] = chassis.Viewer(r.Header)
+			videos["a&b"]["owner"] = web.Viewer(r.Header)
 			videos["2"]["owner"] = "somebody else"
 			library([]string{"a&b", "2", "3"}, videos)(w, r)
 		},
@@ -303,8 +303,8 @@ func TestHistory(t *testing.T) {
 			library(nil, map[string]object{"1": named("1", "One"), "2": named("2", "")})(w, r)
 		},
 		"history": func(w http.ResponseWriter, r *http.Request) {
-			if chassis.Viewer(r.Header) != viewer || r.URL.RawQuery != "limit=25&skip=24" {
-				t.Errorf("asked for %s of %q", r.URL, chassis.Viewer(r.Header))
+			if web.Viewer(r.Header) != viewer || r.URL.RawQuery != "limit=25&skip=24" {
+				t.Errorf("asked for %s of %q", r.URL, web.Viewer(r.Header))
 			}
 			answer(w, object{"history": []object{
 				{"_id": `a"b`, "videoId": "1", "viewedAt": at, "position": 30, "duration": 60},
@@ -400,8 +400,8 @@ func TestResume(t *testing.T) {
 	gateway := start(t, soon, services{
 		"metadata": library(nil, map[string]object{"a&b": named("a&b", "One")}),
 		"history": func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.String() != "/position?video=a%26b" || chassis.Viewer(r.Header) == "" {
-				t.Errorf("asked for %s of %q", r.URL, chassis.Viewer(r.Header))
+			if r.URL.String() != "/position?video=a%26b" || web.Viewer(r.Header) == "" {
+				t.Errorf("asked for %s of %q", r.URL, web.Viewer(r.Header))
 			}
 			if len(position) == 0 {
 				w.WriteHeader(http.StatusNotFound)

@@ -15,7 +15,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"flixtube/chassis"
+	"flixtube/chassis/proxy"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 // uploadID is the form of an upload's id, which is to become part of an inner path.
@@ -28,7 +30,7 @@ var (
 // names another method (X-HTTP-Method-Override) would get around what is allowed here.
 func newUploads(base *url.URL, transport http.RoundTripper, log *slog.Logger) echo.HandlerFunc {
 	forward := inward("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata", "Content-Type", "Expect")
-	proxy := chassis.Proxy(base, transport, log, func(r *httputil.ProxyRequest) {
+	proxy := proxy.New(base, transport, log, func(r *httputil.ProxyRequest) {
 		forward(r)
 		r.Out.URL = r.Out.URL.JoinPath(strings.TrimPrefix(r.In.URL.Path, "/api/uploads"))
 		r.Out.URL.RawQuery = ""
@@ -45,7 +47,7 @@ func newUploads(base *url.URL, transport http.RoundTripper, log *slog.Logger) ec
 	})
 	return func(c echo.Context) error {
 		if len(c.ParamNames()) > 0 && !uploadID.MatchString(c.Param("id")) {
-			return chassis.Errorf(http.StatusNotFound, "there is no such upload")
+			return web.Errorf(http.StatusNotFound, codes.UploadNotFound, "there is no such upload")
 		}
 		proxy.ServeHTTP(c.Response(), c.Request())
 		return nil
@@ -57,7 +59,7 @@ const noPoster = `{"error":"there is no such picture"}`
 // newPosters passes pictures on, for browsers to keep for a while, and nothing else that there might be.
 func newPosters(base *url.URL, transport http.RoundTripper, log *slog.Logger) http.Handler {
 	forward := inward("If-None-Match", "If-Modified-Since")
-	return chassis.Proxy(base, transport, log, func(r *httputil.ProxyRequest) {
+	return proxy.New(base, transport, log, func(r *httputil.ProxyRequest) {
 		forward(r)
 		r.Out.URL.RawQuery = url.Values{"id": {r.In.URL.Query().Get("id")}}.Encode()
 	}, func(res *http.Response) error {

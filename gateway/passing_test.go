@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/web"
 )
 
 func TestUploadsPassThrough(t *testing.T) {
@@ -31,11 +31,11 @@ func TestUploadsPassThrough(t *testing.T) {
 	outside := []string{
 		"Cookie", "viewer=" + viewer, "Tus-Resumable", "1.0.0", "Upload-Length", "9", "Upload-Metadata", "filename YQ==",
 		"Upload-Offset", "5", "Content-Type", "application/offset+octet-stream",
-		chassis.ViewerHeader, "victim", "X-HTTP-Method-Override", "DELETE", "X-Forwarded-For", "192.0.2.1",
+		web.ViewerHeader, "victim", "X-HTTP-Method-Override", "DELETE", "X-Forwarded-For", "192.0.2.1",
 		"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "Forwarded", "host=evil.example",
-		"Connection", chassis.ViewerHeader, "Upgrade", "x", "Origin", gateway, "Upload-Draft-Interop-Version", "6", "X-Other", "x",
+		"Connection", web.ViewerHeader, "Upgrade", "x", "Origin", gateway, "Upload-Draft-Interop-Version", "6", "X-Other", "x",
 	}
-	passed := []string{"Content-Type", "Tus-Resumable", "Upload-Length", "Upload-Metadata", "Upload-Offset", chassis.ViewerHeader}
+	passed := []string{"Content-Type", "Tus-Resumable", "Upload-Length", "Upload-Metadata", "Upload-Offset", web.ViewerHeader}
 	for request_, want := range map[string]string{
 		"OPTIONS /api/uploads":                "OPTIONS /uploads ",
 		"POST /api/uploads?id=x":              "POST /uploads ",
@@ -55,7 +55,7 @@ func TestUploadsPassThrough(t *testing.T) {
 			t.Errorf("%s went inward as %q", request_, asked)
 			continue
 		}
-		if got := inward.Get(chassis.ViewerHeader); got != viewer {
+		if got := inward.Get(web.ViewerHeader); got != viewer {
 			t.Errorf("%s: the viewer is %q", request_, got)
 		}
 		for name := range inward {
@@ -64,7 +64,7 @@ func TestUploadsPassThrough(t *testing.T) {
 			}
 		}
 		for _, name := range passed {
-			if name != chassis.ViewerHeader && inward.Get(name) == "" {
+			if name != web.ViewerHeader && inward.Get(name) == "" {
 				t.Errorf("%s: %s does not go inward", request_, name)
 			}
 		}
@@ -207,7 +207,7 @@ func TestRename(t *testing.T) {
 	status, viewer := 200, strings.Repeat("v", 32)
 	gateway := start(t, time.Second, services{"metadata": func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		asked = r.Method + " " + r.URL.String() + " " + chassis.Viewer(r.Header) + " " + string(body)
+		asked = r.Method + " " + r.URL.String() + " " + web.Viewer(r.Header) + " " + string(body)
 		w.WriteHeader(status)
 		answer(w, object{"error": "only the owner may", "video": object{"owner": viewer}})
 	}})

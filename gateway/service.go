@@ -13,12 +13,16 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 	"golang.org/x/text/language"
 
-	"flixtube/chassis"
+	"flixtube/chassis/health"
+	"flixtube/chassis/httpclient"
+	"flixtube/chassis/proxy"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 // newHandler waits at most partLimit for each part of a page, and ten times as long for a change, or for a picture.
 func newHandler(cfg config, partLimit time.Duration, log *slog.Logger) http.Handler {
-	transport := chassis.NewTransport()
+	transport := httpclient.NewTransport()
 	client := &http.Client{Transport: transport}
 	limiter := newLimiter(cfg.rateLimit)
 	static, languages := newAssets(), newTexts()
@@ -38,27 +42,27 @@ func newHandler(cfg config, partLimit time.Duration, log *slog.Logger) http.Hand
 		secureCookie: cfg.secureCookie,
 		log:          log,
 	}
-	stream := chassis.Proxy(cfg.streams.JoinPath("video"), transport, log, inward("Range", "If-Range", "If-Match",
+	stream := proxy.New(cfg.streams.JoinPath("video"), transport, log, inward("Range", "If-Range", "If-Match",
 		"If-None-Match", "If-Modified-Since", "If-Unmodified-Since"), dropOurHeaders)
 	poster := newPosters(cfg.streams.JoinPath("poster"), transport, log)
-	upload := chassis.Proxy(h.upload, transport, log,
+	upload := proxy.New(h.upload, transport, log,
 		inward("Content-Type", "File-Name", "Video-Duration", "Expect"), dropOurHeaders)
 	uploads := newUploads(cfg.upload.JoinPath("uploads"), transport, log)
 	// A page that is being left can only POST (sendBeacon).
-	position := chassis.Proxy(cfg.history.JoinPath("position"), transport, log, func(r *httputil.ProxyRequest) {
+	position := proxy.New(cfg.history.JoinPath("position"), transport, log, func(r *httputil.ProxyRequest) {
 		inward("Content-Type")(r)
 		r.Out.Method = http.MethodPut
 	}, dropOurHeaders)
 
-	var checks []chassis.Check
+	var checks []health.Check
 	for name, base := range map[string]*url.URL{
 		"metadata": cfg.metadata, "history": cfg.history, "recommendations": cfg.recommendations,
 		"video-streaming": cfg.streams, "video-upload": cfg.upload,
 	} {
-		checks = append(checks, chassis.Check{Name: name, Probe: chassis.HTTPCheck(client, base)})
+		checks = append(checks, health.Service(name, client, base))
 	}
 
-	e := chassis.NewEcho(log, checks...)
+	e := web.NewEcho(log, checks...)
 	e.HTTPErrorHandler = h.answerError(e.HTTPErrorHandler)
 	e.Use(secureHeaders, answerWhileSending, sameOrigin(), middleware.GzipWithConfig(middleware.GzipConfig{Skipper: func(c echo.Context) bool {
 		req := c.Request() // a range counts the bytes of what is not compressed (RFC 9110, 14.4)
@@ -122,7 +126,7 @@ func dropOurHeaders(res *http.Response) error {
 // ("Connection: X-Viewer-Id").
 func inward(names ...string) func(*httputil.ProxyRequest) {
 	return func(r *httputil.ProxyRequest) {
-		header := http.Header{chassis.ViewerHeader: {chassis.Viewer(r.In.Header)}}
+		header := http.Header{web.ViewerHeader: {web.Viewer(r.In.Header)}}
 		for _, name := range names {
 			if values := r.Out.Header.Values(name); len(values) > 0 {
 				header[http.CanonicalHeaderKey(name)] = values
@@ -138,7 +142,7 @@ func sameOrigin() echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if err := protection.Check(c.Request()); err != nil {
-				return chassis.Errorf(http.StatusForbidden, "this request comes from another site")
+				return web.Errorf(http.StatusForbidden, codes.CrossOrigin, "this request comes from another site")
 			}
 			return next(c)
 		}
@@ -155,7 +159,7 @@ func (h *handler) answerError(asJSON echo.HTTPErrorHandler) echo.HTTPErrorHandle
 		}
 		x := h.textsFor(req)
 		status, message := http.StatusInternalServerError, x.t("Something went wrong on our side.")
-		var own *chassis.Error
+		var own *web.Error
 		var routing *echo.HTTPError
 		switch {
 		case errors.As(err, &own):

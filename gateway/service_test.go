@@ -18,8 +18,8 @@ import (
 	"testing"
 	"time"
 
-	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
+	"flixtube/chassis/web"
 )
 
 // soon bounds what must happen at once, on however slow a machine.
@@ -205,16 +205,16 @@ func TestViewer(t *testing.T) {
 		if len(inward.Values("Cookie")) > 0 {
 			t.Errorf("the cookie goes inward: %q", inward.Values("Cookie"))
 		}
-		if ids := inward.Values(chassis.ViewerHeader); len(ids) != 1 {
-			t.Fatalf("inward goes %s: %q", chassis.ViewerHeader, ids)
+		if ids := inward.Values(web.ViewerHeader); len(ids) != 1 {
+			t.Fatalf("inward goes %s: %q", web.ViewerHeader, ids)
 		}
 		if cookies := res.Cookies(); len(cookies) > 0 {
 			set = cookies[0]
 		}
-		return set, inward.Get(chassis.ViewerHeader)
+		return set, inward.Get(web.ViewerHeader)
 	}
 
-	first, seen := ask(chassis.ViewerHeader, "victim", "Connection", chassis.ViewerHeader)
+	first, seen := ask(web.ViewerHeader, "victim", "Connection", web.ViewerHeader)
 	if first == nil || seen != first.Value || !issuedID.MatchString(seen) {
 		t.Fatalf("a new viewer is %q with the cookie %v", seen, first)
 	}
@@ -229,7 +229,7 @@ func TestViewer(t *testing.T) {
 		res.Cookies()[0].Value != seen || res.Cookies()[0].MaxAge != first.MaxAge {
 		t.Errorf("a page does not keep the cookie alive: %v", res.Cookies())
 	}
-	if set, again := ask("Cookie", "a=b; viewer="+seen, chassis.ViewerHeader, "victim"); set != nil || again != seen {
+	if set, again := ask("Cookie", "a=b; viewer="+seen, web.ViewerHeader, "victim"); set != nil || again != seen {
 		t.Errorf("the known viewer %q became %q, cookie %v", seen, again, set)
 	}
 	for _, bad := range []string{"viewer=", "viewer=short", "viewer=" + seen + "x", "viewer=../../../../../../etc/passwd/////", "viewer=\"" + strings.Repeat("?", 32) + "\""} {
@@ -476,7 +476,7 @@ func TestUploadForm(t *testing.T) {
 			return
 		}
 		got = append(got, r.Header.Get("File-Name")+"="+string(content))
-		if chassis.Viewer(r.Header) == "" {
+		if web.Viewer(r.Header) == "" {
 			t.Error("the owner is missing")
 		}
 	}})
@@ -548,7 +548,7 @@ func TestForms(t *testing.T) {
 	service := func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		got = r.Method + " " + r.URL.String() + " " + string(body)
-		if chassis.Viewer(r.Header) == "" {
+		if web.Viewer(r.Header) == "" {
 			t.Error("the viewer is missing")
 		}
 		w.WriteHeader(status)
@@ -616,7 +616,7 @@ func TestPosition(t *testing.T) {
 	var got string
 	gateway := start(t, time.Second, services{"history": func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		got = r.Method + " " + r.URL.String() + " " + chassis.Viewer(r.Header) + " " + string(body)
+		got = r.Method + " " + r.URL.String() + " " + web.Viewer(r.Header) + " " + string(body)
 		w.WriteHeader(http.StatusNoContent)
 	}})
 	viewer := strings.Repeat("v", 32)

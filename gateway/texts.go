@@ -15,7 +15,8 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/text/language"
 
-	"flixtube/chassis"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 // texts are one language's: English ones are their own keys, so English has none.
@@ -170,7 +171,7 @@ func (h *handler) chooseLanguage(c echo.Context) error {
 			return c.Redirect(http.StatusSeeOther, local(form.Get("back")))
 		}
 	}
-	return chassis.Errorf(http.StatusBadRequest, "there is no such language")
+	return web.Errorf(http.StatusBadRequest, codes.UnknownLanguage, "there is no such language")
 }
 
 // local returns a path of ours, or the home page: what comes in a form must not lead to another site.

@@ -15,8 +15,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
+	"flixtube/chassis/web"
 )
 
 // taking is a video-upload that speaks as much tus as the page needs, and a library that lists what is whole.
@@ -81,7 +81,7 @@ func (s *taking) metadata(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if name, ok := s.names[id]; ok {
-		answer(w, object{"video": object{"_id": id, "name": name, "owner": chassis.Viewer(r.Header)}})
+		answer(w, object{"video": object{"_id": id, "name": name, "owner": web.Viewer(r.Header)}})
 		return
 	}
 	w.WriteHeader(http.StatusNotFound)

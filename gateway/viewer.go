@@ -9,7 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"flixtube/chassis"
+	"flixtube/chassis/web"
 )
 
 const (
@@ -53,7 +53,7 @@ func identify(secure bool) echo.MiddlewareFunc {
 					HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure || req.TLS != nil,
 				})
 			}
-			req.Header.Set(chassis.ViewerHeader, id)
+			req.Header.Set(web.ViewerHeader, id)
 			return next(c)
 		}
 	}

@@ -9,13 +9,15 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"flixtube/chassis"
+	"flixtube/chassis/health"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
-func newHandler(s *store, log *slog.Logger, checks ...chassis.Check) http.Handler {
+func newHandler(s *store, log *slog.Logger, checks ...health.Check) http.Handler {
 	h := handler{s}
-	e := chassis.NewEcho(log, checks...)
+	e := web.NewEcho(log, checks...)
 	e.POST("/viewed", h.postViewed)
 	e.GET("/history", h.getHistory)
 	e.DELETE("/history", h.clearHistory)
@@ -23,7 +25,7 @@ func newHandler(s *store, log *slog.Logger, checks ...chassis.Check) http.Handle
 	e.PUT("/position", h.putPosition)
 	e.GET("/position", h.getPosition)
 	e.GET("/positions", h.getPositions)
-	e.GET("/metrics", chassis.Metrics())
+	e.GET("/metrics", web.Metrics())
 	return e
 }
 
@@ -37,29 +39,29 @@ const (
 // postViewed answers 204 once the view is stored: to the sender that is what the broker's confirm is to the
 // others.
 func (h handler) postViewed(c echo.Context) error {
-	body, err := chassis.ReadBody(c.Response(), c.Request(), messaging.MaxBody)
+	body, err := web.ReadBody(c.Response(), c.Request(), messaging.MaxBody)
 	if err != nil {
 		return err
 	}
 	v, err := decodeViewed(messaging.Message{Body: body})
 	if err != nil {
-		return chassis.Errorf(http.StatusBadRequest, "that is not a viewed message").Because(err)
+		return web.Errorf(http.StatusBadRequest, codes.InvalidMessage, "that is not a viewed message").Because(err)
 	}
 	if err := h.store.record(c.Request().Context(), []viewed{v}); err != nil {
-		return chassis.Errorf(http.StatusServiceUnavailable, "the view is not stored, send it again").Because(err)
+		return web.Errorf(http.StatusServiceUnavailable, codes.ViewNotStored, "the view is not stored, send it again").Because(err)
 	}
 	return c.NoContent(http.StatusNoContent)
 }
 
 func (h handler) getHistory(c echo.Context) error {
-	skip, limit, err := chassis.Page(c.QueryParams(), 100)
+	skip, limit, err := web.Page(c.QueryParams(), 100)
 	if err != nil {
 		return err
 	}
 	header := c.Request().Header
-	viewer := chassis.Viewer(header)
-	if viewer == "" && header.Get(chassis.ViewerHeader) != "" {
-		return chassis.Errorf(http.StatusBadRequest, "%s is not a viewer's id", chassis.ViewerHeader) // and not everyone
+	viewer := web.Viewer(header)
+	if viewer == "" && header.Get(web.ViewerHeader) != "" {
+		return web.Errorf(http.StatusBadRequest, codes.InvalidViewer, "%s is not a viewer's id", web.ViewerHeader) // and not everyone
 	}
 	views, err := h.store.list(c.Request().Context(), viewer, skip, limit)
 	if err != nil {
@@ -69,7 +71,7 @@ func (h handler) getHistory(c echo.Context) error {
 }
 
 func (h handler) clearHistory(c echo.Context) error {
-	viewer, err := chassis.RequireViewer(c.Request().Header)
+	viewer, err := web.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,7 @@ func (h handler) clearHistory(c echo.Context) error {
 }
 
 func (h handler) deleteViewed(c echo.Context) error {
-	viewer, err := chassis.RequireViewer(c.Request().Header)
+	viewer, err := web.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
@@ -95,7 +97,7 @@ func (h handler) deleteViewed(c echo.Context) error {
 }
 
 func (h handler) putPosition(c echo.Context) error {
-	viewer, err := chassis.RequireViewer(c.Request().Header)
+	viewer, err := web.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
@@ -103,16 +105,16 @@ func (h handler) putPosition(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	body, err := chassis.ReadBody(c.Response(), c.Request(), maxPosition)
+	body, err := web.ReadBody(c.Response(), c.Request(), maxPosition)
 	if err != nil {
 		return err
 	}
 	var at struct{ Position, Duration float64 }
 	if err := json.Unmarshal(body, &at); err != nil {
-		return chassis.Errorf(http.StatusBadRequest, `the body must be JSON: {"position":…,"duration":…}`).Because(err)
+		return web.Errorf(http.StatusBadRequest, codes.InvalidBody, `the body must be JSON: {"position":…,"duration":…}`).Because(err)
 	}
 	if at.Position < 0 || at.Duration <= 0 || at.Duration > maxDuration || at.Position > at.Duration+1 {
-		return chassis.Errorf(http.StatusBadRequest, "position must be within the duration, both in seconds")
+		return web.Errorf(http.StatusBadRequest, codes.InvalidPosition, "position must be within the duration, both in seconds")
 	}
 	err = h.store.savePosition(c.Request().Context(), position{
 		VideoID: video, Viewer: viewer, Position: at.Position, Duration: at.Duration, SavedAt: time.Now().UTC(),
@@ -124,7 +126,7 @@ func (h handler) putPosition(c echo.Context) error {
 }
 
 func (h handler) getPosition(c echo.Context) error {
-	viewer, err := chassis.RequireViewer(c.Request().Header)
+	viewer, err := web.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
@@ -137,17 +139,17 @@ func (h handler) getPosition(c echo.Context) error {
 		return err
 	}
 	if !ok {
-		return chassis.Errorf(http.StatusNotFound, "there is no position in this video")
+		return web.Errorf(http.StatusNotFound, codes.PositionNotFound, "there is no position in this video")
 	}
 	return c.JSON(http.StatusOK, map[string]any{"position": p})
 }
 
 func (h handler) getPositions(c echo.Context) error {
-	viewer, err := chassis.RequireViewer(c.Request().Header)
+	viewer, err := web.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
-	skip, limit, err := chassis.Page(c.QueryParams(), 100)
+	skip, limit, err := web.Page(c.QueryParams(), 100)
 	if err != nil {
 		return err
 	}
@@ -161,7 +163,7 @@ func (h handler) getPositions(c echo.Context) error {
 func idParam(c echo.Context, name string) (string, error) {
 	id := c.QueryParam(name)
 	if id == "" || len(id) > maxID || !utf8.ValidString(id) {
-		return "", chassis.Errorf(http.StatusBadRequest, "%s must be an id", name)
+		return "", web.Errorf(http.StatusBadRequest, codes.InvalidID, "%s must be an id", name)
 	}
 	return id, nil
 }

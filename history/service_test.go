@@ -11,15 +11,15 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
-	"flixtube/chassis"
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/web"
 )
 
 func request(h http.Handler, method, target, body, viewer string) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(method, target, strings.NewReader(body))
 	if viewer != "" {
-		req.Header.Set(chassis.ViewerHeader, viewer)
+		req.Header.Set(web.ViewerHeader, viewer)
 	}
 	res := httptest.NewRecorder()
 	h.ServeHTTP(res, req)

@@ -13,8 +13,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"flixtube/chassis"
 	"flixtube/chassis/database"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 // view is one line of somebody's history.
@@ -40,7 +41,7 @@ type hidden struct {
 // notHidden is written so that it finds documents without the field.
 var notHidden = bson.E{Key: "hidden", Value: bson.D{{Key: "$ne", Value: true}}}
 
-var errNoView = chassis.Errorf(http.StatusNotFound, "there is no such view")
+var errNoView = web.Errorf(http.StatusNotFound, codes.ViewNotFound, "there is no such view")
 
 func newView(v viewed) view {
 	return view{ID: v.ID, VideoID: v.Video.ID, ViewedAt: v.ViewedAt, Viewer: v.Viewer.ID}

@@ -13,9 +13,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"golang.org/x/sync/errgroup"
 
-	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/database"
+	"flixtube/chassis/web"
 )
 
 // newTestStore returns a store in a database of its own.
@@ -38,7 +38,7 @@ func newTestStore(t *testing.T) *store {
 
 func mustList(t *testing.T, s *store, viewer string) []view {
 	t.Helper()
-	views, err := s.list(t.Context(), viewer, 0, chassis.MaxPage)
+	views, err := s.list(t.Context(), viewer, 0, web.MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func at(viewer, video string, seconds float64) position {
 
 func savedPositions(t *testing.T, s *store, viewer string) string {
 	t.Helper()
-	found, err := s.listPositions(t.Context(), viewer, 0, chassis.MaxPage)
+	found, err := s.listPositions(t.Context(), viewer, 0, web.MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}

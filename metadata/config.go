@@ -3,7 +3,7 @@ package main
 import (
 	"log/slog"
 
-	"flixtube/chassis"
+	"flixtube/chassis/process"
 )
 
 type config struct {
@@ -12,7 +12,7 @@ type config struct {
 }
 
 func readConfig(getenv func(string) string) (config, error) {
-	env := chassis.NewEnv(getenv)
+	env := process.NewEnv(getenv)
 	cfg := config{
 		addr:     env.Addr(),
 		logLevel: env.LogLevel(),

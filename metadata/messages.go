@@ -8,8 +8,8 @@ import (
 	"log/slog"
 	"time"
 
-	"flixtube/chassis"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/text"
 )
 
 // videoUploaded is what metadata takes of a video-uploaded message; only video.id must be there.
@@ -53,7 +53,7 @@ func decodeVideoUploaded(m messaging.Message) (video, error) {
 		u.UploadedAt = time.Now()
 	}
 	return video{
-		ID: u.Video.ID, Name: chassis.Line(u.Video.Name), ContentType: u.Video.ContentType, Size: u.Video.Size,
+		ID: u.Video.ID, Name: text.Line(u.Video.Name), ContentType: u.Video.ContentType, Size: u.Video.Size,
 		Duration: u.Video.Duration, Poster: u.Video.Poster, Owner: u.Owner.ID, UploadedAt: u.UploadedAt.UTC(),
 	}, nil
 }

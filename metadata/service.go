@@ -9,18 +9,21 @@ import (
 	"github.com/labstack/echo/v4"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"flixtube/chassis"
+	"flixtube/chassis/health"
+	"flixtube/chassis/text"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 // newHandler returns the routes; removed is called after each removal.
-func newHandler(videos *store, removed func(), log *slog.Logger, checks ...chassis.Check) http.Handler {
+func newHandler(videos *store, removed func(), log *slog.Logger, checks ...health.Check) http.Handler {
 	h := handler{videos, removed}
-	e := chassis.NewEcho(log, checks...)
+	e := web.NewEcho(log, checks...)
 	e.GET("/videos", h.getVideos)
 	e.GET("/video", h.getVideo)
 	e.PATCH("/video", h.patchVideo)
 	e.DELETE("/video", h.deleteVideo)
-	e.GET("/metrics", chassis.Metrics())
+	e.GET("/metrics", web.Metrics())
 	return e
 }
 
@@ -39,7 +42,7 @@ func (h handler) getVideos(c echo.Context) error {
 	if ids, ok := c.QueryParams()["id"]; ok {
 		return h.getByID(c, ids)
 	}
-	skip, limit, err := chassis.Page(c.QueryParams(), chassis.MaxPage)
+	skip, limit, err := web.Page(c.QueryParams(), web.MaxPage)
 	if err != nil {
 		return err
 	}
@@ -49,12 +52,12 @@ func (h handler) getVideos(c echo.Context) error {
 	case "newest":
 		q.newest = true
 	default:
-		return chassis.Errorf(http.StatusBadRequest, "sort must be newest, or nothing")
+		return web.Errorf(http.StatusBadRequest, codes.InvalidSort, "sort must be newest, or nothing")
 	}
 	if !utf8.ValidString(q.search) || utf8.RuneCountInString(q.search) > maxName {
-		return chassis.Errorf(http.StatusBadRequest, "search must be at most %d characters of UTF-8", maxName)
+		return web.Errorf(http.StatusBadRequest, codes.SearchTooLong, "search must be at most %d characters of UTF-8", maxName)
 	}
-	q.search = chassis.Line(q.search)
+	q.search = text.Line(q.search)
 	documents, err := h.videos.list(c.Request().Context(), q)
 	if err != nil {
 		return err
@@ -64,7 +67,7 @@ func (h handler) getVideos(c echo.Context) error {
 
 func (h handler) getByID(c echo.Context, ids []string) error {
 	if len(ids) > maxIDs {
-		return chassis.Errorf(http.StatusBadRequest, "at most %d videos can be asked for at once", maxIDs)
+		return web.Errorf(http.StatusBadRequest, codes.TooManyIDs, "at most %d videos can be asked for at once", maxIDs)
 	}
 	documents, err := h.videos.findAll(c.Request().Context(), ids)
 	if err != nil {
@@ -90,11 +93,11 @@ func (h handler) getVideo(c echo.Context) error {
 }
 
 func (h handler) patchVideo(c echo.Context) error {
-	viewer, err := chassis.RequireViewer(c.Request().Header)
+	viewer, err := web.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}
-	body, err := chassis.ReadBody(c.Response(), c.Request(), maxPatch)
+	body, err := web.ReadBody(c.Response(), c.Request(), maxPatch)
 	if err != nil {
 		return err
 	}
@@ -102,11 +105,11 @@ func (h handler) patchVideo(c echo.Context) error {
 		Name string `json:"name"`
 	}
 	if !utf8.Valid(body) || json.Unmarshal(body, &patch) != nil {
-		return chassis.Errorf(http.StatusBadRequest, `the body must be JSON: {"name":"..."}`)
+		return web.Errorf(http.StatusBadRequest, codes.InvalidBody, `the body must be JSON: {"name":"..."}`)
 	}
-	name := chassis.Line(patch.Name)
+	name := text.Line(patch.Name)
 	if name == "" || utf8.RuneCountInString(name) > maxName {
-		return chassis.Errorf(http.StatusBadRequest, "name must have 1 to %d characters", maxName)
+		return web.Errorf(http.StatusBadRequest, codes.InvalidName, "name must have 1 to %d characters", maxName)
 	}
 	document, err := h.videos.rename(c.Request().Context(), c.QueryParam("id"), viewer, name)
 	if err != nil {
@@ -116,7 +119,7 @@ func (h handler) patchVideo(c echo.Context) error {
 }
 
 func (h handler) deleteVideo(c echo.Context) error {
-	viewer, err := chassis.RequireViewer(c.Request().Header)
+	viewer, err := web.RequireViewer(c.Request().Header)
 	if err != nil {
 		return err
 	}

@@ -22,10 +22,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"golang.org/x/sync/errgroup"
 
-	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/web"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -58,7 +58,7 @@ func insert(t *testing.T, s *store, documents ...any) {
 func call(t *testing.T, h http.Handler, method, target, viewer, body string) (int, map[string]any) {
 	t.Helper()
 	req := httptest.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
-	req.Header.Set(chassis.ViewerHeader, viewer)
+	req.Header.Set(web.ViewerHeader, viewer)
 	res := httptest.NewRecorder()
 	h.ServeHTTP(res, req)
 	answer := map[string]any{}
@@ -659,12 +659,12 @@ func TestService(t *testing.T) {
 	}
 	answer, err := io.ReadAll(ready.Body)
 	ready.Body.Close()
-	if err != nil || ready.StatusCode != 200 || !strings.Contains(string(answer), `"db":"ok","rabbit":"ok"`) {
+	if err != nil || ready.StatusCode != 200 || !strings.Contains(string(answer), `"broker":"ok","database":"ok"`) {
 		t.Errorf("/readyz: %s %s, %v", ready.Status, answer, err)
 	}
 	status := func(method string) int {
 		req, _ := http.NewRequestWithContext(t.Context(), method, address+"/video?id="+id, http.NoBody)
-		req.Header.Set(chassis.ViewerHeader, "ann")
+		req.Header.Set(web.ViewerHeader, "ann")
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)

@@ -18,8 +18,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"golang.org/x/sync/errgroup"
 
-	"flixtube/chassis"
 	"flixtube/chassis/database"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 // video is a document as this service writes it. Other programs write others.
@@ -53,8 +54,8 @@ type tombstone struct {
 }
 
 var (
-	errNoVideo  = chassis.Errorf(http.StatusNotFound, "there is no such video")
-	errNotOwner = chassis.Errorf(http.StatusForbidden, "only the owner of a video may do this")
+	errNoVideo  = web.Errorf(http.StatusNotFound, codes.VideoNotFound, "there is no such video")
+	errNotOwner = web.Errorf(http.StatusForbidden, codes.NotOwner, "only the owner of a video may do this")
 )
 
 // notRemoved is written so that it finds documents without the field too.
@@ -238,7 +239,7 @@ func (s *store) unsent(ctx context.Context) ([]removal, error) {
 	var waiting []removal
 	found, err := s.videos.Find(ctx, bson.D{
 		{Key: "outbox.id", Value: bson.D{{Key: "$gt", Value: ""}}}, {Key: "removed", Value: true},
-	}, options.Find().SetLimit(chassis.MaxPage))
+	}, options.Find().SetLimit(web.MaxPage))
 	if err == nil {
 		err = found.All(ctx, &waiting)
 	}

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	flixtube/chassis v0.0.0
+	flixtube/contracts v0.0.0
 	github.com/google/uuid v1.6.0
 	github.com/labstack/echo/v4 v4.16.0
 	go.mongodb.org/mongo-driver/v2 v2.9.3
@@ -40,4 +41,7 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
-replace flixtube/chassis => ../chassis
+replace (
+	flixtube/chassis => ../chassis
+	flixtube/contracts => ../contracts
+)

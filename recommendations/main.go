@@ -22,19 +22,19 @@ import (
 	"context"
 	"io"
 
-	"flixtube/chassis"
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/process"
 )
 
-func main() { chassis.Main(run) }
+func main() { process.Main(run) }
 
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	cfg, err := readConfig(getenv)
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout, cfg.logLevel)
+	log := process.NewLogger(stdout, cfg.logLevel)
 	db, err := database.Connect(cfg.dbHost, cfg.dbName)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	defer broker.Close()
 
 	views, videos := newStore(db), newMetadata(cfg.metadata)
-	return chassis.Service{
+	return process.Service{
 		Addr:       cfg.addr,
 		Handler:    newHandler(views, videos, log, database.Check(db), messaging.Check(broker), videos.check()),
 		Log:        log,

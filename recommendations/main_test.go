@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/web"
 )
 
 func TestMissingVariables(t *testing.T) {
@@ -66,7 +66,7 @@ func recommendations(t *testing.T, address, viewer string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set(chassis.ViewerHeader, viewer)
+	req.Header.Set(web.ViewerHeader, viewer)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,10 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"flixtube/chassis"
+	"flixtube/chassis/health"
+	"flixtube/chassis/httpclient"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 // viewStore is what the routes need of the store. The ranked lists hold at most maxCandidates, best first.
@@ -29,12 +32,12 @@ type catalogue interface {
 	newest(ctx context.Context) ([]string, error)
 }
 
-func newHandler(views viewStore, videos catalogue, log *slog.Logger, checks ...chassis.Check) http.Handler {
+func newHandler(views viewStore, videos catalogue, log *slog.Logger, checks ...health.Check) http.Handler {
 	h := newService(views, videos, log)
-	e := chassis.NewEcho(log, checks...)
+	e := web.NewEcho(log, checks...)
 	e.GET("/recommendations", h.getRecommendations)
 	e.GET("/views", h.getViews)
-	e.GET("/metrics", chassis.Metrics())
+	e.GET("/metrics", web.Metrics())
 	return e
 }
 
@@ -65,15 +68,15 @@ type recommendation struct {
 }
 
 func (h handler) getRecommendations(c echo.Context) error {
-	_, limit, err := chassis.Page(c.QueryParams(), 10)
+	_, limit, err := web.Page(c.QueryParams(), 10)
 	if err != nil {
 		return err
 	}
 	watching := c.QueryParam("video")
 	if len(watching) > maxID {
-		return chassis.Errorf(http.StatusBadRequest, "video must be an id")
+		return web.Errorf(http.StatusBadRequest, codes.InvalidID, "video must be an id")
 	}
-	found, err := h.recommend(c.Request().Context(), chassis.Viewer(c.Request().Header), watching,
+	found, err := h.recommend(c.Request().Context(), web.Viewer(c.Request().Header), watching,
 		int(min(limit, maxRecommendations)))
 	if err != nil {
 		return err
@@ -84,11 +87,11 @@ func (h handler) getRecommendations(c echo.Context) error {
 func (h handler) getViews(c echo.Context) error {
 	videos := slices.Clone(c.QueryParams()["id"])
 	if len(videos) == 0 || len(videos) > maxIDs {
-		return chassis.Errorf(http.StatusBadRequest, "id must name 1 to %d videos", maxIDs)
+		return web.Errorf(http.StatusBadRequest, codes.TooManyIDs, "id must name 1 to %d videos", maxIDs)
 	}
 	for _, id := range videos {
 		if id == "" || len(id) > maxID || !utf8.ValidString(id) {
-			return chassis.Errorf(http.StatusBadRequest, "id must be an id")
+			return web.Errorf(http.StatusBadRequest, codes.InvalidID, "id must be an id")
 		}
 	}
 	slices.Sort(videos)
@@ -161,11 +164,11 @@ type metadata struct {
 const metadataTimeout = time.Second
 
 func newMetadata(base *url.URL) metadata {
-	return metadata{base, &http.Client{Transport: chassis.NewTransport(), Timeout: metadataTimeout}}
+	return metadata{base, &http.Client{Transport: httpclient.NewTransport(), Timeout: metadataTimeout}}
 }
 
-func (m metadata) check() chassis.Check {
-	return chassis.Check{Name: "metadata", Probe: chassis.HTTPCheck(m.client, m.base)}
+func (m metadata) check() health.Check {
+	return health.Service("metadata", m.client, m.base)
 }
 
 func (m metadata) newest(ctx context.Context) ([]string, error) {
@@ -180,7 +183,7 @@ func (m metadata) newest(ctx context.Context) ([]string, error) {
 			ID string `json:"_id"`
 		} `json:"videos"`
 	}
-	if err := chassis.GetJSON(m.client, req, &answer); err != nil {
+	if err := httpclient.GetJSON(m.client, req, &answer); err != nil {
 		return nil, err
 	}
 	var videos []string

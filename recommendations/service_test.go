@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"flixtube/chassis"
+	"flixtube/chassis/web"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -20,7 +20,7 @@ var discard = slog.New(slog.DiscardHandler)
 // get returns the status of GET target and its recommendations, as in "co-viewed:x popular:y".
 func get(h http.Handler, target, viewer string) (int, string) {
 	req := httptest.NewRequest(http.MethodGet, target, nil)
-	req.Header.Set(chassis.ViewerHeader, viewer)
+	req.Header.Set(web.ViewerHeader, viewer)
 	res := httptest.NewRecorder()
 	h.ServeHTTP(res, req)
 	var answer struct{ Recommendations []recommendation }

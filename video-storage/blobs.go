@@ -19,7 +19,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
-	"flixtube/chassis"
+	"flixtube/chassis/httpclient"
 )
 
 const (
@@ -40,7 +40,7 @@ func newBlobs(cfg azure) (*blobs, error) {
 	if err != nil {
 		return nil, errors.New("STORAGE_ACCESS_KEY must be base64") // err may show the key
 	}
-	transport := chassis.NewTransport()
+	transport := httpclient.NewTransport()
 	transport.ResponseHeaderTimeout = 30 * time.Second
 	client, err := container.NewClientWithSharedKeyCredential(
 		strings.TrimRight(cfg.endpoint, "/")+"/"+containerName, credential,

@@ -4,7 +4,7 @@ import (
 	"log/slog"
 	"net/url"
 
-	"flixtube/chassis"
+	"flixtube/chassis/process"
 )
 
 // config has either a dir or an azure.
@@ -20,7 +20,7 @@ type config struct {
 type azure struct{ account, key, endpoint string }
 
 func readConfig(getenv func(string) string) (config, error) {
-	env := chassis.NewEnv(getenv)
+	env := process.NewEnv(getenv)
 	cfg := config{
 		addr:     env.Addr(),
 		logLevel: env.LogLevel(),

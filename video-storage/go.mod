@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	flixtube/chassis v0.0.0
+	flixtube/contracts v0.0.0
 	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.22.0
 	github.com/Azure/azure-sdk-for-go/sdk/storage/azblob v1.8.0
 	github.com/labstack/echo/v4 v4.16.0
@@ -37,4 +38,7 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
-replace flixtube/chassis => ../chassis
+replace (
+	flixtube/chassis => ../chassis
+	flixtube/contracts => ../contracts
+)

@@ -28,18 +28,19 @@ import (
 	"net/http"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/process"
 )
 
-func main() { chassis.Main(run) }
+func main() { process.Main(run) }
 
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	cfg, err := readConfig(getenv)
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout, cfg.logLevel)
+	log := process.NewLogger(stdout, cfg.logLevel)
 	var videos store
 	if cfg.dir != "" {
 		dir, err := openDirectory(cfg.dir)
@@ -58,10 +59,10 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	defer broker.Close()
 
 	sweeps := &sweeper{
-		videos: videos, metadata: cfg.metadata, client: &http.Client{Transport: chassis.NewTransport(), Timeout: 10 * time.Second},
+		videos: videos, metadata: cfg.metadata, client: &http.Client{Transport: httpclient.NewTransport(), Timeout: 10 * time.Second},
 		waiting: broker.Len, log: log,
 	}
-	return chassis.Service{
+	return process.Service{
 		Addr:       cfg.addr,
 		Handler:    newHandler(videos, log, messaging.Check(broker)),
 		Log:        log,

@@ -7,7 +7,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"flixtube/chassis"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 // posters is the part of a store that keeps a poster for a video. Delete takes it along.
@@ -30,12 +31,12 @@ func (s service) putPoster(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	jpeg, err := chassis.ReadBody(c.Response(), c.Request(), maxPoster)
+	jpeg, err := web.ReadBody(c.Response(), c.Request(), maxPoster)
 	if err != nil {
 		return err
 	}
 	if !bytes.HasPrefix(jpeg, []byte("\xff\xd8\xff")) {
-		return chassis.Errorf(http.StatusUnsupportedMediaType, "a poster is a JPEG")
+		return web.Errorf(http.StatusUnsupportedMediaType, codes.PosterNotJPEG, "a poster is a JPEG")
 	}
 	if err := s.videos.SavePoster(c.Request().Context(), id, jpeg); err != nil {
 		return failure(err)

@@ -15,7 +15,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"flixtube/chassis"
+	"flixtube/chassis/health"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 var (
@@ -49,9 +51,9 @@ type video struct {
 
 type service struct{ videos store }
 
-func newHandler(videos store, log *slog.Logger, checks ...chassis.Check) http.Handler {
+func newHandler(videos store, log *slog.Logger, checks ...health.Check) http.Handler {
 	s := service{videos}
-	e := chassis.NewEcho(log, append(checks, chassis.Check{Name: "store", Required: true, Probe: videos.Ready})...)
+	e := web.NewEcho(log, append(checks, health.Check{Name: "store", Required: true, Probe: videos.Ready})...)
 	e.GET("/video", get(videos.Open))
 	e.HEAD("/video", get(videos.Open))
 	e.DELETE("/video", s.remove)
@@ -59,7 +61,7 @@ func newHandler(videos store, log *slog.Logger, checks ...chassis.Check) http.Ha
 	e.HEAD("/poster", get(videos.OpenPoster))
 	e.PUT("/poster", s.putPoster)
 	e.POST("/upload", s.upload)
-	e.GET("/metrics", chassis.Metrics())
+	e.GET("/metrics", web.Metrics())
 	return e
 }
 
@@ -68,7 +70,7 @@ var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 // checkID is the only judge of what may become the name of a file or blob.
 func checkID(id string) (string, error) {
 	if !idPattern.MatchString(id) {
-		return "", chassis.Errorf(http.StatusBadRequest, "id must be 1 to 64 letters, digits, '-' and '_'")
+		return "", web.Errorf(http.StatusBadRequest, codes.InvalidID, "id must be 1 to 64 letters, digits, '-' and '_'")
 	}
 	return id, nil
 }
@@ -77,15 +79,15 @@ func checkID(id string) (string, error) {
 func failure(err error) error {
 	switch {
 	case errors.Is(err, errNotFound):
-		return chassis.Errorf(http.StatusNotFound, "%s", errNotFound)
+		return web.Errorf(http.StatusNotFound, codes.VideoNotFound, "%s", errNotFound)
 	case errors.Is(err, errNoPoster):
-		return chassis.Errorf(http.StatusNotFound, "%s", errNoPoster)
+		return web.Errorf(http.StatusNotFound, codes.PosterNotFound, "%s", errNoPoster)
 	case errors.Is(err, errTaken):
-		return chassis.Errorf(http.StatusConflict, "%s", errTaken)
+		return web.Errorf(http.StatusConflict, codes.VideoExists, "%s", errTaken)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return chassis.Errorf(http.StatusInsufficientStorage, "no space is left").Because(err)
+		return web.Errorf(http.StatusInsufficientStorage, codes.NoSpace, "no space is left").Because(err)
 	}
-	return chassis.Errorf(http.StatusServiceUnavailable, "the video store does not answer").Because(err)
+	return web.Errorf(http.StatusServiceUnavailable, codes.StorageUnavailable, "the video store does not answer").Because(err)
 }
 
 // get answers with what open finds under the id.
@@ -129,16 +131,16 @@ func (s service) upload(c echo.Context) error {
 		contentType = "application/octet-stream"
 	}
 	if _, _, err := mime.ParseMediaType(contentType); err != nil {
-		return chassis.Errorf(http.StatusBadRequest, "Content-Type is not a media type")
+		return web.Errorf(http.StatusBadRequest, codes.InvalidContentType, "Content-Type is not a media type")
 	}
 	in := &incoming{body: req.Body}
 	body := bufio.NewReader(in)
 	if _, err := body.Peek(1); err == io.EOF {
-		return chassis.Errorf(http.StatusBadRequest, "the body is empty")
+		return web.Errorf(http.StatusBadRequest, codes.EmptyFile, "the body is empty")
 	}
 	err = s.videos.Create(req.Context(), id, contentType, body)
 	if in.failed != nil {
-		return chassis.Errorf(http.StatusBadRequest, "the upload broke off").Because(in.failed)
+		return web.Errorf(http.StatusBadRequest, web.CodeBodyIncomplete, "the upload broke off").Because(in.failed)
 	}
 	if err != nil {
 		return failure(err)

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
 )
 
@@ -117,7 +117,7 @@ func (s *sweeper) askMetadata(ctx context.Context, ids []string) (unknown []stri
 				ID string `json:"_id"`
 			} `json:"videos"`
 		}
-		if err := chassis.GetJSON(s.client, req, &answer); err != nil {
+		if err := httpclient.GetJSON(s.client, req, &answer); err != nil {
 			return nil, err
 		}
 		known := map[string]bool{}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"flixtube/chassis"
+	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/outbox"
 )
@@ -43,7 +43,7 @@ func BenchmarkFirstByte(b *testing.B) {
 	}
 	var sites [2]*httptest.Server
 	for i, r := range []recorder{forgetful{}, box} {
-		sites[i] = httptest.NewServer(newHandler(target, chassis.NewTransport(), r, log))
+		sites[i] = httptest.NewServer(newHandler(target, httpclient.NewTransport(), r, log))
 		defer sites[i].Close()
 	}
 	var times [2][]time.Duration

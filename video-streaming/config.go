@@ -4,7 +4,7 @@ import (
 	"log/slog"
 	"net/url"
 
-	"flixtube/chassis"
+	"flixtube/chassis/process"
 )
 
 type config struct {
@@ -16,7 +16,7 @@ type config struct {
 }
 
 func readConfig(getenv func(string) string) (config, error) {
-	env := chassis.NewEnv(getenv)
+	env := process.NewEnv(getenv)
 	cfg := config{
 		addr:        env.Addr(),
 		logLevel:    env.LogLevel(),

@@ -39,4 +39,7 @@ require (
 	golang.org/x/time v0.15.0 // indirect
 )
 
-replace flixtube/chassis => ../chassis
+replace (
+	flixtube/chassis => ../chassis
+	flixtube/contracts => ../contracts
+)

@@ -29,30 +29,32 @@ import (
 	"net/http"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/health"
+	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/outbox"
+	"flixtube/chassis/process"
 )
 
 // answerTime is how long storage may take to begin an answer.
 const answerTime = 15 * time.Second
 
-func main() { chassis.Main(run) }
+func main() { process.Main(run) }
 
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	cfg, err := readConfig(getenv)
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout, cfg.logLevel)
+	log := process.NewLogger(stdout, cfg.logLevel)
 	transport := newTransport(answerTime)
-	client := &http.Client{Transport: transport}
-	checks := []chassis.Check{{Name: "storage", Required: true, Probe: chassis.HTTPCheck(client, cfg.storage)}}
+	client := httpclient.New(transport)
+	checks := []health.Check{health.Service("video-storage", client, cfg.storage).Require()}
 
 	var send sender
 	if cfg.delivery == "direct" {
 		send = direct(transport, cfg.history.JoinPath("viewed").String(), log)
-		checks = append(checks, chassis.Check{Name: "history", Probe: chassis.HTTPCheck(client, cfg.history)})
+		checks = append(checks, health.Service("history", client, cfg.history))
 	} else {
 		broker, err := messaging.Connect(cfg.rabbit)
 		if err != nil {
@@ -70,7 +72,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	}
 	defer box.Close() // the relay has ended by then, with Run
 
-	return chassis.Service{
+	return process.Service{
 		Addr:       cfg.addr,
 		Handler:    newHandler(cfg.storage, transport, box, log, checks...),
 		Log:        log,
@@ -79,7 +81,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 }
 
 func newTransport(answerTime time.Duration) *http.Transport {
-	t := chassis.NewTransport()
+	t := httpclient.NewTransport()
 	t.ResponseHeaderTimeout = answerTime
 	return t
 }

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
+	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
 )
 
@@ -61,7 +61,7 @@ func TestDirect(t *testing.T) {
 		history := &fakeHistory{statuses: test.statuses}
 		server := httptest.NewServer(history)
 		var logged strings.Builder
-		send := direct(chassis.NewTransport(), server.URL+"/viewed", slog.New(slog.NewTextHandler(&logged, nil)))
+		send := direct(httpclient.NewTransport(), server.URL+"/viewed", slog.New(slog.NewTextHandler(&logged, nil)))
 		err := send(t.Context(), []messaging.Message{{Body: []byte("1")}, {Body: []byte("2")}, {Body: []byte("3")}})
 		if (err == nil) != test.ok {
 			t.Errorf("%v: error %v", test.statuses, err)
@@ -131,11 +131,11 @@ func TestRunFanout(t *testing.T) {
 	if res, body := call(t, "GET", base+"/video?id=ten"); res.StatusCode != 200 || body != video {
 		t.Errorf("%s %q", res.Status, body)
 	}
-	if res, body := call(t, "GET", base+"/readyz"); res.StatusCode != 200 || !strings.Contains(body, `"rabbit":"down"`) {
+	if res, body := call(t, "GET", base+"/readyz"); res.StatusCode != 200 || !strings.Contains(body, `"broker":"down"`) {
 		t.Errorf("readyz: %s %s", res.Status, body)
 	}
 	storage.Close()
-	if res, body := call(t, "GET", base+"/readyz"); res.StatusCode != 503 || !strings.Contains(body, `"storage":"down"`) {
+	if res, body := call(t, "GET", base+"/readyz"); res.StatusCode != 503 || !strings.Contains(body, `"video-storage":"down"`) {
 		t.Errorf("readyz: %s %s", res.Status, body)
 	}
 }

@@ -13,8 +13,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
-	"flixtube/chassis"
+	"flixtube/chassis/health"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/proxy"
+	"flixtube/chassis/web"
 )
 
 // recorder takes a message without waiting, and then says whether it keeps it.
@@ -33,16 +35,16 @@ type service struct {
 // announced again under the same id, which changes nothing.
 const rememberedViewings = 1 << 15
 
-func newHandler(storage *url.URL, transport http.RoundTripper, box recorder, log *slog.Logger, checks ...chassis.Check) http.Handler {
+func newHandler(storage *url.URL, transport http.RoundTripper, box recorder, log *slog.Logger, checks ...health.Check) http.Handler {
 	s := &service{box: box, counted: newRecent(rememberedViewings), log: log}
-	s.videos = chassis.Proxy(storage.JoinPath("video"), transport, log, passOn, s.watch)
-	posters := echo.WrapHandler(chassis.Proxy(storage.JoinPath("poster"), transport, log, passOn, nil))
-	e := chassis.NewEcho(log, checks...)
+	s.videos = proxy.New(storage.JoinPath("video"), transport, log, passOn, s.watch)
+	posters := echo.WrapHandler(proxy.New(storage.JoinPath("poster"), transport, log, passOn, nil))
+	e := web.NewEcho(log, checks...)
 	e.GET("/video", s.video)
 	e.HEAD("/video", s.video)
 	e.GET("/poster", posters)
 	e.HEAD("/poster", posters)
-	e.GET("/metrics", chassis.Metrics())
+	e.GET("/metrics", web.Metrics())
 	return e
 }
 
@@ -57,7 +59,7 @@ type viewingKey struct{}
 
 func (s *service) video(c echo.Context) error {
 	req, query := c.Request(), c.QueryParams()
-	v := viewing{viewer: chassis.Viewer(req.Header), video: query.Get("id")}
+	v := viewing{viewer: web.Viewer(req.Header), video: query.Get("id")}
 	if id, err := uuid.Parse(query.Get("view")); err == nil && id.String() == query.Get("view") { // Parse knows other forms, too
 		v.id = id
 	}

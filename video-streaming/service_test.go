@@ -19,8 +19,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"flixtube/chassis"
+	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/web"
 )
 
 const video = "0123456789"
@@ -95,7 +96,7 @@ func serve(t *testing.T, storage string, box recorder) (base string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := chassis.NewTransport()
+	transport := httpclient.NewTransport()
 	server := httptest.NewServer(newHandler(target, transport, box, slog.New(slog.NewTextHandler(t.Output(), nil))))
 	t.Cleanup(func() {
 		server.Close()
@@ -242,7 +243,7 @@ func TestPoster(t *testing.T) {
 		{"GET", "id=..%2Fvideo%3Fid%3Dten", "Accept: */*", 404, "404 page not found\n"},
 		{"GET", "", "Accept: */*", 404, "404 page not found\n"},
 	} {
-		res, body := call(t, test.method, base+"/poster?"+test.query, test.header, chassis.ViewerHeader+": eve")
+		res, body := call(t, test.method, base+"/poster?"+test.query, test.header, web.ViewerHeader+": eve")
 		if res.StatusCode != test.status || body != test.body {
 			t.Errorf("%s %s, %s: %s %q, want %d %q", test.method, test.query, test.header, res.Status, body, test.status, test.body)
 		}
@@ -272,7 +273,7 @@ func TestMessage(t *testing.T) {
 	box := &fakeBox{}
 	base := serve(t, newStorage(t).URL, box)
 	for header, want := range map[string]string{"eve_-9": "eve_-9", "e v e": "", "": "", strings.Repeat("e", 65): ""} {
-		call(t, "GET", base+"/video?id=ten", chassis.ViewerHeader+": "+header)
+		call(t, "GET", base+"/video?id=ten", web.ViewerHeader+": "+header)
 		got := box.take()
 		if len(got) != 1 || (got[0].Viewer == nil) != (want == "") || (want != "" && got[0].Viewer.ID != want) {
 			t.Errorf("viewer %q: %v", header, got)

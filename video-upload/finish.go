@@ -9,7 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 const (
@@ -17,7 +18,7 @@ const (
 	maxPause = time.Minute    // between attempts to finish
 )
 
-var errNoVideo = chassis.Errorf(http.StatusUnsupportedMediaType, "this is not a video that browsers play")
+var errNoVideo = web.Errorf(http.StatusUnsupportedMediaType, codes.NotPlayable, "this is not a video that browsers play")
 
 // finish stores the video of an upload that is whole, announces it and gives its space back. Whoever calls it holds the
 // upload's lock. Each step can be repeated, and is when the process dies before the last.

@@ -18,16 +18,16 @@ import (
 
 	"github.com/google/uuid"
 
-	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/outbox"
+	"flixtube/chassis/process"
 )
 
 // TestMain can be the service itself, for tests that kill it.
 func TestMain(m *testing.M) {
 	if os.Getenv("VIDEO_UPLOAD_RUNS") != "" { //nolint:forbidigo // no getenv is given here
-		chassis.Main(run)
+		process.Main(run)
 		return
 	}
 	os.Exit(m.Run())
@@ -277,8 +277,8 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// process starts the service as a process of its own. kill does so without a warning.
-func process(t *testing.T, vars map[string]string) (address string, kill func()) {
+// startProcess starts the service as a process of its own. kill does so without a warning.
+func startProcess(t *testing.T, vars map[string]string) (address string, kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "VIDEO_UPLOAD_RUNS=1", "HOST=127.0.0.1", "PORT=0")
@@ -357,7 +357,7 @@ func TestKilled(t *testing.T) {
 				w.WriteHeader(http.StatusNoContent)
 			}
 			vars := map[string]string{"RABBIT": rabbit, "OUTBOX_DIR": t.TempDir(), "VIDEO_STORAGE_URL": storage.URL}
-			address, kill := process(t, vars)
+			address, kill := startProcess(t, vars)
 			ann := caller{t, address, "ann"}
 			path := ann.create(50_000)
 			id := filepath.Base(path)
@@ -375,7 +375,7 @@ func TestKilled(t *testing.T) {
 			kill()
 			close(killed)
 
-			ann.address, _ = process(t, vars)
+			ann.address, _ = startProcess(t, vars)
 			if rest > 0 {
 				ann.expect(204, ann.patch(path, ann.offset(path), bytes.NewReader(mp4(50_000)[rest:])))
 			}

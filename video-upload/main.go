@@ -30,19 +30,19 @@ import (
 	"context"
 	"io"
 
-	"flixtube/chassis"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/outbox"
+	"flixtube/chassis/process"
 )
 
-func main() { chassis.Main(run) }
+func main() { process.Main(run) }
 
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	cfg, err := readConfig(getenv)
 	if err != nil {
 		return err
 	}
-	log := chassis.NewLogger(stdout, cfg.logLevel)
+	log := process.NewLogger(stdout, cfg.logLevel)
 	broker, err := messaging.Connect(cfg.rabbit)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 			return broker.Publish(ctx, uploadedTo, msgs)
 		})
 	}
-	return chassis.Service{
+	return process.Service{
 		Addr:       cfg.addr,
 		Handler:    newHandler(storage, box, resumable, cfg.uploadLimit, log, storage.check(), messaging.Check(broker)),
 		Log:        log,

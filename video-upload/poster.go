@@ -12,7 +12,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"flixtube/chassis"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 const (
@@ -34,11 +35,11 @@ func (u *uploads) putPoster(c echo.Context) error {
 		defer func() { <-u.posters }()
 	default:
 		c.Response().Header().Set("Retry-After", "10")
-		return chassis.Errorf(http.StatusServiceUnavailable, "too many posters come at a time")
+		return web.Errorf(http.StatusServiceUnavailable, codes.TooManyPosters, "too many posters come at a time")
 	}
 	// A caller who is slow must not keep the place for long. (A recorder in tests knows no deadlines.)
 	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(u.storage.patience))
-	data, err := chassis.ReadBody(c.Response(), c.Request(), maxPoster)
+	data, err := web.ReadBody(c.Response(), c.Request(), maxPoster)
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func (u *uploads) putPoster(c echo.Context) error {
 	}
 	err = u.keep(id, made)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return chassis.Errorf(http.StatusInsufficientStorage, "no space is left for the poster").Because(err)
+		return web.Errorf(http.StatusInsufficientStorage, codes.NoSpace, "no space is left for the poster").Because(err)
 	}
 	if err != nil {
 		return err
@@ -89,15 +90,15 @@ func (u *uploads) keep(id string, poster []byte) error {
 // makePoster draws a JPEG anew, so that nothing of the file that came is passed on. Decoding it may take so long.
 func makePoster(data []byte, limit time.Duration) ([]byte, error) {
 	if !bytes.HasPrefix(data, []byte("\xff\xd8\xff")) {
-		return nil, chassis.Errorf(http.StatusUnsupportedMediaType, "a poster is a JPEG")
+		return nil, web.Errorf(http.StatusUnsupportedMediaType, codes.PosterNotJPEG, "a poster is a JPEG")
 	}
-	broken := chassis.Errorf(http.StatusBadRequest, "the picture cannot be read")
+	broken := web.Errorf(http.StatusBadRequest, codes.InvalidPoster, "the picture cannot be read")
 	config, err := jpeg.DecodeConfig(bytes.NewReader(data))
 	if err != nil || config.Width < 1 || config.Height < 1 {
 		return nil, broken.Because(err)
 	}
 	if config.Width > maxSide || config.Height > maxSide || config.Width*config.Height > maxPixels {
-		return nil, chassis.Errorf(http.StatusRequestEntityTooLarge,
+		return nil, web.Errorf(http.StatusRequestEntityTooLarge, codes.PosterTooLarge,
 			"a poster may have up to %d pixels, and %d on a side", maxPixels, maxSide)
 	}
 	picture, err := jpeg.Decode(&hurried{bytes.NewReader(data), time.Now().Add(limit)})

@@ -18,8 +18,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
-	"flixtube/chassis"
+	"flixtube/chassis/health"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/text"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 // announcements is where a stored video is noted, to be announced for certain.
@@ -28,14 +31,14 @@ type announcements interface {
 }
 
 // newHandler returns the routes. limit is the size of the largest video, in bytes.
-func newHandler(s *storage, outbox announcements, u *uploads, limit int64, log *slog.Logger, checks ...chassis.Check) http.Handler {
+func newHandler(s *storage, outbox announcements, u *uploads, limit int64, log *slog.Logger, checks ...health.Check) http.Handler {
 	h := handler{s, outbox, limit, log}
-	e := chassis.NewEcho(log, checks...)
+	e := web.NewEcho(log, checks...)
 	e.POST("/upload", h.postUpload)
 	e.Match([]string{http.MethodOptions, http.MethodPost}, "/uploads", u.create)
 	e.Match([]string{http.MethodHead, http.MethodPatch, http.MethodDelete}, "/uploads/:id", u.change)
 	e.PUT("/uploads/:id/poster", u.putPoster)
-	e.GET("/metrics", chassis.Metrics())
+	e.GET("/metrics", web.Metrics())
 	return e
 }
 
@@ -53,7 +56,7 @@ func (h handler) postUpload(c echo.Context) error {
 	req := c.Request()
 	file, err := url.PathUnescape(req.Header.Get("File-Name"))
 	if err != nil {
-		return chassis.Errorf(http.StatusBadRequest, "File-Name must be percent-encoded UTF-8")
+		return web.Errorf(http.StatusBadRequest, codes.InvalidFileName, "File-Name must be percent-encoded UTF-8")
 	}
 	name, err := videoName(file)
 	if err != nil {
@@ -75,7 +78,7 @@ func (h handler) postUpload(c echo.Context) error {
 		return err
 	}
 	if len(start) == 0 {
-		return chassis.Errorf(http.StatusBadRequest, "the body is empty")
+		return web.Errorf(http.StatusBadRequest, codes.EmptyFile, "the body is empty")
 	}
 	contentType := videoType(start)
 	if contentType == "" {
@@ -90,11 +93,11 @@ func (h handler) postUpload(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.announce(ctx, v, chassis.Viewer(req.Header)); err != nil {
+	if err := h.announce(ctx, v, web.Viewer(req.Header)); err != nil {
 		if err := h.storage.discard(ctx, v.ID); err != nil {
 			h.log.Error("a video stays stored that nobody will hear of", "video", v.ID, "error", err)
 		}
-		return chassis.Errorf(http.StatusServiceUnavailable, "the video cannot be announced, send it again later").
+		return web.Errorf(http.StatusServiceUnavailable, codes.CannotAnnounce, "the video cannot be announced, send it again later").
 			Because(err)
 	}
 	return c.JSON(http.StatusCreated, map[string]any{"video": v})
@@ -109,7 +112,7 @@ func (h handler) announce(ctx context.Context, v video, ownerID string) error {
 }
 
 func (h handler) tooLarge() error {
-	return chassis.Errorf(http.StatusRequestEntityTooLarge, "a video may have up to %d bytes", h.limit)
+	return web.Errorf(http.StatusRequestEntityTooLarge, codes.VideoTooLarge, "a video may have up to %d bytes", h.limit)
 }
 
 // callersBody is what a caller sends; its errors are the answers. Who sends nothing for a while has broken off.
@@ -127,7 +130,7 @@ func (b *callersBody) Read(p []byte) (int, error) {
 	case errors.As(err, &tooLarge):
 		err = b.tooLarge()
 	case err != nil && !errors.Is(err, io.EOF):
-		err = chassis.Errorf(http.StatusBadRequest, "the body broke off").Because(err)
+		err = web.Errorf(http.StatusBadRequest, web.CodeBodyIncomplete, "the body broke off").Because(err)
 	}
 	return n, err
 }
@@ -157,18 +160,18 @@ var extension = regexp.MustCompile(`\.[A-Za-z0-9]{1,5}$`)
 // its extension, unless nothing else is left.
 func videoName(file string) (string, error) {
 	if !utf8.ValidString(file) {
-		return "", chassis.Errorf(http.StatusBadRequest, "the name of the file must be UTF-8")
+		return "", web.Errorf(http.StatusBadRequest, codes.InvalidFileName, "the name of the file must be UTF-8")
 	}
-	file = chassis.Line(file[strings.LastIndexAny(file, `/\`)+1:])
+	file = text.Line(file[strings.LastIndexAny(file, `/\`)+1:])
 	if strings.Trim(file, ". ") == "" {
-		return "", chassis.Errorf(http.StatusBadRequest, "the name of the file is missing")
+		return "", web.Errorf(http.StatusBadRequest, codes.FileNameMissing, "the name of the file is missing")
 	}
-	name := chassis.Line(extension.ReplaceAllString(file, ""))
+	name := text.Line(extension.ReplaceAllString(file, ""))
 	if name == "" {
 		name = file
 	}
 	if runes := []rune(name); len(runes) > maxName {
-		name = chassis.Line(string(runes[:maxName]))
+		name = text.Line(string(runes[:maxName]))
 	}
 	return name, nil
 }
@@ -182,7 +185,7 @@ func seconds(text string) (float64, error) {
 	}
 	d, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(d > 0 && d <= maxDuration) {
-		return 0, chassis.Errorf(http.StatusBadRequest, "the duration must be a number of seconds above 0 and up to %d", maxDuration)
+		return 0, web.Errorf(http.StatusBadRequest, codes.InvalidDuration, "the duration must be a number of seconds above 0 and up to %d", maxDuration)
 	}
 	return d, nil
 }

@@ -20,10 +20,10 @@ import (
 	"testing"
 	"time"
 
-	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/outbox"
+	"flixtube/chassis/web"
 )
 
 const (
@@ -217,7 +217,7 @@ func post(t *testing.T, address, fileName string, body io.Reader) (int, video) {
 	}
 	req.Header.Set("Video-Duration", "63.2")
 	req.Header.Set("Content-Type", "text/html")
-	req.Header.Set(chassis.ViewerHeader, "ann")
+	req.Header.Set(web.ViewerHeader, "ann")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

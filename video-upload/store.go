@@ -11,7 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/health"
+	"flixtube/chassis/httpclient"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 // storage is the service that keeps the bytes.
@@ -27,7 +30,7 @@ var (
 )
 
 func newStorage(base *url.URL) *storage {
-	transport := chassis.NewTransport()
+	transport := httpclient.NewTransport()
 	// Each request has a connection of its own: one that is kept may be closed at the other end just when an
 	// upload begins, and that cannot be begun again.
 	transport.DisableKeepAlives = true
@@ -40,8 +43,8 @@ func newStorage(base *url.URL) *storage {
 	}}
 }
 
-func (s *storage) check() chassis.Check {
-	return chassis.Check{Name: "video-storage", Required: true, Probe: chassis.HTTPCheck(s.client, s.base)}
+func (s *storage) check() health.Check {
+	return health.Service("video-storage", s.client, s.base).Require()
 }
 
 // save streams body to the storage, under a new id, and returns how many bytes it had. size is -1 if it is not known. An
@@ -79,24 +82,24 @@ func (s *storage) put(ctx context.Context, id, contentType string, body io.Reade
 		return 0, *cause // with it the transport broke the request off
 	}
 	if err != nil {
-		return 0, chassis.Errorf(http.StatusBadGateway, "the storage does not answer").
+		return 0, web.Errorf(http.StatusBadGateway, codes.StorageUnavailable, "the storage does not answer").
 			Because(errors.Join(err, context.Cause(ctx)))
 	}
 	switch res.StatusCode {
 	case http.StatusOK, http.StatusCreated, http.StatusNoContent:
 		if !counted.ended.Load() && counted.read.Load() != size {
 			_ = s.discard(ctx, id)
-			return 0, chassis.Errorf(http.StatusBadGateway, "the storage does not take the whole video")
+			return 0, web.Errorf(http.StatusBadGateway, codes.StorageUnavailable, "the storage does not take the whole video")
 		}
 		return counted.read.Load(), nil
 	case http.StatusInsufficientStorage, http.StatusServiceUnavailable, http.StatusRequestEntityTooLarge:
-		return 0, chassis.Errorf(res.StatusCode, "the storage refuses the video: %s", http.StatusText(res.StatusCode))
+		return 0, web.Errorf(res.StatusCode, codes.StorageUnavailable, "the storage refuses the video: %s", http.StatusText(res.StatusCode))
 	}
 	refused := fmt.Errorf("it answered %s", res.Status)
 	if res.StatusCode == http.StatusConflict {
 		refused = errTaken
 	}
-	return 0, chassis.Errorf(http.StatusBadGateway, "the storage refuses the video").Because(refused)
+	return 0, web.Errorf(http.StatusBadGateway, codes.StorageUnavailable, "the storage refuses the video").Because(refused)
 }
 
 // has tells whether the storage has a video of that size under the id.

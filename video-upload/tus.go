@@ -23,7 +23,8 @@ import (
 	tus "github.com/tus/tusd/v2/pkg/handler"
 	tusdlog "golang.org/x/exp/slog" // what tusd logs with
 
-	"flixtube/chassis"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 const (
@@ -43,8 +44,8 @@ const (
 )
 
 var (
-	errUploaded = chassis.Errorf(http.StatusConflict, "this video is uploaded already")
-	errNoSpace  = chassis.Errorf(http.StatusInsufficientStorage, "no space is left now; what has arrived is kept")
+	errUploaded = web.Errorf(http.StatusConflict, codes.AlreadyUploaded, "this video is uploaded already")
+	errNoSpace  = web.Errorf(http.StatusInsufficientStorage, codes.NoSpace, "no space is left now; what has arrived is kept")
 )
 
 // uploads are those that can be resumed: the protocol is tusd's. It is the store and the locker that tusd works
@@ -111,8 +112,8 @@ func (u *uploads) change(c echo.Context) error {
 // of returns the upload that a request names. What belongs to others does not exist.
 func (u *uploads) of(c echo.Context) (upload, error) {
 	c.Response().Header().Set("Tus-Resumable", "1.0.0")
-	none := chassis.Errorf(http.StatusNotFound, "there is no such upload")
-	id, viewer := c.Param("id"), chassis.Viewer(c.Request().Header)
+	none := web.Errorf(http.StatusNotFound, codes.UploadNotFound, "there is no such upload")
+	id, viewer := c.Param("id"), web.Viewer(c.Request().Header)
 	if !isID(id) || viewer == "" {
 		return upload{}, none
 	}
@@ -179,7 +180,7 @@ func (a *answer) Write(p []byte) (int, error) {
 
 // refusal is err as tusd answers it.
 func refusal(err error) error {
-	var own *chassis.Error
+	var own *web.Error
 	switch {
 	case errors.As(err, &own):
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
@@ -198,16 +199,16 @@ func (u *uploads) creating(e tus.HookEvent) (tus.HTTPResponse, tus.FileInfoChang
 
 // accept returns what is kept with a new upload.
 func (u *uploads) accept(info tus.FileInfo, header http.Header) (tus.MetaData, error) {
-	owner, file := chassis.Viewer(header), info.MetaData["filename"]
+	owner, file := web.Viewer(header), info.MetaData["filename"]
 	switch {
 	case owner == "":
-		return nil, chassis.Errorf(http.StatusBadRequest, "%s is missing", chassis.ViewerHeader)
+		return nil, web.Errorf(http.StatusBadRequest, web.CodeViewerMissing, "%s is missing", web.ViewerHeader)
 	case header.Get("Upload-Concat") != "":
-		return nil, chassis.Errorf(http.StatusNotImplemented, "uploads cannot be put together")
+		return nil, web.Errorf(http.StatusNotImplemented, codes.ConcatUnsupported, "uploads cannot be put together")
 	case info.Size == 0:
-		return nil, chassis.Errorf(http.StatusBadRequest, "the file is empty")
+		return nil, web.Errorf(http.StatusBadRequest, codes.EmptyFile, "the file is empty")
 	case len(file) > maxFileName:
-		return nil, chassis.Errorf(http.StatusBadRequest, "the name of the file is too long")
+		return nil, web.Errorf(http.StatusBadRequest, codes.FileNameTooLong, "the name of the file is too long")
 	}
 	if _, err := videoName(file); err != nil {
 		return nil, err
@@ -220,10 +221,10 @@ func (u *uploads) accept(info tus.FileInfo, header http.Header) (tus.MetaData, e
 		return nil, err
 	}
 	if len(open) >= maxOpenAll || held/maxBegin >= u.limit {
-		return nil, chassis.Errorf(http.StatusServiceUnavailable, "too much is being uploaded now, try again later")
+		return nil, web.Errorf(http.StatusServiceUnavailable, codes.UploadsFull, "too much is being uploaded now, try again later")
 	}
 	if u.countOf(owner, open) >= maxOpen {
-		return nil, chassis.Errorf(http.StatusTooManyRequests,
+		return nil, web.Errorf(http.StatusTooManyRequests, codes.TooManyUploads,
 			"%d uploads are open already: end or delete one of them", maxOpen)
 	}
 	meta := tus.MetaData{"filename": file, ownerKey: owner, factKey: uuid.NewString()}

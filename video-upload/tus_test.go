@@ -25,8 +25,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
+	"flixtube/chassis/web"
 )
 
 // caller speaks the protocol for one viewer.
@@ -49,7 +49,7 @@ func (c caller) ask(method, path string, body io.Reader, headers ...string) answ
 	}
 	req.Header.Set("Tus-Resumable", "1.0.0")
 	if c.viewer != "" {
-		req.Header.Set(chassis.ViewerHeader, c.viewer)
+		req.Header.Set(web.ViewerHeader, c.viewer)
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
@@ -128,7 +128,7 @@ func (c caller) send(path string, offset int, sent []byte, length int) *net.TCPC
 	}
 	c.Cleanup(func() { conn.Close() })
 	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: x\r\n%s: %s\r\nTus-Resumable: 1.0.0\r\n%s\r\nUpload-Offset: %d\r\nContent-Length: %d\r\n\r\n%s",
-		path, chassis.ViewerHeader, c.viewer, chunkType, offset, length, sent)
+		path, web.ViewerHeader, c.viewer, chunkType, offset, length, sent)
 	return conn.(*net.TCPConn)
 }
 
@@ -271,7 +271,7 @@ func TestCreationRefused(t *testing.T) {
 		want    int
 		headers []string
 	}{
-		"no viewer":         {400, []string{chassis.ViewerHeader + ": <ann>"}},
+		"no viewer":         {400, []string{web.ViewerHeader + ": <ann>"}},
 		"no name":           {400, []string{metadata("duration", "1")}},
 		"a name not UTF-8":  {400, []string{metadata("filename", "\xff.mp4")}},
 		"the folder above":  {400, []string{metadata("filename", "../..")}},

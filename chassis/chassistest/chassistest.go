@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/process"
 )
 
 // Missing skips the test because the machine lacks something; under CI=true it fails it.
@@ -43,14 +43,14 @@ var listening = regexp.MustCompile(`msg=listening addr=(\S+)`)
 
 // Start runs a service on a free port of 127.0.0.1 and returns its address, as in http://127.0.0.1:1234. It is
 // stopped at the end of the test, which fails if the service does not stop cleanly.
-func Start(tb testing.TB, run chassis.Run, vars map[string]string) (address string) {
+func Start(tb testing.TB, run process.Run, vars map[string]string) (address string) {
 	tb.Helper()
 	address, _ = StartStop(tb, run, vars)
 	return address
 }
 
 // StartStop is Start for tests that stop the service themselves: stop does it, and waits for it.
-func StartStop(tb testing.TB, run chassis.Run, vars map[string]string) (address string, stop func()) {
+func StartStop(tb testing.TB, run process.Run, vars map[string]string) (address string, stop func()) {
 	tb.Helper()
 	env := map[string]string{"HOST": "127.0.0.1", "PORT": "0"}
 	for k, v := range vars {
@@ -83,7 +83,7 @@ func StartStop(tb testing.TB, run chassis.Run, vars map[string]string) (address 
 			if err != nil {
 				tb.Errorf("the service stopped with: %v", err)
 			}
-		case <-time.After(chassis.DrainTime + 10*time.Second):
+		case <-time.After(process.DrainTime + 10*time.Second):
 			tb.Errorf("the service does not stop")
 		}
 	})

@@ -12,7 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
-	"flixtube/chassis"
+	"flixtube/chassis/health"
 )
 
 // Database is a service's own database.
@@ -43,8 +43,8 @@ func (d Database) Ping(ctx context.Context) error {
 }
 
 // Check is the database in a service's /readyz.
-func Check(d Database) chassis.Check {
-	return chassis.Check{Name: "db", Required: true, Probe: d.Ping}
+func Check(d Database) health.Check {
+	return health.Check{Name: "database", Required: true, Probe: d.Ping}
 }
 
 // Close ends the connections; work in progress may take up to five seconds.

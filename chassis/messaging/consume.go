@@ -13,13 +13,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"flixtube/chassis"
+	"flixtube/chassis/backoff"
+	"flixtube/chassis/health"
 )
 
 // Check is the broker in a service's /readyz. It is not required: what has to be sent waits in the outbox
 // meanwhile, and what has to be taken waits in the broker.
-func Check(b Broker) chassis.Check {
-	return chassis.Check{Name: "rabbit", Probe: b.Ping}
+func Check(b Broker) health.Check {
+	return health.Check{Name: "broker", Probe: b.Ping}
 }
 
 // Consumers returns one consumer for each subscription, as background work of a service.
@@ -104,8 +105,8 @@ func newAttempt(d Delivery) attempt {
 // wait waits for as long as pause says and returns the next pause.
 func (c *consumer) wait(ctx context.Context, pause time.Duration, err error) time.Duration {
 	c.log.Warn("waiting to consume", "for", err, "pause", pause)
-	chassis.Sleep(ctx, chassis.Jittered(pause))
-	return min(2*pause, chassis.MaxPause)
+	backoff.Sleep(ctx, backoff.Jittered(pause))
+	return min(2*pause, backoff.Max)
 }
 
 // run consumes until the session ends, which is an error.
@@ -269,7 +270,7 @@ func (c *consumer) failed(ctx context.Context, a attempt, err error) error {
 		return c.bury(ctx, []attempt{a})
 	}
 	retried.WithLabelValues(c.Queue.Name).Inc()
-	pause := chassis.Jittered(c.Pause << (2 * (a.tries - 1)))
+	pause := backoff.Jittered(c.Pause << (2 * (a.tries - 1)))
 	c.log.Warn("a message failed and will be tried again", "id", a.ID, "tries", a.tries, "pause", pause, "error", err)
 	c.retry(pause, a)
 	return nil
@@ -306,7 +307,7 @@ func (c *consumer) bury(ctx context.Context, batch []attempt) error {
 	}
 	if err := c.broker.Publish(ctx, To(c.Queue.Dead()), dead); err != nil {
 		c.log.Warn("messages wait for the dead letters", "count", len(dead), "error", err)
-		c.retry(chassis.Jittered(chassis.MaxPause), batch...)
+		c.retry(backoff.Jittered(backoff.Max), batch...)
 		return ctx.Err()
 	}
 	buried.WithLabelValues(c.Queue.Name).Add(float64(len(dead)))

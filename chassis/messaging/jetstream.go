@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"flixtube/chassis"
+	"flixtube/chassis/process"
 )
 
 // jetStream speaks NATS JetStream. An exchange is a stream that keeps a message for as long as one of the
@@ -33,7 +33,7 @@ const (
 )
 
 func connectJetStream(address string) (*jetStream, error) {
-	conn, err := nats.Connect(address, nats.Name(chassis.Name()),
+	conn, err := nats.Connect(address, nats.Name(process.Name()),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(500*time.Millisecond),
 		nats.ReconnectBufSize(-1), // what cannot be sent is the outbox's to keep
 		nats.PingInterval(10*time.Second))

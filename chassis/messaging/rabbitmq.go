@@ -11,7 +11,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"flixtube/chassis"
+	"flixtube/chassis/process"
 )
 
 // rabbitMQ speaks AMQP 0-9-1. It dials when it needs to, once for all that it publishes and once for each session:
@@ -58,7 +58,7 @@ func dial(ctx context.Context, address string) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	properties := amqp.NewConnectionProperties()
-	properties.SetClientConnectionName(chassis.Name())
+	properties.SetClientConnectionName(process.Name())
 	var socket net.Conn
 	conn, err := amqp.DialConfig(address, amqp.Config{
 		Heartbeat: heartbeat, Properties: properties,

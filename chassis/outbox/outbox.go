@@ -20,7 +20,7 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
-	"flixtube/chassis"
+	"flixtube/chassis/backoff"
 	"flixtube/chassis/messaging"
 )
 
@@ -276,9 +276,9 @@ func (o *Outbox) Relay(ctx context.Context, send func(context.Context, []messagi
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			pause = min(max(2*pause, 100*time.Millisecond), chassis.MaxPause)
+			pause = min(max(2*pause, 100*time.Millisecond), backoff.Max)
 			o.log.Warn("facts wait to be sent", "count", o.count.Load(), "pause", pause, "error", err)
-			chassis.Sleep(ctx, chassis.Jittered(pause))
+			backoff.Sleep(ctx, backoff.Jittered(pause))
 		case !time.Now().Before(look): // also while there is always something to send
 			if err := o.adopt(ctx, send); err != nil && ctx.Err() == nil {
 				o.log.Warn("facts of a replica that is gone wait to be sent", "error", err)

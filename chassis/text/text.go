@@ -1,4 +1,5 @@
-package chassis
+// Package text cleans what people typed.
+package text
 
 import (
 	"strings"

@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"flixtube/chassis"
 	"flixtube/chassis/chassistest"
+	"flixtube/chassis/process"
 )
 
 // childVariable makes the test binary behave as one of the children, by name.
@@ -29,7 +29,7 @@ var children = map[string]func(){
 		fmt.Print("I am dying") // and the line does not end
 		os.Exit(3)
 	},
-	"serving": func() { chassis.Main(serveChild) },
+	"serving": func() { process.Main(serveChild) },
 	"stubborn": func() {
 		signal.Ignore(syscall.SIGTERM)
 		go func() { _, _ = io.Copy(io.Discard, os.Stdin); os.Exit(0) }() // but do not outlive the test
@@ -47,7 +47,7 @@ var children = map[string]func(){
 	},
 	"launching": func() { // until it is killed
 		out := newOutput(os.Stdout)
-		newProcess("child", os.Args[0], childEnv("serving"), out.named("child"), out.named("flixtube").say).start()
+		newChild("child", os.Args[0], childEnv("serving"), out.named("child"), out.named("flixtube").say).start()
 		select {}
 	},
 }
@@ -74,11 +74,11 @@ func serveChild(ctx context.Context, _ func(string) string, stdout io.Writer) er
 }
 
 // startChild runs a child under supervision and returns its output, and the launcher's words, line by line.
-func startChild(t *testing.T, name string, set func(*process)) (*process, <-chan string) {
+func startChild(t *testing.T, name string, set func(*child)) (*child, <-chan string) {
 	t.Helper()
 	r, w := io.Pipe()
 	out := newOutput(w)
-	p := newProcess("child", os.Args[0], childEnv(name), out.named("child"), out.named("flixtube").say)
+	p := newChild("child", os.Args[0], childEnv(name), out.named("child"), out.named("flixtube").say)
 	p.firstPause, p.lastPause = time.Millisecond, 4*time.Millisecond
 	set(p)
 	p.start()
@@ -124,7 +124,7 @@ func find(t *testing.T, lines <-chan string, words string) string {
 var killedState = map[bool]string{false: "signal: killed", true: "exit status 1"}[runtime.GOOS == "windows"]
 
 func TestADyingServiceIsStartedAgainWithBackOff(t *testing.T) {
-	_, lines := startChild(t, "dying", func(*process) {})
+	_, lines := startChild(t, "dying", func(*child) {})
 	for _, pause := range []string{"1ms", "2ms", "4ms", "4ms"} {
 		find(t, lines, "child           | I am dying")
 		if got, want := find(t, lines, "flixtube        | child died"), " (exit status 3); starting it again in "+pause; got != want {
@@ -134,7 +134,7 @@ func TestADyingServiceIsStartedAgainWithBackOff(t *testing.T) {
 }
 
 func TestAServiceThatRanLongIsStartedAgainSoon(t *testing.T) {
-	_, lines := startChild(t, "dying", func(p *process) { p.healthy = 0 })
+	_, lines := startChild(t, "dying", func(p *child) { p.healthy = 0 })
 	for range 3 {
 		if got := find(t, lines, "starting it again in "); got != "1ms" {
 			t.Errorf("said %q, want 1ms", got)
@@ -143,7 +143,7 @@ func TestAServiceThatRanLongIsStartedAgainSoon(t *testing.T) {
 }
 
 func TestAKilledServiceIsStartedAgain(t *testing.T) {
-	p, lines := startChild(t, "serving", func(*process) {})
+	p, lines := startChild(t, "serving", func(*child) {})
 	before := find(t, lines, "listens on ")
 	p.kill()
 	find(t, lines, "child died ("+killedState+")")
@@ -153,7 +153,7 @@ func TestAKilledServiceIsStartedAgain(t *testing.T) {
 }
 
 func TestAServiceIsStoppedCleanly(t *testing.T) {
-	p, lines := startChild(t, "serving", func(*process) {})
+	p, lines := startChild(t, "serving", func(*child) {})
 	address := find(t, lines, "listens on ")
 	p.stop()
 	find(t, lines, "child stopped cleanly")
@@ -207,7 +207,7 @@ func killedWith(t *testing.T, env []string) {
 	eventually(t, "the service is gone", func() bool { return !answers(address) })
 }
 
-func (p *process) pid() int {
+func (p *child) pid() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.running == nil {

@@ -1,4 +1,4 @@
-package chassis
+package text
 
 import "testing"
 

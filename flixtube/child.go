@@ -8,11 +8,11 @@ import (
 	"sync"
 	"time"
 
-	"flixtube/chassis"
+	"flixtube/chassis/process"
 )
 
-// process is a service that runs as a child, and is started again when it dies.
-type process struct {
+// child is a service that runs as a child, and is started again when it dies.
+type child struct {
 	name string
 	path string
 	env  []string
@@ -29,16 +29,16 @@ type process struct {
 	ended   chan struct{}
 }
 
-func newProcess(name, path string, env []string, out *lines, say func(string, ...any)) *process {
-	return &process{
+func newChild(name, path string, env []string, out *lines, say func(string, ...any)) *child {
+	return &child{
 		name: name, path: path, env: append(slices.Clip(env), "STOP_WITH_PARENT=1"), out: out, say: say,
 		firstPause: 200 * time.Millisecond, lastPause: 10 * time.Second, healthy: 30 * time.Second,
-		grace: chassis.DrainTime + 5*time.Second,
+		grace: process.DrainTime + 5*time.Second,
 	}
 }
 
 // start keeps the service running until stop.
-func (p *process) start() {
+func (p *child) start() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cancel != nil {
@@ -54,7 +54,7 @@ func (p *process) start() {
 }
 
 // stop asks the service to stop, kills it if it does not, and returns when it is gone.
-func (p *process) stop() {
+func (p *child) stop() {
 	p.mu.Lock()
 	cancel, ended := p.cancel, p.ended
 	p.cancel = nil
@@ -68,7 +68,7 @@ func (p *process) stop() {
 }
 
 // kill ends the service as kill -9 does. It will be started again.
-func (p *process) kill() {
+func (p *child) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.running != nil {
@@ -76,7 +76,7 @@ func (p *process) kill() {
 	}
 }
 
-func (p *process) supervise(ctx context.Context) {
+func (p *child) supervise(ctx context.Context) {
 	pause := p.firstPause
 	for {
 		began := time.Now()
@@ -102,7 +102,7 @@ func (p *process) supervise(ctx context.Context) {
 }
 
 // run starts the service once and waits for its end.
-func (p *process) run(ctx context.Context) error {
+func (p *child) run(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, p.path)
 	cmd.Env = p.env
 	cmd.Stdout, cmd.Stderr = p.out, p.out
@@ -126,7 +126,7 @@ func (p *process) run(ctx context.Context) error {
 	return err
 }
 
-func (p *process) setRunning(running *os.Process) {
+func (p *child) setRunning(running *os.Process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running = running

@@ -10,7 +10,7 @@ import (
 // TestAServiceThatDoesNotStopIsKilled: on Windows a service is asked to stop by the end of its input, which even the
 // stubborn child heeds.
 func TestAServiceThatDoesNotStopIsKilled(t *testing.T) {
-	p, lines := startChild(t, "stubborn", func(p *process) { p.grace = 10 * time.Millisecond })
+	p, lines := startChild(t, "stubborn", func(p *child) { p.grace = 10 * time.Millisecond })
 	address := find(t, lines, "listens on ")
 	p.stop()
 	find(t, lines, "child did not stop cleanly: "+killedState)

@@ -1,4 +1,4 @@
-package chassis
+package web
 
 import (
 	"errors"
@@ -26,7 +26,7 @@ func Viewer(header http.Header) string {
 func RequireViewer(header http.Header) (string, error) {
 	viewer := Viewer(header)
 	if viewer == "" {
-		return "", Errorf(http.StatusUnauthorized, "the request names no viewer")
+		return "", Errorf(http.StatusUnauthorized, CodeViewerMissing, "the request names no viewer")
 	}
 	return viewer, nil
 }
@@ -37,10 +37,10 @@ func ReadBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, er
 	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return nil, Errorf(http.StatusRequestEntityTooLarge, "the body is too large")
+		return nil, Errorf(http.StatusRequestEntityTooLarge, CodeBodyTooLarge, "the body may have at most %d bytes", limit).With("max", limit)
 	}
 	if err != nil {
-		return nil, Errorf(http.StatusBadRequest, "the body broke off").Because(err)
+		return nil, Errorf(http.StatusBadRequest, CodeBodyIncomplete, "the body ended early").Because(err)
 	}
 	return body, nil
 }
@@ -66,7 +66,7 @@ func count(query url.Values, name string, fallback int64) (int64, error) {
 	}
 	n, err := strconv.ParseInt(v, 10, 32)
 	if err != nil || n < 0 {
-		return 0, Errorf(http.StatusBadRequest, "%s must be a whole number of 0 or more", name)
+		return 0, Errorf(http.StatusBadRequest, CodeInvalidNumber, "%s must be a whole number of 0 or more", name).With("name", name)
 	}
 	return n, nil
 }

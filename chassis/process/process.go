@@ -1,7 +1,6 @@
-// Package chassis is what every service stands on: starting and stopping, reading the environment,
-// answering HTTP. It has no opinion about videos. Messages are in chassis/messaging, facts that wait to
-// be sent in chassis/outbox.
-package chassis
+// Package process is the life of a service's process: its environment, its log, its start, its graceful shutdown, and the
+// flags that every service knows.
+package process
 
 import (
 	"context"
@@ -11,9 +10,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"flixtube/chassis/requestid"
 )
 
-// Run is what a service's main hands over: it works until ctx is done and then stops cleanly.
+// Run is the body of a service's main: it works until ctx is done and then stops cleanly.
 type Run func(ctx context.Context, getenv func(string) string, stdout io.Writer) error
 
 // Main runs a service until SIGINT or SIGTERM and exits with status 1 if it fails.
@@ -48,7 +49,8 @@ func exit(err error) {
 	}
 }
 
-// NewLogger returns the log of a service: one line per event, key=value; nothing below level.
+// NewLogger returns the log of a service: one line per event, key=value; nothing below level. A line that is logged with
+// the context of a request carries that request's id.
 func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+	return slog.New(requestid.NewHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})))
 }

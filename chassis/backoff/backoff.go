@@ -1,4 +1,5 @@
-package chassis
+// Package backoff paces retries.
+package backoff
 
 import (
 	"context"
@@ -6,8 +7,8 @@ import (
 	"time"
 )
 
-// MaxPause bounds the growing pauses of background work that waits for another program.
-const MaxPause = 5 * time.Second
+// Max bounds the growing pauses of background work that waits for another program.
+const Max = 5 * time.Second
 
 // Jittered spreads a pause over half to one and a half of itself, so that many who failed together do not come
 // back together.

@@ -1,4 +1,5 @@
-package chassis
+// Package proxy passes requests on to another service, bodies streaming both ways.
+package proxy
 
 import (
 	"context"
@@ -11,6 +12,9 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+
+	"flixtube/chassis/requestid"
+	"flixtube/chassis/web"
 )
 
 // copyBuffers are 256 KiB: measured against the default of 32 KiB they save a third of the CPU that
@@ -39,10 +43,10 @@ func (b *copyBuffers) Put(p []byte) {
 
 var buffers = &copyBuffers{make(chan struct{}, 128), sync.Pool{New: func() any { p := make([]byte, 256<<10); return &p }}}
 
-// Proxy passes requests on to the path of target, bodies streaming both ways; the caller's query replaces
+// New returns a handler that passes requests on to the path of target, bodies streaming both ways; the caller's query replaces
 // target's. rewrite may change the outgoing request, and watch, which may be nil, sees the answer before it
 // is passed on. A target that cannot be reached gives 502, a caller whose body breaks off 400.
-func Proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger,
+func New(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 	rewrite func(*httputil.ProxyRequest), watch func(*http.Response) error,
 ) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
@@ -55,8 +59,11 @@ func Proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 				out.Path, out.RawPath = "/"+out.Path, ""
 			}
 			r.Out.Host = ""
+			if id := requestid.FromContext(r.In.Context()); id != "" {
+				r.Out.Header.Set(requestid.Header, id)
+			}
 			if r.Out.Body != nil {
-				r.Out.Body = callersBody{r.Out.Body}
+				r.Out.Body = clientBody{r.Out.Body}
 			}
 			if rewrite != nil {
 				rewrite(r)
@@ -64,19 +71,15 @@ func Proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 		},
 		ModifyResponse: watch,
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
-			status, message := http.StatusBadGateway, "no answer came, try again in a moment"
-			var fault callersFault
+			var client clientError
 			switch {
-			case errors.As(err, &fault):
-				status, message = http.StatusBadRequest, "the body broke off"
-			case errors.Is(err, context.Canceled):
-				return // the caller has gone; nobody reads an answer
+			case errors.As(err, &client):
+				web.Errorf(http.StatusBadRequest, web.CodeBodyIncomplete, "the body ended early").Write(w, req)
+			case errors.Is(err, context.Canceled): // the caller is gone; nobody reads an answer
 			default:
-				log.Error("proxy", "target", target.Host, "error", err)
+				log.ErrorContext(req.Context(), "no answer to a proxied request", "target", target.Host, "error", err)
+				web.Errorf(http.StatusBadGateway, web.CodeNoAnswer, "no answer came, try again in a moment").Write(w, req)
 			}
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(status)
-			_, _ = w.Write([]byte(`{"error":"` + message + `"}`))
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
@@ -92,17 +95,17 @@ func (t lastAnswers) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.RoundTripper.RoundTrip(req)
 }
 
-// callersBody marks what goes wrong at the caller's end.
-type callersBody struct{ io.ReadCloser }
+// clientBody marks what goes wrong at the caller's end.
+type clientBody struct{ io.ReadCloser }
 
-type callersFault struct{ error }
+type clientError struct{ error }
 
-func (f callersFault) Unwrap() error { return f.error }
+func (f clientError) Unwrap() error { return f.error }
 
-func (b callersBody) Read(p []byte) (int, error) {
+func (b clientBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
-		err = callersFault{err}
+		err = clientError{err}
 	}
 	return n, err
 }

@@ -1,0 +1,89 @@
+// Package contracts says, once for all services, how they send messages to each other: the exchanges, the queues and who
+// subscribes to them, the rule by which a fact gets its id, and a JSON sample of each message. Encoders and decoders are
+// tested against the samples.
+package contracts
+
+import (
+	"embed"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"flixtube/chassis/messaging"
+)
+
+// Fact is one kind of message. Its name is that of its exchange (durable, fanout).
+type Fact struct {
+	Name        string
+	Subscribers []string // the services that have a queue of their own
+}
+
+// The facts that services tell each other.
+var (
+	Viewed        = Fact{"viewed", []string{"history", "recommendations"}}
+	VideoUploaded = Fact{"video-uploaded", []string{"metadata"}}
+	VideoRemoved  = Fact{"video-removed", []string{"video-storage", "history", "recommendations"}}
+)
+
+// ViewedQueue is the single-recipient queue: each message on it is handled by one of history's replicas.
+var ViewedQueue = messaging.Queue{Name: "viewed"}
+
+// Queue is the durable queue of one subscriber.
+func (f Fact) Queue(service string) messaging.Queue {
+	return messaging.Queue{Name: service + "." + f.Name, Exchange: f.Name}
+}
+
+// Destination is the exchange. The queues of all subscribers are declared with it, so that what is sent before a
+// subscriber's first start waits for it.
+func (f Fact) Destination() messaging.Destination {
+	queues := make([]string, len(f.Subscribers))
+	for i, service := range f.Subscribers {
+		queues[i] = f.Queue(service).Name
+	}
+	return messaging.Fanout(f.Name, queues...)
+}
+
+// Facts are all kinds of messages.
+func Facts() []Fact { return []Fact{Viewed, VideoUploaded, VideoRemoved} }
+
+// Queues are all queues that services consume, without those of the dead letters.
+func Queues() []messaging.Queue {
+	queues := []messaging.Queue{ViewedQueue}
+	for _, f := range Facts() {
+		for _, service := range f.Subscribers {
+			queues = append(queues, f.Queue(service))
+		}
+	}
+	return queues
+}
+
+// FactID is the id of the fact that m tells: said, the one in its body; or else the broker's message id; or else one made
+// from the bytes of a body that says when it happened. A message that has none of these is another fact each time the
+// broker delivers it.
+func FactID(said string, at time.Time, m messaging.Message) string {
+	switch {
+	case said != "":
+		return said
+	case m.Named():
+		return m.ID
+	case !at.IsZero():
+		return uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
+	case m.ID != "":
+		return m.ID
+	}
+	return uuid.NewString()
+}
+
+//go:embed samples
+var samples embed.FS
+
+// Sample returns a JSON sample of a message: the name of its fact, as in "viewed", or "viewed-minimal" for the least that
+// is a viewed message.
+func Sample(name string) ([]byte, error) {
+	sample, err := samples.ReadFile("samples/" + name + ".json")
+	if err != nil {
+		return nil, fmt.Errorf("there is no sample %q: %w", name, err)
+	}
+	return sample, nil
+}
