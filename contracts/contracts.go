@@ -1,6 +1,6 @@
-// Package contracts says, once for all services, how they send messages to each other: the exchanges, the queues and who
-// subscribes to them, the rule by which a fact gets its id, and a JSON sample of each message. Encoders and decoders are
-// tested against the samples.
+// Package contracts defines the messages between the services once: the exchanges, the queues and who subscribes to
+// them, the rule by which a fact gets its id, and a JSON sample of each message. The tests of all encoders and decoders
+// use the samples.
 package contracts
 
 import (
@@ -13,7 +13,7 @@ import (
 	"flixtube/chassis/messaging"
 )
 
-// Fact is one kind of message. Its name is that of its exchange (durable, fanout).
+// Fact is one kind of message. Its exchange (durable, fanout) has the same name.
 type Fact struct {
 	Name        string
 	Subscribers []string // the services that have a queue of their own
@@ -34,8 +34,8 @@ func (f Fact) Queue(service string) messaging.Queue {
 	return messaging.Queue{Name: service + "." + f.Name, Exchange: f.Name}
 }
 
-// Destination is the exchange. The queues of all subscribers are declared with it, so that what is sent before a
-// subscriber's first start waits for it.
+// Destination is the exchange. The queues of all subscribers are declared with it: messages that are sent before a
+// subscriber's first start wait for it.
 func (f Fact) Destination() messaging.Destination {
 	queues := make([]string, len(f.Subscribers))
 	for i, service := range f.Subscribers {
@@ -58,13 +58,13 @@ func Queues() []messaging.Queue {
 	return queues
 }
 
-// FactID is the id of the fact that m tells: said, the one in its body; or else the broker's message id; or else one made
-// from the bytes of a body that says when it happened. A message that has none of these is another fact each time the
-// broker delivers it.
-func FactID(said string, at time.Time, m messaging.Message) string {
+// FactID returns the id of the fact in m. It is the first of these: inBody, the id that the body has; the broker's message
+// id, if the sender set it; an id made from the bytes of the body, if the body has the time of the fact. A message that has
+// none of them is a new fact each time the broker delivers it.
+func FactID(inBody string, at time.Time, m messaging.Message) string {
 	switch {
-	case said != "":
-		return said
+	case inBody != "":
+		return inBody
 	case m.Named():
 		return m.ID
 	case !at.IsZero():
@@ -78,8 +78,8 @@ func FactID(said string, at time.Time, m messaging.Message) string {
 //go:embed samples
 var samples embed.FS
 
-// Sample returns a JSON sample of a message: the name of its fact, as in "viewed", or "viewed-minimal" for the least that
-// is a viewed message.
+// Sample returns the JSON sample of a fact by its name, as in "viewed". "viewed-minimal" is the smallest valid viewed
+// message.
 func Sample(name string) ([]byte, error) {
 	sample, err := samples.ReadFile("samples/" + name + ".json")
 	if err != nil {

@@ -22,7 +22,7 @@ func TestQueues(t *testing.T) {
 	if len(got) != len(want) {
 		t.Fatalf("got %v", got)
 	}
-	for i := range want { // renaming a queue would lose what waits in it
+	for i := range want { // renaming a queue would lose the messages in it
 		if got[i] != want[i] {
 			t.Errorf("got %v, want %v", got[i], want[i])
 		}
@@ -40,7 +40,7 @@ func TestFactID(t *testing.T) {
 		stable bool
 		again  string
 	}{
-		{"said", contracts.FactID("said", at, named), true, "said"},
+		{"in the body", contracts.FactID("its own", at, named), true, "its own"},
 		{"the broker's", contracts.FactID("", at, named), true, "broker"},
 		{"of the body", contracts.FactID("", at, unnamed), true, contracts.FactID("", at, unnamed)},
 		{"another body", contracts.FactID("", at, other), false, contracts.FactID("", at, unnamed)},
@@ -59,6 +59,6 @@ func TestSamples(t *testing.T) {
 		}
 	}
 	if _, err := contracts.Sample("../go"); err == nil {
-		t.Error("there is a sample that nobody wrote")
+		t.Error("a path outside of samples/ is read")
 	}
 }

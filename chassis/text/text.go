@@ -1,4 +1,4 @@
-// Package text cleans what people typed.
+// Package text cleans text that people typed.
 package text
 
 import (
@@ -6,9 +6,8 @@ import (
 	"unicode"
 )
 
-// Line makes one line of text of what somebody typed, safe to be shown beside other text: without control
-// characters, line breaks, and the marks that turn the direction in which the rest is read; trimmed. It is
-// "" if nothing visible is left.
+// Line returns s as one line that is safe to show beside other text: trimmed, without control characters, line breaks
+// and the marks that change the reading direction of what follows. It returns "" if nothing visible is left.
 func Line(s string) string {
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
@@ -18,6 +17,15 @@ func Line(s string) string {
 	}, s))
 	if !strings.ContainsFunc(s, func(r rune) bool { return r != ' ' && unicode.IsPrint(r) }) {
 		return ""
+	}
+	return s
+}
+
+// Truncate is Line, cut to at most limit characters.
+func Truncate(s string, limit int) string {
+	s = Line(s)
+	if runes := []rune(s); len(runes) > limit {
+		s = Line(string(runes[:limit])) // the cut may end in a space
 	}
 	return s
 }

@@ -17,3 +17,22 @@ func TestLine(t *testing.T) {
 		}
 	}
 }
+
+func TestTruncate(t *testing.T) {
+	for _, test := range []struct {
+		given string
+		limit int
+		want  string
+	}{
+		{"äöü", 3, "äöü"},
+		{"äöüß", 3, "äöü"},
+		{"ab cd", 3, "ab"},
+		{"  abc  ", 3, "abc"},
+		{"\x00\x00\x00abc", 3, "abc"}, // characters that Line removes do not count
+		{"\u200b\u200babc", 2, ""},
+	} {
+		if got := Truncate(test.given, test.limit); got != test.want {
+			t.Errorf("Truncate(%q, %d) = %q, want %q", test.given, test.limit, got, test.want)
+		}
+	}
+}
