@@ -1,4 +1,5 @@
-// Package database connects a service to its own MongoDB database.
+// Package database connects a service to its own database: MongoDB, or FerretDB 1.24.2, whose limits it works around. It
+// asks the server once which of the two it is; the services do not know.
 package database
 
 import (
@@ -16,20 +17,28 @@ import (
 )
 
 // Database is a service's own database.
-type Database struct{ *mongo.Database }
+type Database struct {
+	*mongo.Database
+	server *server
+}
 
-// Connect returns the database called name at a mongodb:// address, without waiting for the server: one that
-// is not there yet is an error of the operations, within five seconds each. The caller closes it.
+// Connect returns the database called name at a mongodb:// address, without waiting for the server: while it is not
+// available, each operation fails within five seconds. The caller closes the database.
 func Connect(address, name string) (Database, error) {
 	client, err := mongo.Connect(clientOptions(address))
 	if err != nil {
 		return Database{}, fmt.Errorf("DBHOST: %w", err)
 	}
-	return Database{client.Database(name)}, nil
+	return Database{client.Database(name), newServer()}, nil
 }
 
-// clientOptions make a write wait for the journal: a single mongod otherwise acknowledges what it has in memory only. Of
-// how many members of a replica set, is that set's own default.
+// Collection returns the collection called name.
+func (d Database) Collection(name string) Collection {
+	return Collection{d.Database.Collection(name), d.server}
+}
+
+// clientOptions make a write wait for the journal: otherwise a single mongod acknowledges a write that is only in its
+// memory. How many members of a replica set have to have it is the default of that set.
 func clientOptions(address string) *options.ClientOptions {
 	return options.Client().ApplyURI(address).
 		SetServerSelectionTimeout(5 * time.Second).
@@ -54,8 +63,8 @@ func (d Database) Close() error {
 	return d.Client().Disconnect(ctx)
 }
 
-// IgnoreDuplicates is what makes inserting a fact idempotent: it returns nil if the only thing wrong with an
-// insert is that documents with the same unique key were there already.
+// IgnoreDuplicates makes inserting a fact idempotent: it returns nil if the only errors of an insert are that documents
+// with the same unique key exist already.
 func IgnoreDuplicates(err error) error {
 	var bulk mongo.BulkWriteException
 	if errors.As(err, &bulk) {
@@ -77,18 +86,15 @@ func IgnoreDuplicates(err error) error {
 
 const duplicateKey = 11000
 
-// indexTime is how long one index may take to make. The server aborts one that takes longer, and what it did is lost.
-const indexTime = time.Hour
-
-// Ready makes the indexes that c lacks and returns nil if the database takes writes: one whose disk is full, or that has
-// lost its primary, may still answer to Ping.
-func Ready(ctx context.Context, c *mongo.Collection, keys ...bson.D) error {
-	for _, k := range keys { // one at a time: FerretDB 1.24.2 panics over a list of which several are there already
-		making, cancel := context.WithTimeout(ctx, indexTime)
+// Ready creates the indexes that c does not have yet, within an hour each, and returns nil if the database accepts
+// writes: a database whose disk is full, or without a primary, may still answer a Ping.
+func Ready(ctx context.Context, c Collection, keys ...bson.D) error {
+	for _, k := range keys { // one at a time: FerretDB 1.24.2 panics over a list of which several exist already
+		making, cancel := context.WithTimeout(ctx, longOperation)
 		_, err := c.Indexes().CreateOne(making, mongo.IndexModel{Keys: k})
 		cancel()
 		if err != nil {
-			return fmt.Errorf("make the indexes of %s: %w", c.Name(), err)
+			return fmt.Errorf("create an index of %s: %w", c.Name(), err)
 		}
 	}
 	_, err := c.Database().Collection("probes").ReplaceOne(ctx, bson.D{{Key: "_id", Value: c.Name()}},

@@ -31,8 +31,8 @@ func fact(id, subject string) bson.D {
 	return bson.D{{Key: "_id", Value: id}, {Key: "about", Value: subject}}
 }
 
-// TestInsertAndForgetAtTheSameTime looks for a fact that slips between the note that its subject is gone and the
-// deletion of what is there.
+// TestInsertAndForgetAtTheSameTime looks for a fact that stays, inserted between the note that its subject is removed and the
+// deletion of its facts.
 func TestInsertAndForgetAtTheSameTime(t *testing.T) {
 	facts := newFacts(t)
 	for i := range 20 {
@@ -45,11 +45,11 @@ func TestInsertAndForgetAtTheSameTime(t *testing.T) {
 		}
 	}
 	if left, err := facts.Documents.CountDocuments(t.Context(), bson.D{}); err != nil || left > 0 {
-		t.Errorf("%d facts about what is gone stay, %v", left, err)
+		t.Errorf("%d facts about removed subjects stay, %v", left, err)
 	}
 }
 
-// TestForgetMany: more facts about one subject than FerretDB deletes with one command.
+// TestForgetMany: more facts about one subject than FerretDB 1.24.2 deletes with one command.
 func TestForgetMany(t *testing.T) {
 	facts := newFacts(t)
 	insert := func(subject string, from, to int) {
