@@ -54,21 +54,19 @@ func ByIDs[T, ID any](ctx context.Context, c Collection, ids []ID) ([]T, error) 
 	if err != nil {
 		return nil, err
 	}
-	if !ferret {
-		return All[T](ctx, c, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}})
+	if ferret && len(ids) <= maxLookups {
+		return oneByOne[T](ctx, c, ids)
 	}
-	return oneByOne[T](ctx, c, ids)
+	return All[T](ctx, c, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}})
 }
 
-// lookupsAtOnce bounds how many connections oneByOne uses.
-const lookupsAtOnce = 8
+// maxLookups is how many ids FerretDB 1.24.2 finds faster one by one than together. It reads the whole collection either
+// way: for {_id: x} alone SQLite does, ten times as fast as FerretDB does for any other filter. No index is used.
+const maxLookups = 8
 
-// oneByOne looks up each id alone, because FerretDB uses its index for {_id: x} only, and reads the whole collection for
-// every other filter.
 func oneByOne[T, ID any](ctx context.Context, c Collection, ids []ID) ([]T, error) {
 	found := make([][]T, len(ids))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(lookupsAtOnce)
 	for i, id := range ids {
 		group.Go(func() (err error) {
 			found[i], err = All[T](ctx, c, bson.D{{Key: "_id", Value: id}})

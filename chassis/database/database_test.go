@@ -156,41 +156,43 @@ func TestProductOf(t *testing.T) {
 	}
 }
 
-// TestByIDs: MongoDB is asked once for all ids, FerretDB once for each.
+// TestByIDs: MongoDB is asked once for all ids, FerretDB once for each of a few.
 func TestByIDs(t *testing.T) {
-	for product, want := range map[int32]int{mongoDB: 1, ferretDB: 12} {
-		c, sent := monitoredAs(t, product)
-		for i := range 20 {
+	for _, test := range []struct {
+		product    int32
+		ids, finds int
+	}{{mongoDB, 4, 1}, {mongoDB, 40, 1}, {ferretDB, maxLookups, maxLookups}, {ferretDB, maxLookups + 1, 1}} {
+		c, sent := monitoredAs(t, test.product)
+		for i := range 50 {
 			if _, err := c.InsertOne(t.Context(), byID(fmt.Sprint(i))); err != nil {
 				t.Fatal(err)
 			}
 		}
 		ids := []string{"none", ""}
-		for i := range 10 {
+		for i := range test.ids - len(ids) {
 			ids = append(ids, fmt.Sprint(i))
 		}
 		found, err := ByIDs[struct {
 			ID string `bson:"_id"`
 		}](t.Context(), c, ids)
-		if err != nil || len(found) != 10 {
-			t.Errorf("product %d: found %v, %v", product, found, err)
+		if err != nil || len(found) != test.ids-2 {
+			t.Errorf("%v: found %v, %v", test, found, err)
 		}
 		for _, f := range found {
 			if !slices.Contains(ids, f.ID) {
-				t.Errorf("product %d: found %q", product, f.ID)
+				t.Errorf("%v: found %q", test, f.ID)
 			}
 		}
 		if none, err := ByIDs[bson.D](t.Context(), c, []string{}); err != nil || none == nil || len(none) > 0 {
-			t.Errorf("product %d: no ids find %v, %v", product, none, err)
+			t.Errorf("%v: no ids find %v, %v", test, none, err)
 		}
 		finds := sent.named("find")
-		if len(finds) != want {
-			t.Errorf("product %d: %d find commands, want %d", product, len(finds), want)
+		if len(finds) != test.finds {
+			t.Errorf("%v: %d find commands", test, len(finds))
 		}
 		for _, find := range finds {
-			_, err := find.LookupErr("filter", "_id", "$in")
-			if (err == nil) != (product == mongoDB) {
-				t.Errorf("product %d: %s", product, find)
+			if _, err := find.LookupErr("filter", "_id", "$in"); (err == nil) != (test.finds == 1) {
+				t.Errorf("%v: %s", test, find)
 			}
 		}
 	}
