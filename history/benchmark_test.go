@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -179,7 +178,7 @@ func (s *bench) ours(msgs []messaging.Message) error {
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
 	left, done := len(msgs), make(chan struct{}) // one batch is recorded after the other
-	record := func(ctx context.Context, views []viewed) error {
+	record := func(ctx context.Context, views []view) error {
 		if err := s.store.record(ctx, views); err != nil {
 			return err
 		}
@@ -256,11 +255,11 @@ func (s *bench) bareConsume(ctx context.Context, in *amqp.Channel, deliveries <-
 		var last uint64
 		var documents []view
 		take := func(d amqp.Delivery) error {
-			var v viewed
-			if err := json.Unmarshal(d.Body, &v); err != nil {
+			v, err := decodeViewed(messaging.Message{Body: d.Body})
+			if err != nil {
 				return err
 			}
-			documents, last = append(documents, newView(v)), d.DeliveryTag
+			documents, last = append(documents, v), d.DeliveryTag
 			return nil
 		}
 		select {

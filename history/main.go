@@ -1,19 +1,19 @@
 // History remembers who watched what, and when.
 //
-//	POST /viewed               takes one viewed message directly (204)
-//	GET  /history?skip=&limit= newest first: of the viewer in X-Viewer-Id, or of everyone without one. A viewer's
-//	                           own views have the position and duration of the video, in seconds, if known
+//	POST /viewed                the body is one viewed message (204)
+//	GET  /history?skip=&limit=  newest first: of the viewer in X-Viewer-Id, or of all viewers without that header. The
+//	                            views of one viewer have the position and duration of the video, in seconds, if known
 //
-// and for the viewer in X-Viewer-Id alone:
+// These need the viewer in X-Viewer-Id:
 //
-//	DELETE /history                 clears it
+//	DELETE /history                 clears the viewer's history
 //	DELETE /viewed?id=              removes one view, and the position in its video
 //	PUT    /position?video=         {"position":…,"duration":…}, in seconds: where the viewer is now (204)
 //	GET    /position?video=         {"position":{…}}, or 404
 //	GET    /positions?skip=&limit=  {"positions":[…]}, the last saved first
 //
-// It listens to the queue history.viewed (the exchange viewed), to the single-recipient queue viewed, and
-// to history.video-removed (the exchange video-removed).
+// It consumes the queues history.viewed (of the exchange viewed), viewed (with a single recipient) and
+// history.video-removed (of the exchange video-removed).
 //
 // Variables: PORT, RABBIT, DBHOST, DBNAME; optionally HOST.
 package main

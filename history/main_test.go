@@ -12,6 +12,7 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/contracts"
 )
 
 func TestMissingVariables(t *testing.T) {
@@ -33,9 +34,9 @@ func TestService(t *testing.T) {
 	}
 	defer broker.Close()
 
-	everyone := messaging.Fanout("viewed", "history.viewed")
-	alone := messaging.To(messaging.Queue{Name: "viewed"})
-	removed := messaging.Fanout("video-removed", "history.video-removed")
+	everyone := contracts.Viewed.Destination()
+	alone := messaging.To(contracts.ViewedQueue)
+	removed := contracts.VideoRemoved.Destination()
 	view := func(id, video, at string) messaging.Message {
 		return messaging.Message{ID: id, Body: []byte(`{"id":"` + id + `","viewedAt":"2026-01-02T03:04:` + at +
 			`Z","viewer":{"id":"ann"},"video":{"id":"` + video + `"}}`)}
@@ -70,7 +71,7 @@ func TestService(t *testing.T) {
 	}
 }
 
-// history is what GET /history lists: the ids, with commas.
+// history returns the ids that GET /history lists, with commas.
 func history(t *testing.T, address string) string {
 	t.Helper()
 	res, err := http.Get(address + "/history")

@@ -14,10 +14,12 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/messaging/messagingtest"
+	"flixtube/contracts"
+	"flixtube/contracts/limits"
 )
 
 func TestDecodeViewed(t *testing.T) {
-	long, longest := strings.Repeat("x", maxID+1), strings.Repeat("x", maxID)
+	long, longest := strings.Repeat("x", limits.ID+1), strings.Repeat("x", limits.ID)
 	tests := []struct {
 		name, messageID, body string
 		want                  view   // viewedAt zero: about now
@@ -35,16 +37,17 @@ func TestDecodeViewed(t *testing.T) {
 		{name: "nothing", body: ``, fails: "not a viewed message"},
 		{name: "not JSON", body: `{"video"`, fails: "not a viewed message"},
 		{name: "not an object", body: `[]`, fails: "not a viewed message"},
-		{name: "null", body: `null`, fails: "no video.id"},
-		{name: "no video", body: `{"id":"1"}`, fails: "no video.id"},
+		{name: "null", body: `null`, fails: "video.id must be 1 to 200 bytes of UTF-8"},
+		{name: "no video", body: `{"id":"1"}`, fails: "video.id must be"},
 		{name: "id is a number", body: `{"video":{"id":1}}`, fails: "not a viewed message"},
 		{name: "not a time", body: `{"viewedAt":"yesterday","video":{"id":"x"}}`, fails: "not a viewed message"},
 		{name: "after the year 9999", body: `{"viewedAt":"9999-12-31T23:59:59-01:00","video":{"id":"x"}}`, fails: "viewedAt"},
 		{name: "before the year 0", body: `{"viewedAt":"0000-01-01T00:00:00+01:00","video":{"id":"x"}}`, fails: "viewedAt"},
-		{name: "long id", body: `{"id":"` + long + `","video":{"id":"x"}}`, fails: "longer than"},
-		{name: "long message id", messageID: long, body: `{"video":{"id":"x"}}`, fails: "longer than"},
-		{name: "long video id", body: `{"video":{"id":"` + long + `"}}`, fails: "longer than"},
-		{name: "long viewer id", body: `{"video":{"id":"x"},"viewer":{"id":"` + long + `"}}`, fails: "longer than"},
+		{name: "long id", body: `{"id":"` + long + `","video":{"id":"x"}}`, fails: "id must be 1 to"},
+		{name: "long message id", messageID: long, body: `{"video":{"id":"x"}}`, fails: "id must be 1 to"},
+		{name: "message id that is not UTF-8", messageID: "\xff", body: `{"video":{"id":"x"}}`, fails: "id must be 1 to"},
+		{name: "long video id", body: `{"video":{"id":"` + long + `"}}`, fails: "video.id must be 1 to"},
+		{name: "long viewer id", body: `{"video":{"id":"x"},"viewer":{"id":"` + long + `"}}`, fails: "viewer.id must be 1 to"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -64,14 +67,45 @@ func TestDecodeViewed(t *testing.T) {
 				}
 				test.want.ViewedAt = got.ViewedAt
 			}
-			if got := newView(got); got != test.want {
+			if got != test.want {
 				t.Errorf("got  %v\nwant %v", got, test.want)
 			}
 		})
 	}
 }
 
-// TestDecodeViewedWithoutAnyID: a body that says when is the same view when it is delivered again.
+// TestSamples: history accepts the messages of the contracts.
+func TestSamples(t *testing.T) {
+	for name, want := range map[string]view{
+		"viewed": {
+			ID: "0b8f7c1e-2f4b-4a55-9b0e-3d1c1f6f8a10", VideoID: "5d9e690ad76fe06a3d7ae416",
+			ViewedAt: time.Date(2026, 3, 1, 10, 15, 30, 123e6, time.UTC), Viewer: "Vb7Q0cJX1m2hN4tYkqZ8sL5rWfPe3aUd",
+		},
+		"viewed-minimal": {ID: "m", VideoID: "5d9e690ad76fe06a3d7ae416"},
+	} {
+		sample, err := contracts.Sample(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decodeViewed(messaging.Message{ID: "m", Body: sample})
+		if want.ViewedAt.IsZero() {
+			want.ViewedAt = got.ViewedAt // now
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %v, %v; want %v", name, got, err, want)
+		}
+	}
+	sample, err := contracts.Sample("video-removed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodeVideoRemoved(messaging.Message{Body: sample})
+	if want := "f3b0a6de-8a57-4d0c-9a35-2f6c1d0e7b94"; err != nil || got != want {
+		t.Errorf("video-removed: %q, %v; want %q", got, err, want)
+	}
+}
+
+// TestDecodeViewedWithoutAnyID: a body that has a time is the same view when it is delivered again.
 func TestDecodeViewedWithoutAnyID(t *testing.T) {
 	ids := map[string]bool{}
 	for _, body := range []string{
@@ -94,7 +128,7 @@ func TestDecodeViewedWithoutAnyID(t *testing.T) {
 }
 
 // TestForeignViewsCountOnce: views of other programs, without an id, that were stored and then failed are the same
-// views when they are tried again; and one that says when is the same even when it is delivered again.
+// views when they are retried; one that has a time is the same view even when it is delivered again.
 func TestForeignViewsCountOnce(t *testing.T) {
 	broker, err := messaging.Connect(chassistest.JetStream(t))
 	if err != nil {
@@ -116,7 +150,7 @@ func TestForeignViewsCountOnce(t *testing.T) {
 	go func() {
 		consumed <- messaging.Consume(ctx, broker, messaging.Subscription{
 			Queue: q, Pause: time.Millisecond,
-			Handler: messaging.Decoded(decodeViewed, func(ctx context.Context, views []viewed) error {
+			Handler: messaging.Decoded(decodeViewed, func(ctx context.Context, views []view) error {
 				err := s.record(ctx, views)
 				if calls++; err == nil && calls <= 3 {
 					err = errors.New("stored, but something else failed")
@@ -153,10 +187,11 @@ func TestForeignViewsCountOnce(t *testing.T) {
 func TestDecodeVideoRemoved(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"id":"1","removedAt":"2026-01-02T03:04:05Z","video":{"id":"v"}}`: "v",
-		`{"video":{"id":"v"}}`: "v",
-		`{"video":{}}`:         "",
-		`{"video":"v"}`:        "",
-		`{"video":{"id":"` + strings.Repeat("x", maxID+1) + `"}}`: "",
+		`{"video":{"id":"v"}}`:                      "v",
+		`{"more":[1],"video":{"id":"v","more":{}}}`: "v",
+		`{"video":{}}`:                              "",
+		`{"video":"v"}`:                             "",
+		`{"video":{"id":"` + strings.Repeat("x", limits.ID+1) + `"}}`: "",
 		`v`: "",
 	} {
 		got, err := decodeVideoRemoved(messaging.Message{Body: []byte(body)})
@@ -166,8 +201,8 @@ func TestDecodeVideoRemoved(t *testing.T) {
 	}
 }
 
-// TestAnyOrder holds the consumers to what the broker may do: deliver messages in any order, more than once,
-// in batches of any size, to several replicas at the same time. The end is that of the plain sequence.
+// TestAnyOrder does what a broker may do: it delivers messages in any order, more than once, in batches of any size, to
+// several replicas at the same time. The result is the same as after delivering each once, in order.
 func TestAnyOrder(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -2,10 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
-	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -13,6 +13,7 @@ import (
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
+	"flixtube/contracts/limits"
 )
 
 func newHandler(s *store, log *slog.Logger, checks ...health.Check) http.Handler {
@@ -31,23 +32,38 @@ func newHandler(s *store, log *slog.Logger, checks ...health.Check) http.Handler
 
 type handler struct{ store *store }
 
-const (
-	maxPosition = 1 << 10 // bytes of a position
-	maxDuration = 1e7     // seconds, some four months
-)
+const maxPosition = 1 << 10 // bytes of a position's JSON
 
-// postViewed answers 204 once the view is stored: to the sender that is what the broker's confirm is to the
-// others.
+// failure turns an error of the store, or of a check, into an answer.
+func failure(err error) error {
+	var invalid limits.InvalidID
+	switch {
+	case errors.As(err, &invalid):
+		return web.Errorf(http.StatusBadRequest, codes.InvalidID, "%s", invalid).With("name", invalid.Name).With("max", limits.ID)
+	case errors.Is(err, errNoView):
+		return web.Errorf(http.StatusNotFound, codes.ViewNotFound, "%s", errNoView)
+	case errors.Is(err, errNoPosition):
+		return web.Errorf(http.StatusNotFound, codes.PositionNotFound, "%s", errNoPosition)
+	}
+	return err
+}
+
+// postViewed answers 204 once the view is stored. For the sender, this answer is the confirmation that a publisher gets
+// from the broker.
 func (h handler) postViewed(c echo.Context) error {
 	body, err := web.ReadBody(c.Response(), c.Request(), messaging.MaxBody)
 	if err != nil {
 		return err
 	}
 	v, err := decodeViewed(messaging.Message{Body: body})
-	if err != nil {
-		return web.Errorf(http.StatusBadRequest, codes.InvalidMessage, "that is not a viewed message").Because(err)
+	if errors.As(err, new(limits.InvalidID)) {
+		return failure(err)
 	}
-	if err := h.store.record(c.Request().Context(), []viewed{v}); err != nil {
+	if err != nil {
+		return web.Errorf(http.StatusBadRequest, codes.InvalidMessage,
+			`the body must be a viewed message: {"id","viewedAt","viewer":{"id"},"video":{"id"}}`).Because(err)
+	}
+	if err := h.store.record(c.Request().Context(), []view{v}); err != nil {
 		return web.Errorf(http.StatusServiceUnavailable, codes.ViewNotStored, "the view is not stored, send it again").Because(err)
 	}
 	return c.NoContent(http.StatusNoContent)
@@ -60,12 +76,13 @@ func (h handler) getHistory(c echo.Context) error {
 	}
 	header := c.Request().Header
 	viewer := web.Viewer(header)
-	if viewer == "" && header.Get(web.ViewerHeader) != "" {
-		return web.Errorf(http.StatusBadRequest, codes.InvalidViewer, "%s is not a viewer's id", web.ViewerHeader) // and not everyone
+	if viewer == "" && header.Get(web.ViewerHeader) != "" { // do not answer with everyone's history
+		return web.Errorf(http.StatusBadRequest, codes.InvalidViewer,
+			"%s must be 1 to 64 letters, digits, '-' and '_'", web.ViewerHeader).With("name", web.ViewerHeader)
 	}
 	views, err := h.store.list(c.Request().Context(), viewer, skip, limit)
 	if err != nil {
-		return err
+		return failure(err)
 	}
 	return c.JSON(http.StatusOK, map[string]any{"history": views})
 }
@@ -76,7 +93,7 @@ func (h handler) clearHistory(c echo.Context) error {
 		return err
 	}
 	if err := h.store.clear(c.Request().Context(), viewer, time.Now().UTC()); err != nil {
-		return err
+		return failure(err)
 	}
 	return c.NoContent(http.StatusNoContent)
 }
@@ -86,12 +103,12 @@ func (h handler) deleteViewed(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := idParam(c, "id")
-	if err != nil {
-		return err
+	id := c.QueryParam("id")
+	if err := limits.CheckID("id", id); err != nil {
+		return failure(err)
 	}
 	if err := h.store.hide(c.Request().Context(), viewer, id); err != nil {
-		return err
+		return failure(err)
 	}
 	return c.NoContent(http.StatusNoContent)
 }
@@ -101,9 +118,9 @@ func (h handler) putPosition(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	video, err := idParam(c, "video")
-	if err != nil {
-		return err
+	video := c.QueryParam("video")
+	if err := limits.CheckID("video", video); err != nil {
+		return failure(err)
 	}
 	body, err := web.ReadBody(c.Response(), c.Request(), maxPosition)
 	if err != nil {
@@ -113,14 +130,18 @@ func (h handler) putPosition(c echo.Context) error {
 	if err := json.Unmarshal(body, &at); err != nil {
 		return web.Errorf(http.StatusBadRequest, codes.InvalidBody, `the body must be JSON: {"position":…,"duration":…}`).Because(err)
 	}
-	if at.Position < 0 || at.Duration <= 0 || at.Duration > maxDuration || at.Position > at.Duration+1 {
+	if at.Duration <= 0 || at.Duration > limits.Duration {
+		return web.Errorf(http.StatusBadRequest, codes.InvalidDuration,
+			"duration must be more than 0 and at most %.0f seconds", limits.Duration).With("max", limits.Duration)
+	}
+	if at.Position < 0 || at.Position > at.Duration+1 {
 		return web.Errorf(http.StatusBadRequest, codes.InvalidPosition, "position must be within the duration, both in seconds")
 	}
 	err = h.store.savePosition(c.Request().Context(), position{
 		VideoID: video, Viewer: viewer, Position: at.Position, Duration: at.Duration, SavedAt: time.Now().UTC(),
 	})
 	if err != nil {
-		return err
+		return failure(err)
 	}
 	return c.NoContent(http.StatusNoContent)
 }
@@ -130,16 +151,13 @@ func (h handler) getPosition(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	video, err := idParam(c, "video")
-	if err != nil {
-		return err
+	video := c.QueryParam("video")
+	if err := limits.CheckID("video", video); err != nil {
+		return failure(err)
 	}
-	p, ok, err := h.store.position(c.Request().Context(), viewer, video)
+	p, err := h.store.position(c.Request().Context(), viewer, video)
 	if err != nil {
-		return err
-	}
-	if !ok {
-		return web.Errorf(http.StatusNotFound, codes.PositionNotFound, "there is no position in this video")
+		return failure(err)
 	}
 	return c.JSON(http.StatusOK, map[string]any{"position": p})
 }
@@ -155,15 +173,7 @@ func (h handler) getPositions(c echo.Context) error {
 	}
 	positions, err := h.store.listPositions(c.Request().Context(), viewer, skip, limit)
 	if err != nil {
-		return err
+		return failure(err)
 	}
 	return c.JSON(http.StatusOK, map[string]any{"positions": positions})
-}
-
-func idParam(c echo.Context, name string) (string, error) {
-	id := c.QueryParam(name)
-	if id == "" || len(id) > maxID || !utf8.ValidString(id) {
-		return "", web.Errorf(http.StatusBadRequest, codes.InvalidID, "%s must be an id", name)
-	}
-	return id, nil
 }

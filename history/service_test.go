@@ -14,6 +14,8 @@ import (
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
+	"flixtube/contracts/limits"
 )
 
 func request(h http.Handler, method, target, body, viewer string) *httptest.ResponseRecorder {
@@ -65,7 +67,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/viewed", `{`, 400},
 		{"POST", "/viewed", `{"id":"1"}`, 400},
 		{"POST", "/viewed", `{"video":{"id":["x"]}}`, 400},
-		{"POST", "/viewed", `{"video":{"id":"` + strings.Repeat("x", maxID+1) + `"}}`, 400},
+		{"POST", "/viewed", `{"video":{"id":"` + strings.Repeat("x", limits.ID+1) + `"}}`, 400},
 		{"POST", "/viewed", `{"video":{"id":"x"},"a":"` + strings.Repeat("x", messaging.MaxBody) + `"}`, 413},
 		{"GET", "/history?skip=-1", "", 400},
 		{"GET", "/history?skip=x", "", 400},
@@ -158,7 +160,7 @@ func TestBadRequestsOfAViewer(t *testing.T) {
 		{"PUT", "/position?video=x", "a b", good, 401},
 		{"PUT", "/position", "ann", good, 400},
 		{"PUT", "/position?video=%ff", "ann", good, 400},
-		{"PUT", "/position?video=" + strings.Repeat("x", maxID+1), "ann", good, 400},
+		{"PUT", "/position?video=" + strings.Repeat("x", limits.ID+1), "ann", good, 400},
 		{"PUT", "/position?video=x", "ann", ``, 400},
 		{"PUT", "/position?video=x", "ann", `{"position":"1","duration":2}`, 400},
 		{"PUT", "/position?video=x", "ann", `{"position":-1,"duration":2}`, 400},
@@ -177,6 +179,36 @@ func TestBadRequestsOfAViewer(t *testing.T) {
 		if res := request(h, test.method, test.target, test.body, test.viewer); res.Code != test.want || message(res) == "" {
 			t.Errorf("%s %s %.40s as %q: %d %s, want %d", test.method, test.target, test.body, test.viewer, res.Code, res.Body, test.want)
 		}
+	}
+}
+
+// TestErrorCodes: each error names its code, and what its message has in it.
+func TestErrorCodes(t *testing.T) {
+	s := newTestStore(t)
+	h := newHandler(s, slog.New(slog.DiscardHandler))
+	const videoID = `{"error":"video.id must be 1 to 200 bytes of UTF-8","code":"invalid_id","args":{"max":200,"name":"video.id"}}`
+	for _, test := range []struct{ method, target, viewer, body, want string }{
+		{"POST", "/viewed", "", `{"id":"1"}`, videoID},
+		{"POST", "/viewed", "", `{`, `"code":"invalid_message"`},
+		{"POST", "/viewed", "", `{"viewedAt":"0000-01-01T00:00:00+01:00","video":{"id":"x"}}`, `"code":"invalid_message"`},
+		{"GET", "/history", "a b", "", `"code":"invalid_viewer","args":{"name":"X-Viewer-Id"}`},
+		{"DELETE", "/viewed", "ann", "", `{"error":"id must be 1 to 200 bytes of UTF-8","code":"invalid_id","args":{"max":200,"name":"id"}}`},
+		{"DELETE", "/viewed?id=none", "ann", "", `"code":"view_not_found"`},
+		{"GET", "/position?video=%ff", "ann", "", `"code":"invalid_id","args":{"max":200,"name":"video"}`},
+		{"GET", "/position?video=none", "ann", "", `"code":"position_not_found"`},
+		{"PUT", "/position", "ann", `{"position":1,"duration":2}`, `"args":{"max":200,"name":"video"}`},
+		{"PUT", "/position?video=x", "ann", `[]`, `"code":"invalid_body"`},
+		{"PUT", "/position?video=x", "ann", `{"position":3.1,"duration":2}`, `"code":"invalid_position"`},
+		{"PUT", "/position?video=x", "ann", `{"position":1,"duration":1e8}`, `at most 10000000 seconds","code":"invalid_duration","args":{"max":10000000}`},
+	} {
+		res := request(h, test.method, test.target, test.body, test.viewer)
+		if !strings.Contains(res.Body.String(), test.want) {
+			t.Errorf("%s %s %s: %s, want %s", test.method, test.target, test.body, res.Body, test.want)
+		}
+	}
+	down := request(newHandler(unreachable(t), slog.New(slog.DiscardHandler)), "POST", "/viewed", `{"video":{"id":"x"}}`, "")
+	if !strings.Contains(down.Body.String(), `"code":"`+codes.ViewNotStored+`"`) {
+		t.Errorf("without a database: %s", down.Body)
 	}
 }
 

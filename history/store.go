@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"time"
 
@@ -14,43 +13,44 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"flixtube/chassis/database"
-	"flixtube/chassis/web"
-	"flixtube/contracts/codes"
 )
 
-// view is one line of somebody's history.
+var (
+	errNoView     = errors.New("there is no such view")
+	errNoPosition = errors.New("there is no position in this video")
+)
+
+// view is one entry of a viewer's history.
 type view struct {
 	ID       string    `bson:"_id" json:"_id"`
 	VideoID  string    `bson:"videoId" json:"videoId"`
 	ViewedAt time.Time `bson:"viewedAt" json:"viewedAt"`
 	Viewer   string    `bson:"viewer" json:"viewer"`
 
-	// How far the viewer came, in seconds, is joined from the positions when somebody's own views are listed.
+	// The position and the duration, in seconds, come from the viewer's position in the video. They are set only when a
+	// viewer's own views are listed.
 	Position float64 `bson:"-" json:"position,omitempty"`
 	Duration float64 `bson:"-" json:"duration,omitempty"`
 }
 
-// hidden is what stays of a view that its viewer has removed: its id, so that a message that comes late, or
-// again, does not bring it back.
+// hidden replaces a view that its viewer has removed. The id stays, so that a late or repeated message does not bring the
+// view back.
 type hidden struct {
 	ID     string `bson:"_id"`
 	Viewer string `bson:"viewer"`
 	Hidden bool   `bson:"hidden"`
 }
 
-// notHidden is written so that it finds documents without the field.
+// notHidden also finds documents without the field.
 var notHidden = bson.E{Key: "hidden", Value: bson.D{{Key: "$ne", Value: true}}}
 
-var errNoView = web.Errorf(http.StatusNotFound, codes.ViewNotFound, "there is no such view")
+// newestFirst has a second key, so that views of the same time have an order.
+var newestFirst = bson.D{{Key: "viewedAt", Value: -1}, {Key: "_id", Value: 1}}
 
-func newView(v viewed) view {
-	return view{ID: v.ID, VideoID: v.Video.ID, ViewedAt: v.ViewedAt, Viewer: v.Viewer.ID}
-}
-
-// store keeps views under the id of their message, one position for each viewer and video, and when a viewer
+// store keeps views under the id of their message, one position for each viewer and video, and the time at which a viewer
 // last cleared the history.
 type store struct {
-	views, cleared   *mongo.Collection
+	views, cleared   database.Collection
 	facts, positions database.Facts
 }
 
@@ -63,66 +63,66 @@ func newStore(db database.Database) *store {
 	}
 }
 
-// ready makes the indexes, which also shows that the database takes writes.
+// ready creates the indexes and tries a write.
 func (s *store) ready(ctx context.Context) error {
 	err := database.Ready(ctx, s.positions.Documents,
 		bson.D{{Key: "viewer", Value: 1}, {Key: "savedAt", Value: -1}, {Key: "_id", Value: 1}},
-		bson.D{{Key: "videoId", Value: 1}, {Key: "_id", Value: 1}}, // deleted in parts, by _id
+		bson.D{{Key: "videoId", Value: 1}},
 	)
 	if err != nil {
 		return err
 	}
 	return database.Ready(ctx, s.views,
-		bson.D{{Key: "viewedAt", Value: -1}, {Key: "_id", Value: 1}},
-		bson.D{{Key: "viewer", Value: 1}, {Key: "viewedAt", Value: -1}, {Key: "_id", Value: 1}},
-		bson.D{{Key: "videoId", Value: 1}, {Key: "_id", Value: 1}}, // deleted in parts, by _id
+		newestFirst,
+		append(bson.D{{Key: "viewer", Value: 1}}, newestFirst...),
+		bson.D{{Key: "videoId", Value: 1}},
 	)
 }
 
-// record stores views; those that it has already are left as they are, and those from before their viewer cleared the
-// history are hidden at once.
-func (s *store) record(ctx context.Context, views []viewed) error {
-	documents := make([]view, len(views))
+// record stores views; those that exist already are left as they are. Views from before their viewer cleared the history
+// are hidden.
+func (s *store) record(ctx context.Context, views []view) error {
 	videos := make([]string, len(views))
 	for i, v := range views {
-		documents[i] = newView(v)
-		videos[i] = v.Video.ID
+		videos[i] = v.VideoID
 	}
-	if err := s.facts.Insert(ctx, documents, videos); err != nil {
+	if err := s.facts.Insert(ctx, views, videos); err != nil {
 		return err
 	}
-	return s.hideLate(ctx, views)
-}
-
-// hideLate comes after the views are stored: a clear at the same time either finds them or has left its note.
-func (s *store) hideLate(ctx context.Context, views []viewed) error {
-	oldest := map[string]time.Time{} // view of each viewer
-	for _, v := range views {
-		if at, known := oldest[v.Viewer.ID]; !known || v.ViewedAt.Before(at) {
-			oldest[v.Viewer.ID] = v.ViewedAt
-		}
-	}
-	var notes []struct {
-		Viewer string    `bson:"_id"`
-		At     time.Time `bson:"at"`
-	}
-	found, err := s.cleared.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: slices.Collect(maps.Keys(oldest))}}}})
-	if err == nil {
-		err = found.All(ctx, &notes)
-	}
-	for _, note := range notes {
-		// To the millisecond, as the database has both.
-		if err == nil && oldest[note.Viewer].UnixMilli() <= note.At.UnixMilli() {
-			err = s.hideAll(ctx, note.Viewer, bson.E{Key: "viewedAt", Value: bson.D{{Key: "$lte", Value: note.At}}})
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("hide what was cleared before it came: %w", err)
+	if err := s.hideCleared(ctx, views); err != nil {
+		return fmt.Errorf("hide views from before a clear: %w", err)
 	}
 	return nil
 }
 
-// hideAll leaves of a viewer's views, those that match, what hidden has.
+// hideCleared runs after the views are stored: a clear at the same time either finds the views or has left its note.
+func (s *store) hideCleared(ctx context.Context, views []view) error {
+	oldest := map[string]time.Time{} // view of each viewer
+	for _, v := range views {
+		if at, known := oldest[v.Viewer]; !known || v.ViewedAt.Before(at) {
+			oldest[v.Viewer] = v.ViewedAt
+		}
+	}
+	notes, err := database.ByIDs[struct {
+		Viewer string    `bson:"_id"`
+		At     time.Time `bson:"at"`
+	}](ctx, s.cleared, slices.Collect(maps.Keys(oldest)))
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		if oldest[note.Viewer].UnixMilli() > note.At.UnixMilli() { // the database stores milliseconds
+			continue
+		}
+		before := bson.E{Key: "viewedAt", Value: bson.D{{Key: "$lte", Value: note.At}}}
+		if err := s.hideAll(ctx, note.Viewer, before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hideAll turns a viewer's views, those that match, into what hidden has.
 func (s *store) hideAll(ctx context.Context, viewer string, match ...bson.E) error {
 	_, err := s.views.UpdateMany(ctx, append(bson.D{{Key: "viewer", Value: viewer}, notHidden}, match...), bson.D{
 		{Key: "$set", Value: bson.D{{Key: "hidden", Value: true}}},
@@ -131,31 +131,29 @@ func (s *store) hideAll(ctx context.Context, viewer string, match ...bson.E) err
 	return err
 }
 
-// list returns views, newest first: those of one viewer, or everybody's if viewer is empty.
+// list returns views, newest first: those of one viewer, with the positions, or those of all if viewer is empty.
 func (s *store) list(ctx context.Context, viewer string, skip, limit int64) ([]view, error) {
-	views := []view{}
 	if limit == 0 {
-		return views, nil // to MongoDB a limit of 0 is no limit
+		return []view{}, nil // for MongoDB a limit of 0 is no limit
 	}
 	filter := bson.D{notHidden}
 	if viewer != "" {
 		filter = bson.D{{Key: "viewer", Value: viewer}, notHidden}
 	}
-	found, err := s.views.Find(ctx, filter, options.Find().SetSkip(skip).SetLimit(limit).
-		SetSort(bson.D{{Key: "viewedAt", Value: -1}, {Key: "_id", Value: 1}}))
-	if err == nil {
-		err = found.All(ctx, &views)
-	}
+	views, err := database.All[view](ctx, s.views, filter, options.Find().SetSkip(skip).SetLimit(limit).SetSort(newestFirst))
 	if err != nil {
 		return nil, fmt.Errorf("list views: %w", err)
 	}
-	if viewer != "" {
-		err = s.addPositions(ctx, viewer, views)
+	if viewer == "" {
+		return views, nil
 	}
-	return views, err
+	if err := s.addPositions(ctx, viewer, views); err != nil {
+		return nil, fmt.Errorf("add positions to views: %w", err)
+	}
+	return views, nil
 }
 
-// forget drops all that is known about removed videos.
+// forget deletes the views of removed videos, and the positions in them.
 func (s *store) forget(ctx context.Context, videos []string) error {
 	if err := s.facts.Forget(ctx, videos); err != nil {
 		return err
@@ -163,8 +161,8 @@ func (s *store) forget(ctx context.Context, videos []string) error {
 	return s.positions.Forget(ctx, videos)
 }
 
-// hide removes one view from its viewer's history, and the position in its video. Hiding what is hidden is not
-// an error.
+// hide removes one view from its viewer's history, and the position in its video. It returns errNoView if the viewer has
+// no such view, and nil if it is hidden already.
 func (s *store) hide(ctx context.Context, viewer, id string) error {
 	var v struct {
 		VideoID string `bson:"videoId"`
@@ -172,37 +170,42 @@ func (s *store) hide(ctx context.Context, viewer, id string) error {
 		Hidden  bool   `bson:"hidden"`
 	}
 	err := s.views.FindOne(ctx, byID(id)).Decode(&v)
-	if errors.Is(err, mongo.ErrNoDocuments) || err == nil && v.Viewer != viewer {
+	if errors.Is(err, mongo.ErrNoDocuments) {
 		return errNoView
 	}
-	if err == nil && v.Hidden {
+	if err != nil {
+		return fmt.Errorf("look up a view: %w", err)
+	}
+	if v.Viewer != viewer {
+		return errNoView
+	}
+	if v.Hidden {
 		return nil
 	}
-	if err == nil {
-		_, err = s.views.ReplaceOne(ctx, byID(id), hidden{id, viewer, true})
-	}
-	if err == nil {
-		_, err = s.positions.Documents.DeleteOne(ctx, byID(positionID(viewer, v.VideoID)))
-	}
-	if err != nil {
+	if _, err := s.views.ReplaceOne(ctx, byID(id), hidden{id, viewer, true}); err != nil {
 		return fmt.Errorf("hide a view: %w", err)
+	}
+	if _, err := s.positions.Documents.DeleteOne(ctx, byID(positionID(viewer, v.VideoID))); err != nil {
+		return fmt.Errorf("delete the position of a hidden view: %w", err)
 	}
 	return nil
 }
 
-// clear removes all views and positions of a viewer. The note comes first: it is for views from before that are still
-// on their way.
+// clear removes all views and positions of a viewer. It first notes the time, for the messages about earlier views that
+// arrive later.
 func (s *store) clear(ctx context.Context, viewer string, now time.Time) error {
-	_, err := s.cleared.ReplaceOne(ctx, byID(viewer), bson.D{{Key: "at", Value: now}}, options.Replace().SetUpsert(true))
-	err = database.IgnoreDuplicates(err) // of two at the same moment either will do
-	if err == nil {
-		err = s.hideAll(ctx, viewer)
+	note := bson.D{{Key: "at", Value: now}}
+	_, err := s.cleared.ReplaceOne(ctx, byID(viewer), note, options.Replace().SetUpsert(true))
+	if err := database.IgnoreDuplicates(err); err != nil { // two at the same moment: either will do
+		return fmt.Errorf("note that a history is cleared: %w", err)
 	}
-	if err == nil {
-		_, err = s.positions.Documents.DeleteMany(ctx, bson.D{{Key: "viewer", Value: viewer}})
+	if err := s.hideAll(ctx, viewer); err != nil {
+		return fmt.Errorf("hide all views of a viewer: %w", err)
 	}
-	if err != nil {
-		return fmt.Errorf("clear a history: %w", err)
+	if err := s.positions.Documents.DeleteMany(ctx, bson.D{{Key: "viewer", Value: viewer}}); err != nil {
+		return fmt.Errorf("delete all positions of a viewer: %w", err)
 	}
 	return nil
 }
+
+func byID(id string) bson.D { return bson.D{{Key: "_id", Value: id}} }

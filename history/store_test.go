@@ -16,6 +16,7 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/database"
 	"flixtube/chassis/web"
+	"flixtube/contracts/limits"
 )
 
 // newTestStore returns a store in a database of its own.
@@ -45,11 +46,9 @@ func mustList(t *testing.T, s *store, viewer string) []view {
 	return views
 }
 
-// viewing is a viewed message of the minute-th minute.
-func viewing(id, viewer, video string, minute int) viewed {
-	v := viewed{ID: id, ViewedAt: time.Date(2026, 1, 2, 3, minute, 0, 0, time.UTC)}
-	v.Viewer.ID, v.Video.ID = viewer, video
-	return v
+// viewing is a view at this minute.
+func viewing(id, viewer, video string, minute int) view {
+	return view{ID: id, Viewer: viewer, VideoID: video, ViewedAt: time.Date(2026, 1, 2, 3, minute, 0, 0, time.UTC)}
 }
 
 func ids(views []view) string {
@@ -63,7 +62,7 @@ func ids(views []view) string {
 func TestRecordKeepsTheSameFactOnce(t *testing.T) {
 	s := newTestStore(t)
 	a, b, c := viewing("a", "ann", "x", 1), viewing("b", "bob", "x", 2), viewing("c", "ann", "y", 3)
-	for _, batch := range [][]viewed{{a}, {a}, {a, b, a, b}, {b, c, a}} {
+	for _, batch := range [][]view{{a}, {a}, {a, b, a, b}, {b, c, a}} {
 		if err := s.record(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +77,7 @@ func TestRecordAtTheSameTime(t *testing.T) {
 	var group errgroup.Group
 	for range 16 {
 		group.Go(func() error {
-			return s.record(t.Context(), []viewed{viewing("a", "ann", "x", 1), viewing("b", "ann", "x", 2)})
+			return s.record(t.Context(), []view{viewing("a", "ann", "x", 1), viewing("b", "ann", "x", 2)})
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -98,10 +97,10 @@ func TestForget(t *testing.T) {
 		do   func() error
 		want string
 	}{
-		{"views", func() error { return s.record(t.Context(), []viewed{before, kept}) }, "kept before"},
+		{"views", func() error { return s.record(t.Context(), []view{before, kept}) }, "kept before"},
 		{"removal", func() error { return s.forget(t.Context(), []string{"x"}) }, "kept"},
-		{"view of a removed video", func() error { return s.record(t.Context(), []viewed{after}) }, "kept"},
-		{"the same view again", func() error { return s.record(t.Context(), []viewed{before, kept}) }, "kept"},
+		{"view of a removed video", func() error { return s.record(t.Context(), []view{after}) }, "kept"},
+		{"the same view again", func() error { return s.record(t.Context(), []view{before, kept}) }, "kept"},
 		{"the same removal again", func() error { return s.forget(t.Context(), []string{"x", "x"}) }, "kept"},
 	}
 	for _, step := range steps {
@@ -116,9 +115,9 @@ func TestForget(t *testing.T) {
 
 func TestRecordTakesStrangeIDs(t *testing.T) {
 	s := newTestStore(t)
-	strange := []string{"a.b", "$set", "nul\x00", "é", "'; drop table x", `{"$gt":""}`, "../../x", strings.Repeat("x", maxID)}
+	strange := []string{"a.b", "$set", "nul\x00", "é", "'; drop table x", `{"$gt":""}`, "../../x", strings.Repeat("x", limits.ID)}
 	for i, id := range strange {
-		if err := s.record(t.Context(), []viewed{viewing(id, id, id, i)}); err != nil {
+		if err := s.record(t.Context(), []view{viewing(id, id, id, i)}); err != nil {
 			t.Errorf("record %q: %v", id, err)
 		}
 	}
@@ -137,7 +136,7 @@ func TestRecordTakesStrangeIDs(t *testing.T) {
 
 func TestListPages(t *testing.T) {
 	s := newTestStore(t)
-	var views []viewed
+	var views []view
 	for i, id := range []string{"a", "b", "c", "d", "e"} {
 		viewer := "ann"
 		if i%2 == 1 {
@@ -190,7 +189,7 @@ func savedPositions(t *testing.T, s *store, viewer string) string {
 	return strings.Join(all, " ")
 }
 
-// TestPositionsAtTheSameTime saves one position many times at once, while others of the viewer come in too.
+// TestPositionsAtTheSameTime saves one position many times at the same time, and other positions of the viewer.
 func TestPositionsAtTheSameTime(t *testing.T) {
 	s := newTestStore(t)
 	var group errgroup.Group
@@ -207,8 +206,8 @@ func TestPositionsAtTheSameTime(t *testing.T) {
 	if err := s.savePosition(t.Context(), at("ann", "x", 42)); err != nil {
 		t.Fatal(err)
 	}
-	if p, ok, err := s.position(t.Context(), "ann", "x"); p.Position != 42 || !ok || err != nil {
-		t.Errorf("the last one is %v, %v, %v", p, ok, err)
+	if p, err := s.position(t.Context(), "ann", "x"); p.Position != 42 || err != nil {
+		t.Errorf("the last one is %v, %v", p, err)
 	}
 }
 
@@ -236,7 +235,7 @@ func TestClearedStaysCleared(t *testing.T) {
 	s := newTestStore(t)
 	seen, late, next := viewing("seen", "ann", "x", 1), viewing("late", "ann", "y", 2), viewing("next", "ann", "x", 4)
 	other, ahead := viewing("other", "bob", "x", 1), viewing("ahead", "ann", "z", 5) // of a clock that is ahead
-	if err := s.record(t.Context(), []viewed{seen, other, ahead}); err != nil {
+	if err := s.record(t.Context(), []view{seen, other, ahead}); err != nil {
 		t.Fatal(err)
 	}
 	for _, video := range []string{"x", "y", "w"} {
@@ -249,7 +248,7 @@ func TestClearedStaysCleared(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.record(t.Context(), []viewed{seen, late, next, ahead}); err != nil {
+	if err := s.record(t.Context(), []view{seen, late, next, ahead}); err != nil {
 		t.Fatal(err)
 	}
 	if got := ids(mustList(t, s, "ann")); got != "next" {
@@ -268,16 +267,16 @@ func TestClearedStaysCleared(t *testing.T) {
 	}
 }
 
-// TestRecordAndClearAtTheSameTime looks for a view that slips between the note that the history was cleared and the
-// hiding of what is there.
+// TestRecordAndClearAtTheSameTime looks for a view that stays, stored between the note that the history is cleared and the
+// hiding of its views.
 func TestRecordAndClearAtTheSameTime(t *testing.T) {
 	s := newTestStore(t)
 	for i := range 20 {
 		viewer := "viewer-" + strconv.Itoa(i)
-		view := viewing(viewer, viewer, "x", 1)
+		v := viewing(viewer, viewer, "x", 1)
 		var group errgroup.Group
-		group.Go(func() error { return s.record(t.Context(), []viewed{view}) })
-		group.Go(func() error { return s.clear(t.Context(), viewer, view.ViewedAt) })
+		group.Go(func() error { return s.record(t.Context(), []view{v}) })
+		group.Go(func() error { return s.clear(t.Context(), viewer, v.ViewedAt) })
 		if err := group.Wait(); err != nil {
 			t.Fatal(err)
 		}
