@@ -1,19 +1,18 @@
-// Recommendations says what to watch next, and how many have watched a video.
+// Recommendations suggests videos to watch next, and counts the viewers of videos.
 //
-//	GET /recommendations?limit=&video= for the viewer in X-Viewer-Id, or for nobody in particular; video
-//	                                   is the one being watched. At most 50, by default 10.
-//	GET /views?id=&id=…                {"views":{"<id>":3}}: how many viewers have watched each of up to 100
-//	                                   videos
+//	GET /recommendations?limit=&video=  for the viewer in X-Viewer-Id, or for any viewer without that header; video is
+//	                                    the one being watched. At most 50, by default 10.
+//	GET /views?id=&id=…                 {"views":{"<id>":3}}: how many viewers have watched each of up to 100 videos
 //
-// First come the videos that viewers of what you watched also watched ("co-viewed"), then those that most
-// viewers watched lately ("popular"), then those that metadata lists as the newest ("new"). What you have watched is
-// never among them. A view without a viewer counts as a viewer of its own.
+// First come the videos that were also watched by viewers of the videos that you watched ("co-viewed"), then those that
+// most viewers watched lately ("popular"), then those that metadata lists as the newest ("new"). Videos that you have
+// watched are never among them. A view without a viewer counts as one by another viewer.
 //
-// What is popular and how many have watched a video may be 10 seconds old; older, if counting takes more than a quarter
-// of a second: 40 times what it took.
+// The popular videos and the counts of viewers may be 10 seconds old; if counting takes more than a quarter of a second,
+// 40 times as old as that.
 //
-// It listens to the queues recommendations.viewed (the exchange viewed) and recommendations.video-removed
-// (the exchange video-removed).
+// It consumes the queues recommendations.viewed (of the exchange viewed) and recommendations.video-removed (of the
+// exchange video-removed).
 //
 // Variables: PORT, RABBIT, DBHOST, DBNAME; optionally HOST and METADATA_URL (http://metadata).
 package main

@@ -12,6 +12,7 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/web"
+	"flixtube/contracts"
 )
 
 func TestMissingVariables(t *testing.T) {
@@ -21,8 +22,8 @@ func TestMissingVariables(t *testing.T) {
 	}
 }
 
-// TestService starts recommendations without a metadata service, lets two viewers watch the same video, and
-// has what one of them also watched recommended to the other.
+// TestService starts recommendations without a metadata service, and sends views: two viewers watch the same video, and
+// one of them gets the other's second video recommended.
 func TestService(t *testing.T) {
 	rabbit := chassistest.JetStream(t)
 	address := chassistest.Start(t, run, map[string]string{
@@ -35,9 +36,9 @@ func TestService(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer broker.Close()
-	send := func(exchange string, messages ...messaging.Message) {
+	send := func(fact contracts.Fact, messages ...messaging.Message) {
 		t.Helper()
-		if err := broker.Publish(t.Context(), messaging.Fanout(exchange, "recommendations."+exchange), messages); err != nil {
+		if err := broker.Publish(t.Context(), fact.Destination(), messages); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -45,8 +46,8 @@ func TestService(t *testing.T) {
 		id := viewer + "-" + video
 		return messaging.Message{ID: id, Body: []byte(`{"id":"` + id + `","viewer":{"id":"` + viewer + `"},"video":{"id":"` + video + `"}}`)}
 	}
-	send("video-removed", messaging.Message{ID: "gone", Body: []byte(`{"video":{"id":"gone"}}`)})
-	send("viewed", view("ann", "a"), view("bob", "a"), view("bob", "gone"), view("bob", "b"), view("cid", "c"))
+	send(contracts.VideoRemoved, messaging.Message{ID: "gone", Body: []byte(`{"video":{"id":"gone"}}`)})
+	send(contracts.Viewed, view("ann", "a"), view("bob", "a"), view("bob", "gone"), view("bob", "b"), view("cid", "c"))
 
 	const want = `{"recommendations":[{"videoId":"b","reason":"co-viewed"},{"videoId":"c","reason":"popular"}]}`
 	if err := chassistest.Poll(30*time.Second, func() error {

@@ -2,93 +2,78 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"flixtube/chassis/messaging"
+	"flixtube/contracts"
+	"flixtube/contracts/limits"
 )
 
-// viewed is what recommendations takes of a viewed message; only video.id must be there.
-type viewed struct {
-	ID       string    `json:"id"`
-	ViewedAt time.Time `json:"viewedAt"`
-	Viewer   struct {
-		ID string `json:"id"`
-	} `json:"viewer"`
-	Video struct {
-		ID string `json:"id"`
-	} `json:"video"`
-}
-
-// videoRemoved is what recommendations takes of a video-removed message.
-type videoRemoved struct {
-	Video struct {
-		ID string `json:"id"`
-	} `json:"video"`
-}
-
-// maxID bounds the ids that other programs may choose, in bytes.
-const maxID = 200
-
-// decodeViewed fills in what a message may lack: its id, from the broker's message id or else from the bytes of a
-// body that says when, and the time. One that has none of them is another view each time the broker delivers it.
-func decodeViewed(m messaging.Message) (viewed, error) {
-	var v viewed
+// decodeViewed returns the view that a viewed message tells of. Only video.id must be there; a missing time is now. The
+// id of the message matters only if there is no viewer: a viewer and a video are one view, however many messages tell of
+// it.
+func decodeViewed(m messaging.Message) (view, error) {
+	var v struct {
+		ID       string    `json:"id"`
+		ViewedAt time.Time `json:"viewedAt"`
+		Viewer   struct {
+			ID string `json:"id"`
+		} `json:"viewer"`
+		Video struct {
+			ID string `json:"id"`
+		} `json:"video"`
+	}
 	if err := json.Unmarshal(m.Body, &v); err != nil {
-		return viewed{}, fmt.Errorf("not a viewed message: %w", err)
+		return view{}, fmt.Errorf("not a viewed message: %w", err)
 	}
-	if v.Video.ID == "" {
-		return viewed{}, errors.New("not a viewed message: no video.id")
+	if err := limits.CheckID("video.id", v.Video.ID); err != nil {
+		return view{}, err
 	}
-	if v.ID == "" && !m.Named() && !v.ViewedAt.IsZero() {
-		v.ID = uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
+	if err := limits.CheckOptionalID("viewer.id", v.Viewer.ID); err != nil {
+		return view{}, err
 	}
-	if v.ID == "" {
-		v.ID = m.ID
+	at, err := limits.Time("viewedAt", v.ViewedAt)
+	if err != nil {
+		return view{}, err
 	}
-	if v.ID == "" {
-		v.ID = uuid.NewString()
+	id := viewID(v.Viewer.ID, v.Video.ID)
+	if v.Viewer.ID == "" {
+		factID := contracts.FactID(v.ID, v.ViewedAt, m)
+		if err := limits.CheckID("id", factID); err != nil {
+			return view{}, err
+		}
+		id = anonymousViewID(factID)
 	}
-	if len(v.ID) > maxID || len(v.Video.ID) > maxID || len(v.Viewer.ID) > maxID {
-		return viewed{}, fmt.Errorf("an id is longer than %d bytes", maxID)
-	}
-	if v.ViewedAt.IsZero() {
-		v.ViewedAt = time.Now()
-	}
-	v.ViewedAt = v.ViewedAt.UTC()
-	if year := v.ViewedAt.Year(); year < 0 || year > 9999 { // history refuses it too
-		return viewed{}, errors.New("viewedAt is in no year from 0 to 9999")
-	}
-	return v, nil
+	return view{ID: id, Viewer: v.Viewer.ID, VideoID: v.Video.ID, ViewedAt: at}, nil
 }
 
+// decodeVideoRemoved returns the id of the video.
 func decodeVideoRemoved(m messaging.Message) (string, error) {
-	var v videoRemoved
-	if err := json.Unmarshal(m.Body, &v); err != nil {
+	var r struct {
+		Video struct {
+			ID string `json:"id"`
+		} `json:"video"`
+	}
+	if err := json.Unmarshal(m.Body, &r); err != nil {
 		return "", fmt.Errorf("not a video-removed message: %w", err)
 	}
-	if v.Video.ID == "" {
-		return "", errors.New("not a video-removed message: no video.id")
+	if err := limits.CheckID("video.id", r.Video.ID); err != nil {
+		return "", err
 	}
-	if len(v.Video.ID) > maxID {
-		return "", fmt.Errorf("an id is longer than %d bytes", maxID)
-	}
-	return v.Video.ID, nil
+	return r.Video.ID, nil
 }
 
-// subscriptions are the queues that recommendations listens to. All of their work is idempotent, and its
-// order does not matter, but for the times that store tells of.
+// subscriptions are the queues that recommendations consumes. The handlers are idempotent, and the order of the messages
+// does not matter, except for the times of views: see store.
 func subscriptions(s *store) []messaging.Subscription {
 	return []messaging.Subscription{
 		{
-			Queue:   messaging.Queue{Name: "recommendations.viewed", Exchange: "viewed"},
+			Queue:   contracts.Viewed.Queue("recommendations"),
 			Handler: messaging.Decoded(decodeViewed, s.record), Ready: s.ready,
 		},
 		{
-			Queue:   messaging.Queue{Name: "recommendations.video-removed", Exchange: "video-removed"},
+			Queue:   contracts.VideoRemoved.Queue("recommendations"),
 			Handler: messaging.Decoded(decodeVideoRemoved, s.facts.Forget), Ready: s.ready,
 		},
 	}

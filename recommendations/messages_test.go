@@ -11,14 +11,16 @@ import (
 
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/messaging/messagingtest"
+	"flixtube/contracts"
+	"flixtube/contracts/limits"
 )
 
 func TestDecode(t *testing.T) {
-	long := strings.Repeat("x", maxID+1)
+	long := strings.Repeat("x", limits.ID+1)
 	for body, want := range map[string]string{ // id, viewer, video; "" is an error
-		`{"id":"1","viewedAt":"2026-01-02T03:04:05Z","viewer":{"id":"ann"},"video":{"id":"v"}}`: "1 ann v",
-		`{"video":{"id":"x"}}`:                    "message  x",
-		`{"video":{"id":"x","more":1},"more":[]}`: "message  x",
+		`{"id":"1","viewedAt":"2026-01-02T03:04:05Z","viewer":{"id":"ann"},"video":{"id":"v"}}`: "by 3 ann v/ann/v",
+		`{"video":{"id":"x"}}`:                    "message m//x",
+		`{"video":{"id":"x","more":1},"more":[]}`: "message m//x",
 		`{"video":{}}`:                            "",
 		`{"video":"x"}`:                           "",
 		`{"viewedAt":"today","video":{"id":"x"}}`: "",
@@ -27,11 +29,12 @@ func TestDecode(t *testing.T) {
 		`null`:                            "",
 		`{"video"`:                        "",
 		`{"video":{"id":"` + long + `"}}`: "",
-		`{"id":"` + long + `","video":{"id":"x"}}`:            "",
-		`{"viewer":{"id":"` + long + `"},"video":{"id":"x"}}`: "",
+		`{"id":"` + long + `","video":{"id":"x"}}`:                       "",
+		`{"viewer":{"id":"` + long + `"},"video":{"id":"x"}}`:            "",
+		`{"id":"` + long + `","viewer":{"id":"ann"},"video":{"id":"x"}}`: "by 3 ann x/ann/x", // the id does not matter
 	} {
-		v, err := decodeViewed(messaging.Message{ID: "message", Body: []byte(body)})
-		if got := v.ID + " " + v.Viewer.ID + " " + v.Video.ID; (err == nil) != (want != "") || err == nil && got != want {
+		v, err := decodeViewed(messaging.Message{ID: "m", Body: []byte(body)})
+		if got := v.ID + "/" + v.Viewer + "/" + v.VideoID; (err == nil) != (want != "") || err == nil && got != want {
 			t.Errorf("viewed %.80s: got %q, %v; want %q", body, got, err, want)
 		}
 		if err == nil && v.ViewedAt.IsZero() {
@@ -67,9 +70,40 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// TestAnyOrder holds the consumers to what the broker may do: deliver messages in any order, more than once,
-// in batches of any size, to several replicas at the same time. The end is that of the plain sequence, as long as no
-// question has more views to look at than it may.
+// TestSamples: recommendations accepts the messages of the contracts.
+func TestSamples(t *testing.T) {
+	const video, viewer = "5d9e690ad76fe06a3d7ae416", "Vb7Q0cJX1m2hN4tYkqZ8sL5rWfPe3aUd"
+	for name, want := range map[string]view{
+		"viewed": {
+			ID: viewID(viewer, video), Viewer: viewer, VideoID: video, ViewedAt: time.Date(2026, 3, 1, 10, 15, 30, 123e6, time.UTC),
+		},
+		"viewed-minimal": {ID: anonymousViewID("m"), VideoID: video},
+	} {
+		sample, err := contracts.Sample(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decodeViewed(messaging.Message{ID: "m", Body: sample})
+		if want.ViewedAt.IsZero() {
+			want.ViewedAt = got.ViewedAt // now
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %v, %v; want %v", name, got, err, want)
+		}
+	}
+	sample, err := contracts.Sample("video-removed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const removed = "f3b0a6de-8a57-4d0c-9a35-2f6c1d0e7b94"
+	if got, err := decodeVideoRemoved(messaging.Message{Body: sample}); err != nil || got != removed {
+		t.Errorf("video-removed: %q, %v; want %q", got, err, removed)
+	}
+}
+
+// TestAnyOrder does what a broker may do: it delivers messages in any order, more than once, in batches of any size, to
+// several replicas at the same time. The result is the same as after delivering each once, in order, as long as no
+// question has more views to read than its limit.
 func TestAnyOrder(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -16,9 +16,10 @@ import (
 	"flixtube/chassis/httpclient"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
+	"flixtube/contracts/limits"
 )
 
-// viewStore is what the routes need of the store. The ranked lists hold at most maxCandidates, best first.
+// viewStore is the part of the store that the routes use. The rankings have at most maxCandidates videos, best first.
 type viewStore interface {
 	seen(ctx context.Context, viewer string) (videos []string, all bool, err error)
 	coViewed(ctx context.Context, viewer string, seen []string, watching string) ([]string, error)
@@ -44,8 +45,8 @@ func newHandler(views viewStore, videos catalogue, log *slog.Logger, checks ...h
 type handler struct {
 	views   viewStore
 	videos  catalogue
-	viewers *memory[int64]
-	popular *memory[[]string] // its only key is ""
+	viewers *cache[int64]
+	popular *cache[[]string] // its only key is ""
 	log     *slog.Logger
 }
 
@@ -54,13 +55,19 @@ func newService(views viewStore, videos catalogue, log *slog.Logger) handler {
 		ranking, err := views.popular(ctx)
 		return map[string][]string{"": ranking}, err
 	}
-	return handler{views, videos, newMemory(views.viewers), newMemory(popular), log}
+	return handler{views, videos, newCache(views.viewers), newCache(popular), log}
 }
 
-const (
-	maxRecommendations = 50  // in one answer
-	maxIDs             = 100 // videos whose viewers are asked for at once
-)
+const maxRecommendations = 50 // in one answer
+
+// failure turns an error of a check into an answer.
+func failure(err error) error {
+	var invalid limits.InvalidID
+	if errors.As(err, &invalid) {
+		return web.Errorf(http.StatusBadRequest, codes.InvalidID, "%s", invalid).With("name", invalid.Name).With("max", limits.ID)
+	}
+	return err
+}
 
 type recommendation struct {
 	VideoID string `json:"videoId"`
@@ -73,8 +80,8 @@ func (h handler) getRecommendations(c echo.Context) error {
 		return err
 	}
 	watching := c.QueryParam("video")
-	if len(watching) > maxID {
-		return web.Errorf(http.StatusBadRequest, codes.InvalidID, "video must be an id")
+	if err := limits.CheckOptionalID("video", watching); err != nil {
+		return failure(err)
 	}
 	found, err := h.recommend(c.Request().Context(), web.Viewer(c.Request().Header), watching,
 		int(min(limit, maxRecommendations)))
@@ -86,12 +93,15 @@ func (h handler) getRecommendations(c echo.Context) error {
 
 func (h handler) getViews(c echo.Context) error {
 	videos := slices.Clone(c.QueryParams()["id"])
-	if len(videos) == 0 || len(videos) > maxIDs {
-		return web.Errorf(http.StatusBadRequest, codes.TooManyIDs, "id must name 1 to %d videos", maxIDs)
+	if len(videos) == 0 {
+		return failure(limits.CheckID("id", ""))
+	}
+	if len(videos) > limits.IDs {
+		return web.Errorf(http.StatusBadRequest, codes.TooManyIDs, "there must be at most %d ids", limits.IDs).With("max", limits.IDs)
 	}
 	for _, id := range videos {
-		if id == "" || len(id) > maxID || !utf8.ValidString(id) {
-			return web.Errorf(http.StatusBadRequest, codes.InvalidID, "id must be an id")
+		if err := limits.CheckID("id", id); err != nil {
+			return failure(err)
 		}
 	}
 	slices.Sort(videos)
@@ -102,7 +112,7 @@ func (h handler) getViews(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]any{"views": viewers})
 }
 
-// recommend asks one source after the other until it has limit videos.
+// recommend asks one source after the other until it has enough videos.
 func (h handler) recommend(ctx context.Context, viewer, watching string, limit int) ([]recommendation, error) {
 	seen, all, err := h.views.seen(ctx, viewer)
 	if err != nil {
@@ -120,7 +130,7 @@ func (h handler) recommend(ctx context.Context, viewer, watching string, limit i
 		{"new", func() ([]string, error) {
 			videos, err := h.videos.newest(ctx)
 			if err != nil {
-				h.log.Warn("nothing new to recommend", "error", err)
+				h.log.WarnContext(ctx, "the newest videos are left out of the recommendations", "error", err)
 			}
 			return videos, nil
 		}},
@@ -154,13 +164,13 @@ func (h handler) recommend(ctx context.Context, viewer, watching string, limit i
 	return recommendations, nil
 }
 
-// metadata is the service that knows the videos.
+// metadata is the client of the service metadata.
 type metadata struct {
 	base   *url.URL
 	client *http.Client
 }
 
-// metadataTimeout is short: recommendations without the new videos are better than late ones.
+// metadataTimeout is short: recommendations without the newest videos are better than late ones.
 const metadataTimeout = time.Second
 
 func newMetadata(base *url.URL) metadata {

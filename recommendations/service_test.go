@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"flixtube/chassis/web"
+	"flixtube/contracts/limits"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -34,7 +35,7 @@ func get(h http.Handler, target, viewer string) (int, string) {
 	return res.Code, strings.Join(found, " ")
 }
 
-// TestRecommendations goes all the way: messages in, a metadata service beside, answers out.
+// TestRecommendations stores views and asks over HTTP, with a metadata service.
 func TestRecommendations(t *testing.T) {
 	catalogue := newTestMetadata(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"videos":[{"_id":"n2","name":"New"},{"_id":"a"},{"_id":"n1"},{"_id":"p"},{"_id":"n2"},{}],"more":1}`))
@@ -88,11 +89,27 @@ func TestLimits(t *testing.T) {
 		{"?limit=100000", 200, 50},
 		{"?limit=-1", 400, 0},
 		{"?limit=ten", 400, 0},
-		{"?video=" + strings.Repeat("x", maxID+1), 400, 0},
+		{"?video=" + strings.Repeat("x", limits.ID+1), 400, 0},
 	} {
 		status, got := get(h, "/recommendations"+test.query, "")
 		if count := strings.Count(got, "new:"); status != test.status || count != test.count {
 			t.Errorf("%.30s: %d with %d, want %d with %d", test.query, status, count, test.status, test.count)
+		}
+	}
+}
+
+// TestErrorCodes: each error names its code, and what its message has in it.
+func TestErrorCodes(t *testing.T) {
+	h := newHandler(fakeStore{}, fakeCatalogue{}, discard)
+	for target, want := range map[string]string{
+		"/views":                                 `{"error":"id must be 1 to 200 bytes of UTF-8","code":"invalid_id","args":{"max":200,"name":"id"}}`,
+		"/views?id=a&id=%ff":                     `"code":"invalid_id","args":{"max":200,"name":"id"}`,
+		"/views?" + strings.Repeat("&id=a", 101): `"code":"too_many_ids","args":{"max":100}`,
+		"/recommendations?video=%ff":             `"code":"invalid_id","args":{"max":200,"name":"video"}`,
+		"/recommendations?limit=x":               `"code":"invalid_number","args":{"name":"limit"}`,
+	} {
+		if status, got := get(h, target, ""); status != http.StatusBadRequest || !strings.Contains(got, want) {
+			t.Errorf("GET %.40s: %d %s, want %s", target, status, got, want)
 		}
 	}
 }
@@ -105,7 +122,7 @@ func TestMetadataDown(t *testing.T) {
 		"not there": newMetadata(base),
 		"hanging":   newTestMetadata(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }),
 		"failing":   newTestMetadata(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }),
-		"babbling":  newTestMetadata(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }),
+		"not JSON":  newTestMetadata(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -113,7 +130,7 @@ func TestMetadataDown(t *testing.T) {
 			defer cancel()
 			found, err := newService(fakeStore{videos: []string{"p"}}, catalogue, discard).recommend(ctx, "", "", 10)
 			if err != nil || ctx.Err() != nil || len(found) != 1 || found[0].VideoID != "p" {
-				t.Errorf("got %v, %v, %v; want what is popular, in time", found, err, ctx.Err())
+				t.Errorf("got %v, %v, %v; want the popular video, in time", found, err, ctx.Err())
 			}
 		})
 	}

@@ -16,19 +16,20 @@ import (
 	"flixtube/chassis/database"
 )
 
-// What one question looks at: always the most recent, so that its cost does not grow with the years. Lists of videos or
-// of viewers hold at most 200: up to that many MongoDB merges the sorted ends of its index, for more it would read
-// and sort all of their views (SERVER-14034).
+// These bound the views that one question reads, always the most recent, so that its cost does not grow over the years.
+// Lists of videos or of viewers have at most 200 entries: up to that number MongoDB merges the sorted ends of its index;
+// for more it would read and sort all of their views (SERVER-14034).
 const (
-	maxSeeds      = 100    // of the videos that the viewer watched
-	maxCoViewers  = 200    // of the others who watched those
-	maxSeedViews  = 1000   // of the views, of the seeds and of the video being watched, that are read to find those others
-	maxCoViews    = 5000   // of the views of those others
-	maxPopular    = 10_000 // of the views that popularity is counted from
-	maxCandidates = 200    // of the videos that each ranking yields
+	maxSeeds      = 100    // videos that the viewer watched
+	maxCoViewers  = 200    // other viewers of those videos
+	maxSeedViews  = 1000   // views that are read to find these other viewers
+	maxCoViews    = 5000   // views of the other viewers
+	maxPopular    = 10_000 // views that popularity is counted from
+	maxCandidates = 200    // videos in each ranking
 )
 
-// view is the fact that a viewer watched a video, however often; a view without a viewer stands for itself.
+// view is the fact that a viewer has watched a video, however often. Each view without a viewer counts as one by another
+// viewer.
 type view struct {
 	ID       string    `bson:"_id"`
 	Viewer   string    `bson:"viewer"`
@@ -36,17 +37,19 @@ type view struct {
 	ViewedAt time.Time `bson:"viewedAt"`
 }
 
-// viewID is the same for all viewings of a video by one viewer. The length keeps the ids "a"+"bc" and "ab"+"c"
-// apart.
+// viewID is the same for all viewings of a video by one viewer. The length distinguishes "a"+"bc" from "ab"+"c".
 func viewID(viewer, video string) string {
 	return "by " + strconv.Itoa(len(viewer)) + " " + viewer + " " + video
 }
 
-// store keeps views. Which there are is the same in whatever order the messages come, but not their times: of several
-// viewings of a video by one viewer the one that arrives first gives its time. That matters only to what is the most
-// recent of more than the numbers above; to correct it would take an update, which FerretDB may lose.
+// anonymousViewID is the id of a view without a viewer.
+func anonymousViewID(factID string) string { return "message " + factID }
+
+// store keeps views. The order of the messages does not matter, except for the times: if a viewer watches a video several
+// times, the message that arrives first sets the time. This matters only where more views match than the numbers above
+// allow; correcting it would take an update for each view instead of one insert for each batch.
 type store struct {
-	views *mongo.Collection
+	views database.Collection
 	facts database.Facts
 }
 
@@ -55,39 +58,32 @@ func newStore(db database.Database) *store {
 	return &store{views, database.Facts{Documents: views, Removed: db.Collection("removed"), Subject: "videoId"}}
 }
 
-// ready makes the indexes, one for each question, which also shows that the database takes writes.
+// ready creates the indexes, one for each question, and tries a write.
 func (s *store) ready(ctx context.Context) error {
 	return database.Ready(ctx, s.views,
 		bson.D{{Key: "viewer", Value: 1}, {Key: "viewedAt", Value: -1}, {Key: "videoId", Value: 1}},
 		bson.D{{Key: "videoId", Value: 1}, {Key: "viewedAt", Value: -1}, {Key: "viewer", Value: 1}},
 		bson.D{{Key: "viewedAt", Value: -1}, {Key: "videoId", Value: 1}},
-		bson.D{{Key: "videoId", Value: 1}, {Key: "_id", Value: 1}}, // deleted in parts, by _id
 	)
 }
 
-// record stores views; those that it has already are left as they are.
-func (s *store) record(ctx context.Context, views []viewed) error {
-	documents := make([]view, len(views))
+// record stores views; those that exist already are left as they are.
+func (s *store) record(ctx context.Context, views []view) error {
 	videos := make([]string, len(views))
 	for i, v := range views {
-		id := "message " + v.ID
-		if v.Viewer.ID != "" {
-			id = viewID(v.Viewer.ID, v.Video.ID)
-		}
-		documents[i] = view{ID: id, Viewer: v.Viewer.ID, VideoID: v.Video.ID, ViewedAt: v.ViewedAt}
-		videos[i] = v.Video.ID
+		videos[i] = v.VideoID
 	}
-	return s.facts.Insert(ctx, documents, videos)
+	return s.facts.Insert(ctx, views, videos)
 }
 
-// seen returns what viewer watched last; all says that there is nothing else.
+// seen returns the videos that viewer watched last; all says that there are no more.
 func (s *store) seen(ctx context.Context, viewer string) (videos []string, all bool, err error) {
 	if viewer == "" {
 		return nil, true, nil
 	}
 	views, err := s.recent(ctx, bson.D{{Key: "viewer", Value: viewer}}, maxSeeds)
 	if err != nil {
-		return nil, false, fmt.Errorf("what the viewer watched: %w", err)
+		return nil, false, fmt.Errorf("list the videos that the viewer watched: %w", err)
 	}
 	for _, v := range views {
 		videos = append(videos, v.VideoID)
@@ -95,9 +91,9 @@ func (s *store) seen(ctx context.Context, viewer string) (videos []string, all b
 	return videos, len(views) < maxSeeds, nil
 }
 
-// coViewed ranks what was also watched by those who watched what viewer has seen, or who watched the video that is
-// being watched now, which may be "". First comes what most of the latter watched, then what most of all of
-// them watched, then what those watched who have most in common with viewer.
+// coViewed ranks the other videos of the co-viewers: the viewers who watched one of the seen videos, or the video that is
+// being watched now, which may be "". A video comes first if more co-viewers of the video being watched have watched it,
+// then if more co-viewers have watched it, then if these have more videos in common with viewer.
 func (s *store) coViewed(ctx context.Context, viewer string, seen []string, watching string) ([]string, error) {
 	var seeds []string
 	for _, id := range seen {
@@ -125,12 +121,12 @@ func (s *store) coViewed(ctx context.Context, viewer string, seen []string, watc
 	}
 	if watching != "" {
 		if err := find([]string{watching}, true); err != nil {
-			return nil, fmt.Errorf("who else watched this: %w", err)
+			return nil, fmt.Errorf("find other viewers of this video: %w", err)
 		}
 	}
 	if len(seeds) > 0 {
 		if err := find(seeds, false); err != nil {
-			return nil, fmt.Errorf("who else watched these: %w", err)
+			return nil, fmt.Errorf("find other viewers of the seen videos: %w", err)
 		}
 	}
 	if len(coViewers) == 0 {
@@ -142,14 +138,14 @@ func (s *store) coViewed(ctx context.Context, viewer string, seen []string, watc
 		{Key: "videoId", Value: bson.D{{Key: "$nin", Value: append(seeds, watching)}}},
 	}, maxCoViews)
 	if err != nil {
-		return nil, fmt.Errorf("what they also watched: %w", err)
+		return nil, fmt.Errorf("list the videos of the other viewers: %w", err)
 	}
 	type score struct {
 		video                      string
 		watching, viewers, overlap int
 	}
 	scores := map[string]score{}
-	for _, v := range views { // a viewer and a video meet in one view only, so this counts distinct viewers
+	for _, v := range views { // a viewer has one view of a video, so this counts viewers
 		who, sum := coViewers[v.Viewer], scores[v.VideoID]
 		if who.watching {
 			sum.watching++
@@ -169,37 +165,33 @@ func (s *store) coViewed(ctx context.Context, viewer string, seen []string, watc
 
 // recent returns the most recent views that match, newest first.
 func (s *store) recent(ctx context.Context, filter bson.D, limit int64) ([]view, error) {
-	found, err := s.views.Find(ctx, filter, options.Find().SetLimit(limit).
+	return database.All[view](ctx, s.views, filter, options.Find().SetLimit(limit).
 		SetSort(bson.D{{Key: "viewedAt", Value: -1}}).
 		SetProjection(bson.D{{Key: "_id", Value: 0}, {Key: "viewer", Value: 1}, {Key: "videoId", Value: 1}}))
-	if err != nil {
-		return nil, err
-	}
-	var views []view
-	err = found.All(ctx, &views)
-	return views, err
 }
+
+// counted is a video and the number of its views, which is that of its viewers.
+type counted struct {
+	VideoID string `bson:"_id"`
+	Viewers int64  `bson:"viewers"`
+}
+
+var countViews = bson.D{{Key: "$group", Value: bson.D{
+	{Key: "_id", Value: "$videoId"},
+	{Key: "viewers", Value: bson.D{{Key: "$sum", Value: 1}}},
+}}}
 
 // popular ranks videos by how many viewers they had lately.
 func (s *store) popular(ctx context.Context) ([]string, error) {
-	found, err := s.views.Aggregate(ctx, mongo.Pipeline{
+	ranking, err := database.Aggregate[counted](ctx, s.views, mongo.Pipeline{
 		{{Key: "$sort", Value: bson.D{{Key: "viewedAt", Value: -1}}}},
 		{{Key: "$limit", Value: maxPopular}},
-		{{Key: "$group", Value: bson.D{
-			{Key: "_id", Value: "$videoId"},
-			{Key: "viewers", Value: bson.D{{Key: "$sum", Value: 1}}},
-		}}},
+		countViews,
 		{{Key: "$sort", Value: bson.D{{Key: "viewers", Value: -1}, {Key: "_id", Value: 1}}}},
 		{{Key: "$limit", Value: maxCandidates}},
 	})
-	var ranking []struct {
-		VideoID string `bson:"_id"`
-	}
-	if err == nil {
-		err = found.All(ctx, &ranking)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("what is popular: %w", err)
+		return nil, fmt.Errorf("rank popular videos: %w", err)
 	}
 	videos := make([]string, len(ranking))
 	for i, r := range ranking {
@@ -208,34 +200,24 @@ func (s *store) popular(ctx context.Context) ([]string, error) {
 	return videos, nil
 }
 
-// viewers counts those of each of these videos; a video without any is left out. In MongoDB the index on videoId has
-// all that it reads.
+// viewers counts the viewers of each of these videos; a video without any is left out. In MongoDB it reads nothing but the
+// index on videoId.
 func (s *store) viewers(ctx context.Context, videos []string) (map[string]int64, error) {
-	found, err := s.views.Aggregate(ctx, mongo.Pipeline{
+	counts, err := database.Aggregate[counted](ctx, s.views, mongo.Pipeline{
 		{{Key: "$match", Value: bson.D{{Key: "videoId", Value: bson.D{{Key: "$in", Value: videos}}}}}},
-		{{Key: "$group", Value: bson.D{
-			{Key: "_id", Value: "$videoId"},
-			{Key: "viewers", Value: bson.D{{Key: "$sum", Value: 1}}},
-		}}},
+		countViews,
 	})
-	var counted []struct {
-		VideoID string `bson:"_id"`
-		Viewers int64  `bson:"viewers"`
-	}
-	if err == nil {
-		err = found.All(ctx, &counted)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("count viewers: %w", err)
 	}
-	viewers := make(map[string]int64, len(counted))
-	for _, v := range counted {
+	viewers := make(map[string]int64, len(counts))
+	for _, v := range counts {
 		viewers[v.VideoID] = v.Viewers
 	}
 	return viewers, nil
 }
 
-// watched tells which of these videos viewer has watched, ever.
+// watched returns those of these videos that viewer has ever watched.
 func (s *store) watched(ctx context.Context, viewer string, videos []string) (map[string]bool, error) {
 	if viewer == "" || len(videos) == 0 {
 		return nil, nil
@@ -244,13 +226,9 @@ func (s *store) watched(ctx context.Context, viewer string, videos []string) (ma
 	for i, video := range videos {
 		ids[i] = viewID(viewer, video)
 	}
-	found, err := s.views.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}})
-	var views []view
-	if err == nil {
-		err = found.All(ctx, &views)
-	}
+	views, err := database.ByIDs[view](ctx, s.views, ids)
 	if err != nil {
-		return nil, fmt.Errorf("what the viewer has watched: %w", err)
+		return nil, fmt.Errorf("look up if the viewer has watched videos: %w", err)
 	}
 	watched := map[string]bool{}
 	for _, v := range views {

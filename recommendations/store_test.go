@@ -11,6 +11,7 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/database"
+	"flixtube/contracts/limits"
 )
 
 // newTestStore returns a store in a database of its own.
@@ -31,16 +32,19 @@ func newTestStore(t *testing.T) *store {
 	return s
 }
 
-func viewing(id, viewer, video string) viewed {
-	v := viewed{ID: id, ViewedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	v.Viewer.ID, v.Video.ID = viewer, video
+// viewing is the view of a message with this id.
+func viewing(id, viewer, video string) view {
+	v := view{ID: anonymousViewID(id), Viewer: viewer, VideoID: video, ViewedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	if viewer != "" {
+		v.ID = viewID(viewer, video)
+	}
 	return v
 }
 
 // recordAll stores what each viewer watched, as in {"ann": "x y z"}; "" is views without a viewer.
 func recordAll(t *testing.T, s *store, watched map[string]string) {
 	t.Helper()
-	var views []viewed
+	var views []view
 	for viewer, videos := range watched {
 		for _, video := range strings.Fields(videos) {
 			views = append(views, viewing(fmt.Sprintf("m%d%s", len(views), viewer), viewer, video))
@@ -111,16 +115,16 @@ func TestCoViewed(t *testing.T) {
 func TestPopularCountsViewersNotViewings(t *testing.T) {
 	s := newTestStore(t)
 	recordAll(t, s, map[string]string{"ann": "x y z", "bob": "y z", "cid": "a"})
-	for i := range 5 { // ann cannot get enough of x
-		if err := s.record(t.Context(), []viewed{viewing(fmt.Sprint("again", i), "ann", "x")}); err != nil {
+	for i := range 5 { // ann watches x again and again
+		if err := s.record(t.Context(), []view{viewing(fmt.Sprint("again", i), "ann", "x")}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got, want := popular(t, s), "y z a x"; got != want {
 		t.Fatalf("got %q, want %q", got, want)
 	}
-	for range 2 { // one unknown viewer, said twice
-		if err := s.record(t.Context(), []viewed{viewing("someone", "", "z")}); err != nil {
+	for range 2 { // one view without a viewer, delivered twice
+		if err := s.record(t.Context(), []view{viewing("someone", "", "z")}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -131,9 +135,9 @@ func TestPopularCountsViewersNotViewings(t *testing.T) {
 
 func TestWatchedTellsStrangeIDsApart(t *testing.T) {
 	s := newTestStore(t)
-	strange := []string{"a.b", "$set", "nul\x00", "é", `{"$gt":""}`, "a", "a b", "1 a", strings.Repeat("x", maxID)}
+	strange := []string{"a.b", "$set", "nul\x00", "é", `{"$gt":""}`, "a", "a b", "1 a", strings.Repeat("x", limits.ID)}
 	for _, id := range strange {
-		if err := s.record(t.Context(), []viewed{viewing("1", id, id), viewing("2", id, "b "+id)}); err != nil {
+		if err := s.record(t.Context(), []view{viewing("1", id, id), viewing("2", id, "b "+id)}); err != nil {
 			t.Errorf("record %q: %v", id, err)
 		}
 	}
@@ -154,7 +158,7 @@ func TestForget(t *testing.T) {
 	}{
 		{"removal", func() error { return s.facts.Forget(t.Context(), []string{"x"}) }},
 		{"a late view", func() error {
-			return s.record(t.Context(), []viewed{viewing("late", "cid", "x"), viewing("1", "cid", "a")})
+			return s.record(t.Context(), []view{viewing("late", "cid", "x"), viewing("1", "cid", "a")})
 		}},
 		{"removal again", func() error { return s.facts.Forget(t.Context(), []string{"x", "x"}) }},
 	} {
@@ -172,7 +176,7 @@ func TestForget(t *testing.T) {
 
 // TestCaps asks about more than one question looks at: it must be the most recent.
 func TestCaps(t *testing.T) {
-	var views []viewed
+	var views []view
 	add := func(minute int, viewer string, videos ...string) {
 		for _, video := range videos {
 			v := viewing("", viewer, video)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"flixtube/contracts/limits"
 )
 
 func views(h http.Handler, query string) string {
@@ -21,11 +23,11 @@ func views(h http.Handler, query string) string {
 	return fmt.Sprint(res.Code, " ", strings.TrimSpace(res.Body.String()))
 }
 
-// TestViews asks a real database. Each handler has a memory of its own.
+// TestViews asks a real database. Each handler has a cache of its own.
 func TestViews(t *testing.T) {
 	s := newTestStore(t)
 	recordAll(t, s, map[string]string{"ann": "a b $set", "bob": "a", "cid": "a b", "": "b b"})
-	if err := s.record(t.Context(), []viewed{viewing("again", "ann", "a"), viewing("odd", "ann", "é\x00 {$gt}")}); err != nil {
+	if err := s.record(t.Context(), []view{viewing("again", "ann", "a"), viewing("odd", "ann", "é\x00 {$gt}")}); err != nil {
 		t.Fatal(err)
 	}
 	if viewers, err := s.viewers(t.Context(), []string{"b", "none"}); err != nil || len(viewers) != 1 || viewers["b"] != 4 {
@@ -54,19 +56,19 @@ func TestViews(t *testing.T) {
 func TestViewsLimits(t *testing.T) {
 	h := newHandler(fakeStore{}, fakeCatalogue{}, discard)
 	many := url.Values{}
-	for i := range maxIDs {
+	for i := range limits.IDs {
 		many.Add("id", fmt.Sprint(i))
 	}
 	for query, status := range map[string]string{
 		many.Encode(): "200", many.Encode() + "&id=0": "400", "": "400", "id=": "400", "id=a&id=": "400", "id=%ff": "400",
-		"id=" + strings.Repeat("x", maxID): "200", "id=" + strings.Repeat("x", maxID+1): "400", "video=a": "400",
+		"id=" + strings.Repeat("x", limits.ID): "200", "id=" + strings.Repeat("x", limits.ID+1): "400", "video=a": "400",
 	} {
 		if got := views(h, query); !strings.HasPrefix(got, status+" {") {
 			t.Errorf("%.40q: %.80s, want %s", query, got, status)
 		}
 	}
 	broken := newHandler(fakeStore{err: errors.New("dial tcp 10.0.0.7: secret")}, fakeCatalogue{}, discard)
-	if got := views(broken, "id=a"); got != `500 {"error":"internal error"}` {
+	if got := views(broken, "id=a"); got != `500 {"error":"internal error","code":"internal_error"}` {
 		t.Errorf("database down: %s", got)
 	}
 }
@@ -105,12 +107,12 @@ func (f *fakeViews) count(ctx context.Context, videos []string) (map[string]int6
 // pass lets time pass, which costs none in a synctest bubble.
 func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // the clock is not a real one
 
-// TestMemory plays some minutes of pages that ask for counts.
-func TestMemory(t *testing.T) {
+// TestCache plays some minutes of pages that ask for counts.
+func TestCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const quick, keptFor = 100 * time.Millisecond, 2 * freshFor
+		const quick, keptFor = 100 * time.Millisecond, 2 * minFresh
 		f := &fakeViews{t: t, takes: quick}
-		c := newMemory(f.count)
+		c := newCache(f.count)
 		ask := func(step, videos, want string, wait time.Duration) {
 			t.Helper()
 			start := time.Now()
@@ -129,7 +131,7 @@ func TestMemory(t *testing.T) {
 			}
 		}
 		ask("unknown", "a b", "11", quick)
-		pass(freshFor)
+		pass(minFresh)
 		ask("fresh", "b", "1", 0)
 		ask("one more", "a b c", "112", quick)
 		pass(quick)
@@ -141,9 +143,9 @@ func TestMemory(t *testing.T) {
 		ask("too old", "a b", "44", quick)
 
 		f.err = errors.New("no database")
-		pass(freshFor + 1)
+		pass(minFresh + 1)
 		ask("old, and none better to be had", "a", "4", 0)
-		pass(freshFor)
+		pass(minFresh)
 		ask("none to be had", "a", "no database", quick)
 		f.err = nil
 		ask("again", "a", "7", quick)
@@ -170,7 +172,7 @@ func TestMemory(t *testing.T) {
 		}
 
 		// What takes long is asked for less often.
-		const slow, fresh = 10 * time.Second, timesTaken * 10 * time.Second
+		const slow, fresh = 10 * time.Second, freshCost * 10 * time.Second
 		f.takes = slow
 		pass(keptFor + 1)
 		ask("slow", "a", "2", slow)
@@ -185,22 +187,22 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// TestMemoryIsBounded: what is asked for is answered, however much is remembered.
-func TestMemoryIsBounded(t *testing.T) {
-	c := newMemory(func(_ context.Context, videos []string) (map[string]int64, error) {
+// TestCacheIsBounded: all questions are answered, and the cache does not grow without a limit.
+func TestCacheIsBounded(t *testing.T) {
+	c := newCache(func(_ context.Context, videos []string) (map[string]int64, error) {
 		return map[string]int64{videos[0]: 7}, nil
 	})
-	for i := range maxKnown / maxIDs * 3 {
-		videos := make([]string, maxIDs)
+	for i := range maxCached / limits.IDs * 3 {
+		videos := make([]string, limits.IDs)
 		for k := range videos {
 			videos[k] = fmt.Sprint(i, "-", k)
 		}
 		viewers, err := c.get(t.Context(), videos)
-		if err != nil || len(viewers) != maxIDs || viewers[videos[0]] != 7 || viewers[videos[1]] != 0 {
+		if err != nil || len(viewers) != limits.IDs || viewers[videos[0]] != 7 || viewers[videos[1]] != 0 {
 			t.Fatalf("page %d: %v, %v", i, viewers, err)
 		}
-		if len(c.known) > maxKnown {
-			t.Fatalf("remembers %d", len(c.known))
+		if c.answers.Len() > maxCached {
+			t.Fatalf("the cache holds %d", c.answers.Len())
 		}
 	}
 }
