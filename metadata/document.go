@@ -8,8 +8,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// public is a document as callers see it: all of its fields but our internal ones, whatever they hold, and
-// the _id always as a string.
+// public returns a document for a response: all of its fields except our internal ones, of any type, and the _id always as
+// a string.
 func public(document bson.D) map[string]any {
 	fields := object(document)
 	delete(fields, "outbox")
@@ -18,7 +18,7 @@ func public(document bson.D) map[string]any {
 	return fields
 }
 
-// idText is the form in which an _id travels in messages and addresses.
+// idText returns an _id as messages and URLs have it.
 func idText(id any) string {
 	if s, ok := id.(string); ok {
 		return s
@@ -34,7 +34,7 @@ func object(document bson.D) map[string]any {
 	return fields
 }
 
-// plain makes of any BSON value one that JSON can hold.
+// plain turns any BSON value into one that JSON can hold.
 func plain(value any) any {
 	switch v := value.(type) {
 	case nil, bool, string, int32, int64:

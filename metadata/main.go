@@ -1,19 +1,19 @@
-// Metadata knows the names and facts of the videos.
+// Metadata keeps the names and facts of the videos.
 //
 //	GET    /videos?skip=&limit=&sort=&search=
-//	                   in the order in which they came, or newest first with sort=newest; search finds a part
-//	                   of the name, capital or small
+//	                   in the order in which they were stored, or newest first with sort=newest; search finds a part of
+//	                   the name, in upper or lower case
 //	GET    /videos?id=&id=…
-//	                   those of up to 100 videos that there are, in the order of the ids
+//	                   up to 100 videos by their ids, in the order of the ids, without those that do not exist
 //	GET    /video?id=  one video, or 404
-//	PATCH  /video?id=  {"name":"..."} renames it; only its owner may, the viewer in X-Viewer-Id
-//	DELETE /video?id=  removes it; only its owner may; a second time is 204 too
+//	PATCH  /video?id=  {"name":"..."} renames it; only for its owner, the viewer in X-Viewer-Id
+//	DELETE /video?id=  removes it; only for its owner; 204 also if it is removed already
 //
 // A video has the fields _id, name, contentType, size, duration (in seconds), poster (true if it has one), owner and
-// uploadedAt, as far as they are known; one that another program has stored has what that chose.
+// uploadedAt, as far as they are known; a video that another program has stored may have other fields.
 //
-// It listens to the queue metadata.video-uploaded (the exchange video-uploaded) and tells the exchange
-// video-removed what was removed.
+// It consumes the queue metadata.video-uploaded (of the exchange video-uploaded) and publishes removals to the exchange
+// video-removed.
 //
 // Variables: PORT, RABBIT, DBHOST, DBNAME; optionally HOST.
 package main

@@ -3,69 +3,64 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/text"
+	"flixtube/contracts"
+	"flixtube/contracts/limits"
 )
 
-// videoUploaded is what metadata takes of a video-uploaded message; only video.id must be there.
-type videoUploaded struct {
-	UploadedAt time.Time `json:"uploadedAt"`
-	Owner      struct {
-		ID string `json:"id"`
-	} `json:"owner"`
-	Video struct {
-		ID          string  `json:"id"`
-		Name        string  `json:"name"`
-		ContentType string  `json:"contentType"`
-		Size        int64   `json:"size"`
-		Duration    float64 `json:"duration"` // seconds
-		Poster      bool    `json:"poster"`
-	} `json:"video"`
-}
-
-const (
-	maxID       = 200 // bounds the ids that other programs may choose, in bytes
-	maxDuration = 1e7 // seconds, some four months
-)
-
-// decodeVideoUploaded leaves out a duration that none can be: the video is worth more. A message with other types
-// than these is another message.
+// decodeVideoUploaded returns the video that a video-uploaded message tells of. Only video.id must be there. A name that is
+// too long is cut, and an impossible duration is left out, because listing the video matters more.
 func decodeVideoUploaded(m messaging.Message) (video, error) {
-	var u videoUploaded
+	var u struct {
+		UploadedAt time.Time `json:"uploadedAt"`
+		Owner      struct {
+			ID string `json:"id"`
+		} `json:"owner"`
+		Video struct {
+			ID          string  `json:"id"`
+			Name        string  `json:"name"`
+			ContentType string  `json:"contentType"`
+			Size        int64   `json:"size"`     // bytes
+			Duration    float64 `json:"duration"` // seconds
+			Poster      bool    `json:"poster"`
+		} `json:"video"`
+	}
 	if err := json.Unmarshal(m.Body, &u); err != nil {
 		return video{}, fmt.Errorf("not a video-uploaded message: %w", err)
 	}
-	if u.Video.ID == "" {
-		return video{}, errors.New("not a video-uploaded message: no video.id")
+	if err := limits.CheckID("video.id", u.Video.ID); err != nil {
+		return video{}, err
 	}
-	if len(u.Video.ID) > maxID || len(u.Owner.ID) > maxID {
-		return video{}, fmt.Errorf("an id is longer than %d bytes", maxID)
+	if err := limits.CheckOptionalID("owner.id", u.Owner.ID); err != nil {
+		return video{}, err
 	}
-	if u.Video.Duration <= 0 || u.Video.Duration > maxDuration {
-		u.Video.Duration = 0
+	at, err := limits.Time("uploadedAt", u.UploadedAt)
+	if err != nil {
+		return video{}, err
 	}
-	if u.UploadedAt.IsZero() {
-		u.UploadedAt = time.Now()
+	v := video{
+		ID: u.Video.ID, Name: text.Truncate(u.Video.Name, limits.Name), ContentType: u.Video.ContentType, Size: u.Video.Size,
+		Poster: u.Video.Poster, Owner: u.Owner.ID, UploadedAt: at,
 	}
-	return video{
-		ID: u.Video.ID, Name: text.Line(u.Video.Name), ContentType: u.Video.ContentType, Size: u.Video.Size,
-		Duration: u.Video.Duration, Poster: u.Video.Poster, Owner: u.Owner.ID, UploadedAt: u.UploadedAt.UTC(),
-	}, nil
+	if u.Video.Duration > 0 && u.Video.Duration <= limits.Duration {
+		v.Duration = u.Video.Duration
+	}
+	return v, nil
 }
 
 func subscriptions(s *store) []messaging.Subscription {
 	return []messaging.Subscription{{
-		Queue:   messaging.Queue{Name: "metadata.video-uploaded", Exchange: "video-uploaded"},
+		Queue:   contracts.VideoUploaded.Queue("metadata"),
 		Handler: messaging.Decoded(decodeVideoUploaded, s.add), Ready: s.ready,
 	}}
 }
 
-// videoRemoved tells that a video is gone.
+// videoRemoved is the message that a video was removed.
 type videoRemoved struct {
 	ID        string    `json:"id"`
 	RemovedAt time.Time `json:"removedAt"`
@@ -74,8 +69,7 @@ type videoRemoved struct {
 	} `json:"video"`
 }
 
-var removedTo = messaging.Fanout("video-removed",
-	"video-storage.video-removed", "history.video-removed", "recommendations.video-removed")
+var removedTo = contracts.VideoRemoved.Destination()
 
 func (r removal) message() messaging.Message {
 	v := videoRemoved{ID: r.Event.ID, RemovedAt: r.Event.RemovedAt.UTC()}

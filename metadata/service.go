@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"unicode/utf8"
@@ -13,6 +14,7 @@ import (
 	"flixtube/chassis/text"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
+	"flixtube/contracts/limits"
 )
 
 // newHandler returns the routes; removed is called after each removal.
@@ -32,11 +34,18 @@ type handler struct {
 	removed func()
 }
 
-const (
-	maxName  = 200     // characters of a name, and of what may be searched
-	maxPatch = 8 << 10 // bytes
-	maxIDs   = 100     // videos that are asked for by id at once
-)
+const maxPatch = 8 << 10 // bytes
+
+// failure turns an error of the store into an answer.
+func failure(err error) error {
+	switch {
+	case errors.Is(err, errNoVideo):
+		return web.Errorf(http.StatusNotFound, codes.VideoNotFound, "%s", errNoVideo)
+	case errors.Is(err, errNotOwner):
+		return web.Errorf(http.StatusForbidden, codes.NotOwner, "%s", errNotOwner)
+	}
+	return err
+}
 
 func (h handler) getVideos(c echo.Context) error {
 	if ids, ok := c.QueryParams()["id"]; ok {
@@ -52,26 +61,27 @@ func (h handler) getVideos(c echo.Context) error {
 	case "newest":
 		q.newest = true
 	default:
-		return web.Errorf(http.StatusBadRequest, codes.InvalidSort, "sort must be newest, or nothing")
+		return web.Errorf(http.StatusBadRequest, codes.InvalidSort, "sort must be newest, or left out").With("name", "sort")
 	}
-	if !utf8.ValidString(q.search) || utf8.RuneCountInString(q.search) > maxName {
-		return web.Errorf(http.StatusBadRequest, codes.SearchTooLong, "search must be at most %d characters of UTF-8", maxName)
+	if !utf8.ValidString(q.search) || utf8.RuneCountInString(q.search) > limits.Name {
+		return web.Errorf(http.StatusBadRequest, codes.SearchTooLong,
+			"search must be at most %d characters of UTF-8", limits.Name).With("max", limits.Name)
 	}
 	q.search = text.Line(q.search)
 	documents, err := h.videos.list(c.Request().Context(), q)
 	if err != nil {
-		return err
+		return failure(err)
 	}
 	return answerVideos(c, documents)
 }
 
 func (h handler) getByID(c echo.Context, ids []string) error {
-	if len(ids) > maxIDs {
-		return web.Errorf(http.StatusBadRequest, codes.TooManyIDs, "at most %d videos can be asked for at once", maxIDs)
+	if len(ids) > limits.IDs {
+		return web.Errorf(http.StatusBadRequest, codes.TooManyIDs, "there must be at most %d ids", limits.IDs).With("max", limits.IDs)
 	}
 	documents, err := h.videos.findAll(c.Request().Context(), ids)
 	if err != nil {
-		return err
+		return failure(err)
 	}
 	return answerVideos(c, documents)
 }
@@ -87,7 +97,7 @@ func answerVideos(c echo.Context, documents []bson.D) error {
 func (h handler) getVideo(c echo.Context) error {
 	document, err := h.videos.find(c.Request().Context(), c.QueryParam("id"))
 	if err != nil {
-		return err
+		return failure(err)
 	}
 	return c.JSON(http.StatusOK, map[string]any{"video": public(document)})
 }
@@ -108,12 +118,12 @@ func (h handler) patchVideo(c echo.Context) error {
 		return web.Errorf(http.StatusBadRequest, codes.InvalidBody, `the body must be JSON: {"name":"..."}`)
 	}
 	name := text.Line(patch.Name)
-	if name == "" || utf8.RuneCountInString(name) > maxName {
-		return web.Errorf(http.StatusBadRequest, codes.InvalidName, "name must have 1 to %d characters", maxName)
+	if name == "" || utf8.RuneCountInString(name) > limits.Name {
+		return web.Errorf(http.StatusBadRequest, codes.InvalidName, "name must be 1 to %d characters", limits.Name).With("max", limits.Name)
 	}
 	document, err := h.videos.rename(c.Request().Context(), c.QueryParam("id"), viewer, name)
 	if err != nil {
-		return err
+		return failure(err)
 	}
 	return c.JSON(http.StatusOK, map[string]any{"video": public(document)})
 }
@@ -124,7 +134,7 @@ func (h handler) deleteVideo(c echo.Context) error {
 		return err
 	}
 	if err := h.videos.remove(c.Request().Context(), c.QueryParam("id"), viewer); err != nil {
-		return err
+		return failure(err)
 	}
 	h.removed()
 	return c.NoContent(http.StatusNoContent)

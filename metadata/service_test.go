@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,8 @@ import (
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/web"
+	"flixtube/contracts"
+	"flixtube/contracts/limits"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -37,7 +40,10 @@ func newTestStore(t *testing.T) *store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = db.Close() })
+	t.Cleanup(func() {
+		_ = db.Drop(context.WithoutCancel(t.Context()))
+		_ = db.Close()
+	})
 	s := newStore(db)
 	if err := s.ready(t.Context()); err != nil {
 		t.Fatal(err)
@@ -124,7 +130,7 @@ func TestList(t *testing.T) {
 	}
 	for _, query := range []string{
 		"skip=-1", "limit=x", "skip=99999999999999999999", "sort=size", "search=%ff",
-		"search=" + strings.Repeat("a", maxName+1),
+		"search=" + strings.Repeat("a", limits.Name+1),
 	} {
 		if status, _ := call(t, h, "GET", "/videos?"+query, "", ""); status != http.StatusBadRequest {
 			t.Errorf("GET /videos?%s: %d, want 400", query, status)
@@ -144,13 +150,23 @@ func TestByIDs(t *testing.T) {
 		"id=" + oid.Hex() + "&id=none&id=a&id=gone": oid.Hex() + " a",
 		"id=b,c&id=&id=%ff":                         "b,c",
 		"id=":                                       "",
-		strings.Repeat("id=x&", maxIDs):             "",
+		strings.Repeat("id=x&", limits.IDs):         "",
 	} {
 		if got := strings.Join(listed(t, h, query), " "); got != want {
 			t.Errorf("GET /videos?%s lists %q, want %q", query, got, want)
 		}
 	}
-	if status, _ := call(t, h, "GET", "/videos?"+strings.Repeat("id=x&", maxIDs+1), "", ""); status != http.StatusBadRequest {
+	insert(t, s, bson.D{{Key: "_id", Value: int32(5)}, {Key: "name", Value: "theirs"}})
+	for i, want := range []string{"theirs", "ours"} {
+		_, answer := call(t, h, "GET", "/videos?id=5", "", "")
+		if videos := answer["videos"].([]any); len(videos) != 1 || videos[0].(map[string]any)["name"] != want {
+			t.Errorf("the id 5 finds %v, want %s", videos, want)
+		}
+		if i == 0 {
+			insert(t, s, video{ID: "5", Name: "ours"})
+		}
+	}
+	if status, _ := call(t, h, "GET", "/videos?"+strings.Repeat("id=x&", limits.IDs+1), "", ""); status != http.StatusBadRequest {
 		t.Errorf("too many ids: %d", status)
 	}
 }
@@ -273,7 +289,7 @@ func TestOnlyTheOwner(t *testing.T) {
 		{"PATCH", "v", "ann", `{"name":5}`, 400},
 		{"PATCH", "v", "ann", `{"name":" \u0000\u202e "}`, 400},
 		{"PATCH", "v", "ann", "{\"name\":\"\xff\"}", 400},
-		{"PATCH", "v", "ann", `{"name":"` + strings.Repeat("ü", maxName+1) + `"}`, 400},
+		{"PATCH", "v", "ann", `{"name":"` + strings.Repeat("ü", limits.Name+1) + `"}`, 400},
 		{"PATCH", "v", "ann", `{"name":"` + strings.Repeat("a", maxPatch) + `"}`, 413},
 		{"DELETE", "v", "", "", 401},
 		{"DELETE", "v", "bob", "", 403},
@@ -287,7 +303,7 @@ func TestOnlyTheOwner(t *testing.T) {
 		t.Fatalf("a refused request changed the video: %v", answer)
 	}
 
-	long := strings.Repeat("ü", maxName)
+	long := strings.Repeat("ü", limits.Name)
 	status, answer := call(t, h, "PATCH", "/video?id=v", "ann", `{"name":" `+long+`\n "}`)
 	v, _ := answer["video"].(map[string]any)
 	if status != 200 || v["name"] != long || v["size"] != 3.0 || v["owner"] != "ann" {
@@ -326,7 +342,7 @@ func TestUploaded(t *testing.T) {
 	const full = `{"id":"e","uploadedAt":"2026-01-02T03:04:05Z","owner":{"id":"ann"},"more":1,
 		"video":{"id":"v","name":"n\u0000ame","contentType":"video/mp4","size":7,"duration":63.25,"poster":true}}`
 	err := uploaded(t, s, full, `{"video":{"id":"bare"}}`, `{`, `{"video":{}}`, full,
-		`{"video":{"id":"`+strings.Repeat("a", maxID+1)+`"}}`)
+		`{"video":{"id":"`+strings.Repeat("a", limits.ID+1)+`"}}`)
 	var rejects messaging.Rejects
 	if !errors.As(err, &rejects) || len(rejects) != 3 || rejects[2] == nil || rejects[3] == nil || rejects[5] == nil {
 		t.Errorf("the batch gives %v, want messages 2, 3 and 5 rejected", err)
@@ -352,7 +368,76 @@ func TestUploaded(t *testing.T) {
 	}
 }
 
-// TestDecodeDurationAndPoster: a number that is no length of a video is left out; what is no number is no such message.
+// TestSamples: metadata accepts and sends the messages of the contracts.
+func TestSamples(t *testing.T) {
+	sample := func(name string) []byte {
+		t.Helper()
+		s, err := contracts.Sample(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.TrimSpace(s)
+	}
+	got, err := decodeVideoUploaded(messaging.Message{Body: sample("video-uploaded")})
+	want := video{
+		ID: "f3b0a6de-8a57-4d0c-9a35-2f6c1d0e7b94", Name: "My holiday", ContentType: "video/mp4", Size: 5 << 20, Duration: 61.5,
+		Poster: true, Owner: "Vb7Q0cJX1m2hN4tYkqZ8sL5rWfPe3aUd", UploadedAt: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC),
+	}
+	if err != nil || got != want {
+		t.Errorf("video-uploaded: %v, %v; want %v", got, err, want)
+	}
+	sent := removal{ID: "f3b0a6de-8a57-4d0c-9a35-2f6c1d0e7b94", Event: event{
+		ID: "e2c7d1b0-1c36-4f6c-8f3e-7f0f6f6b1c9a", RemovedAt: time.Date(2026, 3, 2, 19, 30, 0, 0, time.FixedZone("", 3600)),
+	}}.message()
+	if want := sample("video-removed"); !bytes.Equal(sent.Body, want) || sent.ID != "e2c7d1b0-1c36-4f6c-8f3e-7f0f6f6b1c9a" {
+		t.Errorf("video-removed: %s under the id %s, want %s", sent.Body, sent.ID, want)
+	}
+}
+
+func TestDecodeVideoUploaded(t *testing.T) {
+	long := strings.Repeat("ü", limits.Name)
+	for body, want := range map[string]string{ // a part of the error, or the name
+		`{"video":{"id":"v"}}`:                                          "",
+		`{"video":{"id":"v","name":"` + long + `ü"}}`:                   long,
+		`{"video":{"id":"v","name":"  ` + long + `\u0000"}}`:            long,
+		`{"video":{"name":"n"}}`:                                        "video.id must be 1 to 200 bytes of UTF-8",
+		`{"owner":{"id":"` + long + `"},"video":{"id":"v"}}`:            "owner.id must be 1 to 200 bytes of UTF-8",
+		`{"uploadedAt":"0000-01-01T00:00:00+01:00","video":{"id":"v"}}`: "uploadedAt must be",
+	} {
+		v, err := decodeVideoUploaded(messaging.Message{Body: []byte(body)})
+		if err != nil && (want == "" || !strings.Contains(err.Error(), want)) || err == nil && v.Name != want {
+			t.Errorf("%.80s: %v, %v; want %s", body, v, err, want)
+		}
+	}
+}
+
+// TestErrorCodes: each error names its code, and what its message has in it.
+func TestErrorCodes(t *testing.T) {
+	s := newTestStore(t)
+	h := newHandler(s, func() {}, quiet)
+	insert(t, s, video{ID: "v", Owner: "ann"})
+	for _, test := range []struct{ method, target, viewer, body, want string }{
+		{"GET", "/videos?sort=size", "", "", `"code":"invalid_sort","args":{"name":"sort"}`},
+		{"GET", "/videos?search=%ff", "", "", `"code":"search_too_long","args":{"max":200}`},
+		{"GET", "/videos?" + strings.Repeat("&id=a", limits.IDs+1), "", "", `"code":"too_many_ids","args":{"max":100}`},
+		{"GET", "/video?id=none", "", "", `{"error":"there is no such video","code":"video_not_found"}`},
+		{"PATCH", "/video?id=v", "bob", `{"name":"n"}`, `"code":"not_owner"`},
+		{"PATCH", "/video?id=v", "ann", `{"name":" "}`, `{"error":"name must be 1 to 200 characters","code":"invalid_name","args":{"max":200}}`},
+		{"PATCH", "/video?id=v", "ann", `[]`, `"code":"invalid_body"`},
+		{"DELETE", "/video?id=v", "bob", "", `"code":"not_owner"`},
+		{"DELETE", "/video?id=none", "ann", "", `"code":"video_not_found"`},
+	} {
+		req := httptest.NewRequestWithContext(t.Context(), test.method, test.target, strings.NewReader(test.body))
+		req.Header.Set(web.ViewerHeader, test.viewer)
+		res := httptest.NewRecorder()
+		h.ServeHTTP(res, req)
+		if !strings.Contains(res.Body.String(), test.want) {
+			t.Errorf("%s %.40s: %s, want %s", test.method, test.target, res.Body, test.want)
+		}
+	}
+}
+
+// TestDecodeDurationAndPoster: a number that cannot be a duration is left out; a value of another type is an error.
 func TestDecodeDurationAndPoster(t *testing.T) {
 	for _, test := range []struct {
 		fields   string
@@ -493,8 +578,8 @@ func TestTwoAnnouncers(t *testing.T) {
 	}
 }
 
-// TestAnyOrder: messages that come in any order, repeatedly, in batches of any size, to two replicas, and around
-// removals and renames, leave the same list as the plain sequence does.
+// TestAnyOrder: messages that arrive in any order, repeatedly, in batches of any size, at two replicas, and among removals
+// and renames, lead to the same list as each message once, in order.
 func TestAnyOrder(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -560,7 +645,7 @@ func TestAnyOrder(t *testing.T) {
 	}
 }
 
-// TestOrder: whatever happens in whatever order, a removed video stays removed and is announced once.
+// TestOrder: in any order of uploads, removals and renames, a removed video stays removed and is announced once.
 func TestOrder(t *testing.T) {
 	const message = `{"owner":{"id":"ann"},"video":{"id":"v","name":"n"}}`
 	for _, order := range []string{"uru", "uur", "urru", "urtu", "urtut", "uurtrt", "unrtu"} {
@@ -635,7 +720,7 @@ func TestMissingVariables(t *testing.T) {
 	}
 }
 
-// TestService starts the service, tells it of a video, removes that, and hears of it.
+// TestService starts the service, announces a video to it, removes the video, and waits for the announcement.
 func TestService(t *testing.T) {
 	rabbit := chassistest.JetStream(t)
 	address := chassistest.Start(t, run, map[string]string{
@@ -647,7 +732,7 @@ func TestService(t *testing.T) {
 	}
 	defer broker.Close()
 	id := uuid.NewString()
-	err = broker.Publish(t.Context(), messaging.Fanout("video-uploaded", "metadata.video-uploaded"), []messaging.Message{
+	err = broker.Publish(t.Context(), contracts.VideoUploaded.Destination(), []messaging.Message{
 		{ID: uuid.NewString(), Body: []byte(`{"owner":{"id":"ann"},"video":{"id":"` + id + `","name":"n"}}`)},
 	})
 	if err != nil {
@@ -673,7 +758,7 @@ func TestService(t *testing.T) {
 		return res.StatusCode
 	}
 	eventually(t, "the video is listed", func() bool { return status("GET") == http.StatusOK })
-	removals, err := broker.Open(t.Context(), messaging.Queue{Name: "history.video-removed", Exchange: "video-removed"}, 1)
+	removals, err := broker.Open(t.Context(), contracts.VideoRemoved.Queue("history"), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

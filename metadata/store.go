@@ -4,26 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
-	"golang.org/x/sync/errgroup"
 
 	"flixtube/chassis/database"
 	"flixtube/chassis/web"
-	"flixtube/contracts/codes"
+	"flixtube/contracts/limits"
 )
 
-// video is a document as this service writes it. Other programs write others.
+// video is a document as this service writes it. Other programs may have written other documents.
 type video struct {
 	ID          string    `bson:"_id"`
 	Name        string    `bson:"name,omitempty"`
@@ -35,7 +30,7 @@ type video struct {
 	UploadedAt  time.Time `bson:"uploadedAt"`
 }
 
-// removal is the document of a removed video as long as nobody has been told.
+// removal is the document of a removed video whose removal is not announced yet.
 type removal struct {
 	ID    any   `bson:"_id"`
 	Event event `bson:"outbox"`
@@ -46,36 +41,27 @@ type event struct {
 	RemovedAt time.Time `bson:"removedAt"`
 }
 
-// tombstone is what a removed video leaves, so that hearing of its upload again does not bring it back.
+// tombstone replaces a removed video, so that a repeated message about its upload does not bring the video back.
 type tombstone struct {
-	Owner   string `bson:"owner"` // who may remove it again without an error
+	Owner   string `bson:"owner"` // may remove it again without an error
 	Removed bool   `bson:"removed"`
 	Event   *event `bson:"outbox,omitempty"`
 }
 
 var (
-	errNoVideo  = web.Errorf(http.StatusNotFound, codes.VideoNotFound, "there is no such video")
-	errNotOwner = web.Errorf(http.StatusForbidden, codes.NotOwner, "only the owner of a video may do this")
+	errNoVideo  = errors.New("there is no such video")
+	errNotOwner = errors.New("only the owner of a video may do this")
 )
 
-// notRemoved is written so that it finds documents without the field too.
+// notRemoved also finds documents without the field.
 var notRemoved = bson.E{Key: "removed", Value: bson.D{{Key: "$ne", Value: true}}}
 
-// store keeps one document for each video, removed ones included.
-//
-// Each change is one atomic write in MongoDB. FerretDB loses one of two changes made to a document at the same
-// time, so those of this process take turns.
-type store struct {
-	db       database.Database
-	videos   *mongo.Collection
-	changing sync.Mutex
-}
+// store keeps one document for each video, including removed ones. Each change is one atomic write.
+type store struct{ videos database.Collection }
 
-func newStore(db database.Database) *store {
-	return &store{db: db, videos: db.Collection("videos")}
-}
+func newStore(db database.Database) *store { return &store{db.Collection("videos")} }
 
-// ready makes the indexes, which also shows that the database takes writes.
+// ready creates the indexes and tries a write.
 func (s *store) ready(ctx context.Context) error {
 	return database.Ready(ctx, s.videos,
 		bson.D{{Key: "uploadedAt", Value: -1}, {Key: "_id", Value: 1}},
@@ -83,7 +69,7 @@ func (s *store) ready(ctx context.Context) error {
 	)
 }
 
-// add stores videos; those that it has already, or that were removed, are left as they are.
+// add stores videos; those that exist already, or were removed, are left as they are.
 func (s *store) add(ctx context.Context, videos []video) error {
 	_, err := s.videos.InsertMany(ctx, videos, options.InsertMany().SetOrdered(false))
 	if err := database.IgnoreDuplicates(err); err != nil {
@@ -92,7 +78,7 @@ func (s *store) add(ctx context.Context, videos []video) error {
 	return nil
 }
 
-// query says which videos list returns: all, if search is empty.
+// query says which videos list returns: all names if search is empty.
 type query struct {
 	search      string
 	newest      bool
@@ -101,24 +87,20 @@ type query struct {
 
 // list returns documents, whoever wrote them, in the order in which they were stored or newest first.
 func (s *store) list(ctx context.Context, q query) ([]bson.D, error) {
+	if q.limit == 0 {
+		return []bson.D{}, nil // for MongoDB a limit of 0 is no limit
+	}
 	filter := bson.D{notRemoved}
 	if q.search != "" {
 		filter = append(filter, bson.E{Key: "name", Value: bson.D{
 			{Key: "$regex", Value: regexp.QuoteMeta(q.search)}, {Key: "$options", Value: "i"},
 		}})
 	}
-	videos := []bson.D{}
-	if q.limit == 0 {
-		return videos, nil // to MongoDB a limit of 0 is no limit
-	}
 	find := options.Find().SetSkip(q.skip).SetLimit(q.limit)
 	if q.newest {
 		find.SetSort(bson.D{{Key: "uploadedAt", Value: -1}, {Key: "_id", Value: 1}})
 	}
-	found, err := s.videos.Find(ctx, filter, find)
-	if err == nil {
-		err = found.All(ctx, &videos)
-	}
+	videos, err := database.All[bson.D](ctx, s.videos, filter, find)
 	if err != nil {
 		return nil, fmt.Errorf("list videos: %w", err)
 	}
@@ -128,35 +110,69 @@ func (s *store) list(ctx context.Context, q query) ([]bson.D, error) {
 // find returns the document of a video, or errNoVideo.
 func (s *store) find(ctx context.Context, id string) (bson.D, error) {
 	document, err := s.lookUp(ctx, id)
-	if err == nil && field(document, "removed") == true {
+	if err != nil {
+		return nil, err
+	}
+	if isRemoved(document) {
 		return nil, errNoVideo
 	}
-	return document, err
+	return document, nil
 }
 
-// findAll returns the documents of those ids that there are, in the order of the ids. It looks each one up by
-// itself, as only that uses FerretDB's index.
+// findAll returns the documents of these ids in the order of the ids, without those that do not exist.
 func (s *store) findAll(ctx context.Context, ids []string) ([]bson.D, error) {
-	documents := make([]bson.D, len(ids))
-	work, ctx := errgroup.WithContext(ctx)
-	work.SetLimit(8)
-	for i, id := range ids {
-		work.Go(func() (err error) {
-			if documents[i], err = s.find(ctx, id); errors.Is(err, errNoVideo) {
-				return nil
-			}
-			return err
-		})
+	found, err := s.lookUpAll(ctx, ids)
+	if err != nil {
+		return nil, err
 	}
-	err := work.Wait()
-	return slices.DeleteFunc(documents, func(d bson.D) bool { return d == nil }), err
+	videos := []bson.D{}
+	for _, id := range ids {
+		if document, ok := found[id]; ok && !isRemoved(document) {
+			videos = append(videos, document)
+		}
+	}
+	return videos, nil
 }
 
-// lookUp finds tombstones as well. An id is the document's string, an ObjectID's hexadecimal form, or a whole number
-// of any type. FerretDB uses its index only when a filter is one _id and nothing else.
+// lookUp returns the document of a video, which may be a tombstone, or errNoVideo.
 func (s *store) lookUp(ctx context.Context, id string) (bson.D, error) {
-	if id == "" || len(id) > maxID || !utf8.ValidString(id) {
+	found, err := s.lookUpAll(ctx, []string{id})
+	if err != nil {
+		return nil, err
+	}
+	document, ok := found[id]
+	if !ok {
 		return nil, errNoVideo
+	}
+	return document, nil
+}
+
+// lookUpAll returns the documents of these ids, including tombstones.
+func (s *store) lookUpAll(ctx context.Context, ids []string) (map[string]bson.D, error) {
+	var keys []any
+	for _, id := range ids {
+		keys = append(keys, keysOf(id)...)
+	}
+	documents, err := database.ByIDs[bson.D](ctx, s.videos, keys)
+	if err != nil {
+		return nil, fmt.Errorf("look up videos: %w", err)
+	}
+	found := map[string]bson.D{}
+	for _, document := range documents {
+		key := field(document, "_id")
+		id := idText(key)
+		if _, isString := key.(string); isString || found[id] == nil { // our own documents come first
+			found[id] = document
+		}
+	}
+	return found, nil
+}
+
+// keysOf returns the values of _id that an id stands for: the string itself, an ObjectID's hexadecimal form, or a whole
+// number of any type.
+func keysOf(id string) []any {
+	if limits.CheckID("id", id) != nil {
+		return nil
 	}
 	keys := []any{id}
 	if oid, err := bson.ObjectIDFromHex(id); err == nil {
@@ -165,17 +181,7 @@ func (s *store) lookUp(ctx context.Context, id string) (bson.D, error) {
 	if n, err := strconv.ParseInt(id, 10, 64); err == nil && idText(n) == id {
 		keys = append(keys, n)
 	}
-	for _, key := range keys {
-		var document bson.D
-		err := s.videos.FindOne(ctx, bson.D{{Key: "_id", Value: key}}).Decode(&document)
-		if err == nil {
-			return document, nil
-		}
-		if !errors.Is(err, mongo.ErrNoDocuments) {
-			return nil, fmt.Errorf("look up a video: %w", err)
-		}
-	}
-	return nil, errNoVideo
+	return keys
 }
 
 // rename returns the document with its new name.
@@ -187,8 +193,6 @@ func (s *store) rename(ctx context.Context, id, owner, name string) (bson.D, err
 	if field(document, "owner") != owner {
 		return nil, errNotOwner
 	}
-	s.changing.Lock()
-	defer s.changing.Unlock()
 	var renamed bson.D
 	err = s.videos.FindOneAndUpdate(ctx, owned(document, owner),
 		bson.D{{Key: "$set", Value: bson.D{{Key: "name", Value: name}}}},
@@ -202,14 +206,14 @@ func (s *store) rename(ctx context.Context, id, owner, name string) (bson.D, err
 	return renamed, nil
 }
 
-// remove leaves a tombstone in which the event waits that has to be told, in one write. Removing what is
-// removed is not an error.
+// remove replaces the video by a tombstone and the event to announce, in one write. It returns nil if its owner has removed
+// it already.
 func (s *store) remove(ctx context.Context, id, owner string) error {
 	document, err := s.lookUp(ctx, id)
 	if err != nil {
 		return err
 	}
-	removed, mine := field(document, "removed") == true, field(document, "owner") == owner
+	removed, mine := isRemoved(document), field(document, "owner") == owner
 	switch {
 	case removed && mine:
 		return nil
@@ -218,8 +222,6 @@ func (s *store) remove(ctx context.Context, id, owner string) error {
 	case !mine:
 		return errNotOwner
 	}
-	s.changing.Lock()
-	defer s.changing.Unlock()
 	err = s.videos.FindOneAndReplace(ctx, owned(document, owner), tombstone{
 		Owner: owner, Removed: true, Event: &event{ID: uuid.NewString(), RemovedAt: time.Now().UTC()},
 	}).Err()
@@ -229,34 +231,30 @@ func (s *store) remove(ctx context.Context, id, owner string) error {
 	return nil
 }
 
-// owned finds the document as long as it has this owner and is not removed.
+func isRemoved(document bson.D) bool { return field(document, "removed") == true }
+
+// owned finds the document if it has this owner and is not removed.
 func owned(document bson.D, owner string) bson.D {
 	return bson.D{{Key: "_id", Value: field(document, "_id")}, {Key: "owner", Value: owner}, notRemoved}
 }
 
-// unsent returns removals that nobody has been told of, one batch of them.
+// unsent returns removals that are not announced yet, one batch of them.
 func (s *store) unsent(ctx context.Context) ([]removal, error) {
-	var waiting []removal
-	found, err := s.videos.Find(ctx, bson.D{
+	waiting, err := database.All[removal](ctx, s.videos, bson.D{
 		{Key: "outbox.id", Value: bson.D{{Key: "$gt", Value: ""}}}, {Key: "removed", Value: true},
 	}, options.Find().SetLimit(web.MaxPage))
-	if err == nil {
-		err = found.All(ctx, &waiting)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("look for removed videos: %w", err)
 	}
 	return waiting, nil
 }
 
-// sent takes a removal's event out of the document.
+// sent removes the event of a removal from its document.
 func (s *store) sent(ctx context.Context, r removal) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
 	_, err := s.videos.UpdateOne(ctx, bson.D{{Key: "_id", Value: r.ID}, {Key: "outbox.id", Value: r.Event.ID}},
 		bson.D{{Key: "$unset", Value: bson.D{{Key: "outbox", Value: ""}}}})
 	if err != nil {
-		return fmt.Errorf("note that a removal was told: %w", err)
+		return fmt.Errorf("note that a removal is announced: %w", err)
 	}
 	return nil
 }
