@@ -102,7 +102,7 @@ func openRecorded(t *testing.T, address string) recorded {
 		t.Cleanup(func() { db.Close() })
 		r.db = append(r.db, db)
 	}
-	r.history, r.views = r.db[0].Collection("history"), r.db[1].Collection("views")
+	r.history, r.views = r.db[0].Collection("history").Collection, r.db[1].Collection("views").Collection
 	return r
 }
 

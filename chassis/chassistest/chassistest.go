@@ -132,9 +132,15 @@ var servers = sync.OnceValues(func() (map[string]string, error) {
 	return vars, lines.Err()
 })
 
-// Mongo returns the address of an embedded database (FerretDB), shared by the tests of a package: take a
-// database name of your own.
-func Mongo(tb testing.TB) string { tb.Helper(); return server(tb, "DBHOST") }
+// Mongo returns the address of a database server: the MongoDB that the variable TEST_MONGODB names (mongodb://…), or else an
+// embedded FerretDB. Tests share it: each uses a database name of its own, and drops that database.
+func Mongo(tb testing.TB) string {
+	tb.Helper()
+	if address := os.Getenv("TEST_MONGODB"); address != "" {
+		return address
+	}
+	return server(tb, "DBHOST")
+}
 
 // JetStream returns the address of an embedded NATS JetStream, shared by the tests of a package.
 func JetStream(tb testing.TB) string { tb.Helper(); return server(tb, "RABBIT") }
