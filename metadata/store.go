@@ -85,7 +85,7 @@ type query struct {
 	skip, limit int64
 }
 
-// list returns documents, whoever wrote them, in the order in which they were stored or newest first.
+// list returns documents, also those of other programs, in the order in which they were stored or newest first.
 func (s *store) list(ctx context.Context, q query) ([]bson.D, error) {
 	if q.limit == 0 {
 		return []bson.D{}, nil // for MongoDB a limit of 0 is no limit

@@ -29,7 +29,7 @@ func All[T any](ctx context.Context, c Collection, filter any, opts ...options.L
 
 // Aggregate returns the documents that the pipeline results in: an empty list, not nil, if there are none.
 func Aggregate[T any](ctx context.Context, c Collection, pipeline mongo.Pipeline) ([]T, error) {
-	found, err := c.Collection.Aggregate(ctx, pipeline)
+	found, err := c.Aggregate(ctx, pipeline)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@
 // decide by the code; the message beside it is for people.
 package codes
 
+// The codes.
 const (
 	AlreadyUploaded    = "already_uploaded"   // this video is uploaded already
 	CannotAnnounce     = "cannot_announce"    // the broker is away and the outbox is full
