@@ -28,7 +28,7 @@ func newCheckout(t *testing.T) checkout {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(c.dir, "scripts", script), text, 0o755); err != nil { //nolint:gosec // to run it
+		if err := os.WriteFile(filepath.Join(c.dir, "scripts", script), text, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -142,7 +142,7 @@ func TestUncommittedIsNotSeen(t *testing.T) {
 // serveRegistry returns the address of a registry in memory.
 func serveRegistry(t *testing.T, crane string) string {
 	t.Helper()
-	cmd := exec.Command(crane, "registry", "serve", "--address", "127.0.0.1:0") //nolint:gosec // the tool of tools/go.mod
+	cmd := exec.Command(crane, "registry", "serve", "--address", "127.0.0.1:0")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func serveRegistry(t *testing.T, crane string) string {
 func emptyLayer(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "layer.tar")
-	f, err := os.Create(path) //nolint:gosec // in the test's own folder
+	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
