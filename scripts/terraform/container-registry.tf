@@ -18,6 +18,6 @@ locals {
 resource "azurerm_role_assignment" "cluster_pulls" {
   scope                = local.registry_id
   role_definition_name = "AcrPull"
-  principal_id         = azurerm_kubernetes_cluster.flixtube.kubelet_identity[0].object_id
+  principal_id         = azurerm_user_assigned_identity.kubelet.principal_id
   principal_type       = "ServicePrincipal"
 }

@@ -13,6 +13,22 @@ resource "azurerm_role_assignment" "cluster_uses_subnet" {
   principal_type       = "ServicePrincipal"
 }
 
+# The machines' own identity, which pulls the images. Made before the cluster, so that its first pods can be pulled already.
+resource "azurerm_user_assigned_identity" "kubelet" {
+  name                = "${local.full_name}-kubelet"
+  location            = azurerm_resource_group.flixtube.location
+  resource_group_name = azurerm_resource_group.flixtube.name
+  tags                = local.tags
+}
+
+# To give it to the machines.
+resource "azurerm_role_assignment" "cluster_uses_kubelet" {
+  scope                = azurerm_user_assigned_identity.kubelet.id
+  role_definition_name = "Managed Identity Operator"
+  principal_id         = azurerm_user_assigned_identity.cluster.principal_id
+  principal_type       = "ServicePrincipal"
+}
+
 resource "azurerm_kubernetes_cluster" "flixtube" {
   name                = local.full_name
   location            = azurerm_resource_group.flixtube.location
@@ -20,11 +36,16 @@ resource "azurerm_kubernetes_cluster" "flixtube" {
   dns_prefix          = local.full_name
   sku_tier            = var.cluster_tier
   tags                = local.tags
-  depends_on          = [azurerm_role_assignment.cluster_uses_subnet]
+  depends_on          = [azurerm_role_assignment.cluster_uses_subnet, azurerm_role_assignment.cluster_uses_kubelet]
 
   identity {
     type         = "UserAssigned"
     identity_ids = [azurerm_user_assigned_identity.cluster.id]
+  }
+  kubelet_identity {
+    client_id                 = azurerm_user_assigned_identity.kubelet.client_id
+    object_id                 = azurerm_user_assigned_identity.kubelet.principal_id
+    user_assigned_identity_id = azurerm_user_assigned_identity.kubelet.id
   }
 
   # Who may do what: people and the workflow log in with Microsoft Entra, pods get tokens from the issuer.

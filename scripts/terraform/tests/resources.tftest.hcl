@@ -16,9 +16,8 @@ mock_provider "azurerm" {
   }
   mock_resource "azurerm_kubernetes_cluster" {
     defaults = {
-      id               = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/flixtube-staging/providers/Microsoft.ContainerService/managedClusters/flixtube-staging"
-      oidc_issuer_url  = "https://issuer.example.com/"
-      kubelet_identity = [{ client_id = "", object_id = "11111111-1111-1111-1111-111111111111", user_assigned_identity_id = "" }]
+      id              = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/flixtube-staging/providers/Microsoft.ContainerService/managedClusters/flixtube-staging"
+      oidc_issuer_url = "https://issuer.example.com/"
     }
   }
   mock_resource "azurerm_virtual_network" {
@@ -41,6 +40,14 @@ mock_provider "azurerm" {
       id           = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/flixtube-staging/providers/Microsoft.ManagedIdentity/userAssignedIdentities/any"
       client_id    = "22222222-2222-2222-2222-222222222222"
       principal_id = "33333333-3333-3333-3333-333333333333"
+    }
+  }
+  override_resource {
+    target = azurerm_user_assigned_identity.kubelet
+    values = {
+      id           = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/flixtube-staging/providers/Microsoft.ManagedIdentity/userAssignedIdentities/kubelet"
+      client_id    = "66666666-6666-6666-6666-666666666666"
+      principal_id = "11111111-1111-1111-1111-111111111111"
     }
   }
   mock_resource "azurerm_role_definition" {
@@ -117,7 +124,7 @@ run "tags" {
           azurerm_resource_group.flixtube.tags, azurerm_virtual_network.flixtube.tags, azurerm_container_registry.flixtube[0].tags,
           azurerm_kubernetes_cluster.flixtube.tags, azurerm_kubernetes_cluster.flixtube.default_node_pool[0].tags,
           azurerm_kubernetes_cluster_node_pool.user.tags, azurerm_storage_account.flixtube.tags,
-          azurerm_user_assigned_identity.cluster.tags, azurerm_user_assigned_identity.video_storage.tags,
+          azurerm_user_assigned_identity.cluster.tags, azurerm_user_assigned_identity.kubelet.tags, azurerm_user_assigned_identity.video_storage.tags,
           azurerm_log_analytics_workspace.flixtube[0].tags,
         ],
         [for identity in azurerm_user_assigned_identity.delivery : identity.tags],
@@ -168,6 +175,7 @@ run "the_cluster" {
     condition = (
       azurerm_role_assignment.cluster_pulls.role_definition_name == "AcrPull"
       && azurerm_role_assignment.cluster_pulls.principal_id == "11111111-1111-1111-1111-111111111111"
+      && azurerm_kubernetes_cluster.flixtube.kubelet_identity[0].object_id == "11111111-1111-1111-1111-111111111111"
       && azurerm_role_assignment.cluster_pulls.scope == output.registry_id
     )
     error_message = "The kubelet's identity cannot pull from the registry."
