@@ -27,6 +27,7 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/contracts"
 )
 
 // stores runs a test on every store that the service can have.
@@ -54,7 +55,7 @@ func stores(t *testing.T, test func(t *testing.T, base string, videos store)) {
 
 func serveStore(t *testing.T, videos store) (base string) {
 	t.Helper()
-	server := httptest.NewServer(newHandler(videos, slog.New(slog.NewTextHandler(t.Output(), nil))))
+	server := httptest.NewServer(newHandler(videos, videos, slog.New(slog.NewTextHandler(t.Output(), nil)), storeCheck(videos)))
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -97,7 +98,7 @@ func TestSuite(t *testing.T) {
 		t.Run("get", func(t *testing.T) { testGet(t, base) })
 		t.Run("several ranges", func(t *testing.T) { testSeveralRanges(t, base) })
 		t.Run("change", func(t *testing.T) { testChange(t, base, videos) })
-		t.Run("refusals", func(t *testing.T) { testRefusals(t, base) })
+		t.Run("rejected", func(t *testing.T) { testRejected(t, base) })
 		t.Run("cut off", func(t *testing.T) { testCutOff(t, base, videos) })
 		t.Run("cancelled", func(t *testing.T) { testCancelled(t, videos) })
 		t.Run("stored before", func(t *testing.T) { testStoredBefore(t, videos) })
@@ -167,7 +168,8 @@ func testGet(t *testing.T, base string) {
 				t.Fatalf("%d, Content-Range %q; want %d, %q", res.StatusCode, h.Get("Content-Range"), test.status, test.rng)
 			}
 			if test.status == 416 {
-				if h.Get("Content-Type") != "application/json" || body != `{"error":"there is no such range"}` {
+				if h.Get("Content-Type") != "application/json" ||
+					body != `{"error":"the video has no such range of bytes","code":"range_not_satisfiable","args":{"size":10}}`+"\n" {
 					t.Errorf("Content-Type %q: %s", h.Get("Content-Type"), body)
 				}
 			} else if body != test.body {
@@ -248,7 +250,7 @@ func testChange(t *testing.T, base string, videos store) {
 	expect(t, 200, "GET", base+"/readyz", "")
 }
 
-func testRefusals(t *testing.T, base string) {
+func testRejected(t *testing.T, base string) {
 	for _, id := range []string{
 		"", ".", "..", "../secret", "..%2fsecret", "/etc/passwd", `..\secret`, "a/b", "a.b", ".unfinished-x", "a b",
 		"a%00", "ä", strings.Repeat("x", 65), "x/video", "*", "?",
@@ -259,7 +261,9 @@ func testRefusals(t *testing.T, base string) {
 		expect(t, 400, "DELETE", base+query, "")
 		expect(t, 400, "POST", base+"/upload", "data", "id: "+id)
 	}
-	expect(t, 400, "GET", base+"/video", "")
+	if _, body := call(t, "GET", base+"/video", ""); !strings.Contains(body, `"code":"invalid_id","args":{"max":64,"name":"id"}`) {
+		t.Errorf("without an id: %s", body)
+	}
 	expect(t, 400, "POST", base+"/upload", "", "id: empty")
 	expect(t, 400, "POST", base+"/upload", "data", "id: type", "Content-Type: a/b/c; =")
 	expect(t, 404, "GET", base+"/video?id=empty", "")
@@ -337,7 +341,7 @@ func testCancelled(t *testing.T, videos store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	whole := io.MultiReader(strings.NewReader("data"), readerFunc(func([]byte) (int, error) { cancel(); return 0, io.EOF }))
 	if err := videos.Create(ctx, "too late", "video/mp4", whole); err == nil {
-		t.Error("an upload that was cancelled is taken")
+		t.Error("an upload that was cancelled is stored")
 	}
 	if left := contents(t, videos, "too late"); left != "" {
 		t.Errorf("left behind: %s", left)
@@ -366,15 +370,15 @@ type brokenStore struct {
 	err error
 }
 
-func (s brokenStore) Open(context.Context, string) (*video, error) { return nil, s.err }
-func (s brokenStore) Create(_ context.Context, _, _ string, body io.Reader) error {
+func (s brokenStore) Open(context.Context, videoID) (*video, error) { return nil, s.err }
+func (s brokenStore) Create(_ context.Context, _ videoID, _ string, body io.Reader) error {
 	_, _ = io.Copy(io.Discard, body)
 	return s.err
 }
-func (s brokenStore) Delete(context.Context, string) error               { return s.err }
-func (s brokenStore) OpenPoster(context.Context, string) (*video, error) { return nil, s.err }
-func (s brokenStore) SavePoster(context.Context, string, []byte) error   { return s.err }
-func (s brokenStore) Ready(context.Context) error                        { return s.err }
+func (s brokenStore) Delete(context.Context, videoID) error               { return s.err }
+func (s brokenStore) OpenPoster(context.Context, videoID) (*video, error) { return nil, s.err }
+func (s brokenStore) SavePoster(context.Context, videoID, []byte) error   { return s.err }
+func (s brokenStore) Ready(context.Context) error                         { return s.err }
 
 func TestFailures(t *testing.T) {
 	full := serveStore(t, brokenStore{err: fmt.Errorf("write: %w", &fs.PathError{Op: "write", Path: "/secret", Err: syscall.ENOSPC})})
@@ -419,7 +423,7 @@ func TestSendfile(t *testing.T) {
 		req := httptest.NewRequestWithContext(t.Context(), "GET", path+"?id=x", nil)
 		req.Header.Set("Range", "bytes="+asked)
 		w := &connection{ResponseRecorder: httptest.NewRecorder()}
-		newHandler(dir, slog.New(slog.DiscardHandler)).ServeHTTP(w, req)
+		newHandler(dir, dir, slog.New(slog.DiscardHandler)).ServeHTTP(w, req)
 		limited, ok := w.src.(*io.LimitedReader)
 		if !ok {
 			t.Fatalf("ReadFrom got a %T", w.src)
@@ -455,7 +459,7 @@ func TestSweep(t *testing.T) {
 	}
 	defer dir.Close()
 	if err := dir.Create(t.Context(), "broken", "video/mp4", iotest.ErrReader(io.ErrUnexpectedEOF)); err == nil {
-		t.Error("a broken body was taken")
+		t.Error("an incomplete body was stored")
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil || len(entries) != 1 || entries[0].Name() != "kept" {
@@ -546,8 +550,7 @@ func removedByMessage(t *testing.T, rabbit, base string) {
 	for _, id := range []string{"..", "../y", "none", "x", "x"} {
 		msgs = append(msgs, messaging.Message{ID: rand.Text(), Body: fmt.Appendf(nil, `{"video":{"id":%q}}`, id)})
 	}
-	to := messaging.Fanout("video-removed", "video-storage.video-removed")
-	if err := broker.Publish(t.Context(), to, msgs); err != nil {
+	if err := broker.Publish(t.Context(), contracts.VideoRemoved.Destination(), msgs); err != nil {
 		t.Fatal(err)
 	}
 	await(t, 404, "GET", base+"/video?id=x", "")
@@ -565,6 +568,17 @@ func await(t *testing.T, want int, method, url, body string, headers ...string) 
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestSample(t *testing.T) {
+	sample, err := contracts.Sample("video-removed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := decodeVideoRemoved(messaging.Message{Body: sample})
+	if id != "f3b0a6de-8a57-4d0c-9a35-2f6c1d0e7b94" || err != nil {
+		t.Errorf("%q, %v", id, err)
 	}
 }
 
