@@ -22,6 +22,7 @@ const (
 	InvalidPosition     = "invalid_position"
 	InvalidPoster       = "invalid_poster" // not a picture that can be decoded
 	InvalidSort         = "invalid_sort"
+	InvalidTusRequest   = "invalid_tus_request" // a client that does not follow the protocol; args: reason, as tusd names it
 	InvalidViewer       = "invalid_viewer"
 	NoFile              = "no_file"  // a form without a file
 	NoSpace             = "no_space" // the disk is full
@@ -41,6 +42,7 @@ const (
 	TooManyRequests     = "too_many_requests" // args: seconds
 	TooManyUploads      = "too_many_uploads"  // args: max
 	UnknownLanguage     = "unknown_language"
+	UploadLocked        = "upload_locked" // another request is changing the upload
 	UploadNotFound      = "upload_not_found"
 	UploadsFull         = "uploads_full"
 	VideoExists         = "video_exists"
@@ -55,10 +57,10 @@ func All() []string {
 	return []string{
 		AlreadyUploaded, CannotAnnounce, ConcatUnsupported, CrossOrigin, EmptyFile, FileNameMissing,
 		FileNameTooLong, InvalidBody, InvalidContentType, InvalidDuration, InvalidFileName, InvalidForm, InvalidID,
-		InvalidMessage, InvalidName, InvalidPosition, InvalidPoster, InvalidSort, InvalidViewer, NoFile, NoSpace,
+		InvalidMessage, InvalidName, InvalidPosition, InvalidPoster, InvalidSort, InvalidTusRequest, InvalidViewer, NoFile, NoSpace,
 		NotAFileForm, NotOwner, NotPlayable, PageNotFound, PositionNotFound, PosterNotFound, PosterNotJPEG,
 		PosterTooLarge, RangeNotSatisfiable, SearchTooLong, StorageUnavailable, TooManyIDs, TooManyPosters, TooManyRequests,
-		TooManyUploads, UnknownLanguage, UploadNotFound, UploadsFull, VideoExists, VideoNotFound, VideoTooLarge,
+		TooManyUploads, UnknownLanguage, UploadLocked, UploadNotFound, UploadsFull, VideoExists, VideoNotFound, VideoTooLarge,
 		ViewNotFound, ViewNotStored,
 	}
 }
