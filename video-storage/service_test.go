@@ -219,7 +219,7 @@ func testSeveralRanges(t *testing.T, base string) {
 	}
 }
 
-// testChange: a video is never replaced, only removed; then its id may come again, and is another video.
+// testChange: a video is never replaced, only deleted. After that its id may be used again, for another video.
 func testChange(t *testing.T, base string, videos store) {
 	url := base + "/video?id=a_b-C"
 	large := strings.Repeat("first", 2<<20) // several blocks
@@ -288,8 +288,8 @@ func testCutOff(t *testing.T, base string, videos store) {
 		}
 		cutOff(t, base, "POST /upload HTTP/1.1\r\nHost: x\r\nid: "+id+"\r\nContent-Type: video/mp4\r\n"+head+body)
 		expect(t, 404, "GET", base+"/video?id="+id, "")
-		// As large as what was cut off: Azurite counts the blocks left from that as a blob, but only when the
-		// next upload has a single block.
+		// As large as the incomplete upload: Azurite counts the blocks that are left of it as a blob, but only when the next
+		// upload has a single block.
 		expect(t, 201, "POST", base+"/upload", strings.Repeat("whole", 1<<20), "id: "+id)
 	}
 	if dir, ok := videos.(*directory); ok {
@@ -299,8 +299,7 @@ func testCutOff(t *testing.T, base string, videos store) {
 	}
 }
 
-// cutOff sends what is the beginning of a request, and expects to be told so. The answer shows that the service is
-// done with it.
+// cutOff sends an incomplete request and expects 400. After the response the service is done with the request.
 func cutOff(t *testing.T, base, request string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
@@ -320,8 +319,7 @@ func cutOff(t *testing.T, base, request string) {
 	}
 }
 
-// testCancelled: reading on behalf of a request that is over must end, at the latest with Close; and nothing is
-// stored for one.
+// testCancelled: reading for a request that is over ends, at the latest with Close, and nothing is stored for one.
 func testCancelled(t *testing.T, videos store) {
 	if err := videos.Create(t.Context(), "cancelled", "video/mp4", bytes.NewReader(make([]byte, 20<<20))); err != nil {
 		t.Fatal(err)
@@ -364,7 +362,7 @@ func testStoredBefore(t *testing.T, videos store) {
 	}
 }
 
-// brokenStore fails as it is told.
+// brokenStore fails with err.
 type brokenStore struct {
 	store
 	err error
@@ -434,8 +432,8 @@ func TestSendfile(t *testing.T) {
 	}
 }
 
-// TestSweep: what a killed process left is gone after the next start; the videos are not.
-func TestSweep(t *testing.T) {
+// TestUnfinished: the unfinished files of a killed process are deleted at the next start; the videos stay.
+func TestUnfinished(t *testing.T) {
 	path := t.TempDir()
 	dir, err := openDirectory(path)
 	if err != nil {
@@ -497,7 +495,7 @@ func TestTag(t *testing.T) {
 	}
 }
 
-// TestRun starts the service before the blob service, as any order must do, and without a broker.
+// TestRun starts the service before the blob service, because any order must work, and without a broker.
 func TestRun(t *testing.T) {
 	t.Run("directory", func(t *testing.T) {
 		rabbit := chassistest.JetStream(t)

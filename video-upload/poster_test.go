@@ -97,7 +97,7 @@ func TestPosterTooLate(t *testing.T) {
 	}
 }
 
-// TestPosterReplaced: the last one counts.
+// TestPosterReplaced: the storage gets the last one.
 func TestPosterReplaced(t *testing.T) {
 	ann, u, storage, box := newTestClient(t, 1<<20)
 	path := ann.create(5000)

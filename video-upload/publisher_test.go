@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,7 +25,7 @@ import (
 	"flixtube/video-upload/internal/video"
 )
 
-// TestMain can be the service itself, for tests that kill it.
+// TestMain runs the service itself for tests that kill it.
 func TestMain(m *testing.M) {
 	if os.Getenv("VIDEO_UPLOAD_RUNS") != "" { //nolint:forbidigo // no getenv is given here
 		process.Main(run)
@@ -149,7 +148,7 @@ func TestTheSameFact(t *testing.T) {
 	ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(4000))))
 	data := u.path(filepath.Base(path), "")
 	ann.expect(204, ann.patch(path, 4000, bytes.NewReader(mp4(1000))))
-	// What is left is the file, under the name that it has until the last step.
+	// Restore the file, under the name that it has until the last step.
 	at := announced(t, box)[0].UploadedAt
 	err := errors.Join(os.Remove(u.path(filepath.Base(path), donePart)), os.WriteFile(data, append(mp4(4000), mp4(1000)...), 0o600), os.Chtimes(data, at, at))
 	if err != nil {
@@ -325,8 +324,8 @@ func startProcess(t *testing.T, vars map[string]string) (address string, kill fu
 	return "", nil
 }
 
-// TestKilled kills the process at each step of finishing. The next one finishes: the video is stored, and told as one
-// fact.
+// TestKilled kills the process at each step of publishing. The next one completes it: the video is stored, and announced
+// as one fact.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	rabbit := chassistest.JetStream(t)
@@ -416,7 +415,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestStopped: a PATCH that is under way when the service stops keeps what has arrived.
+// TestStopped: the bytes of a PATCH in progress are kept when the service stops.
 func TestStopped(t *testing.T) {
 	t.Parallel()
 	storage := newFakeStorage(t)
@@ -430,13 +429,7 @@ func TestStopped(t *testing.T) {
 	u := openSpool(t, dir)
 	conn := ann.begin(u, path, 0, mp4(50_000)[:20_000], 50_000)
 	go stop()
-	eventually(t, "the service stops listening", func() bool {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
-		if err == nil {
-			conn.Close()
-		}
-		return err != nil
-	})
+	stopsListening(t, address)
 	if _, err := conn.Write(mp4(50_000)[20_000:30_000]); err != nil {
 		t.Fatal(err)
 	}

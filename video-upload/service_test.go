@@ -42,7 +42,7 @@ func mp4(size int) []byte {
 	return append([]byte(mp4Head), bytes.Repeat([]byte{7}, size-len(mp4Head))...)
 }
 
-// received is what the fake storage saw of one upload.
+// received is one upload as the fake storage saw it.
 type received struct {
 	id, contentType string
 	length          int64 // as the header said
@@ -50,7 +50,7 @@ type received struct {
 	err             error
 }
 
-// fakeStorage really reads what comes.
+// fakeStorage reads uploads as the storage does.
 type fakeStorage struct {
 	*httptest.Server
 	answer   func(w http.ResponseWriter) // after the body; nil: 201, and it is stored
@@ -65,7 +65,7 @@ type fakeStorage struct {
 	stored   map[string]int64 // sizes
 }
 
-// answers sets, while requests may be under way, what the fake does.
+// answers changes how the fake answers. Requests may be in progress.
 func (f *fakeStorage) answers(upload, poster func(http.ResponseWriter)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -186,7 +186,7 @@ func newTestHandler(t *testing.T, limit int64) (http.Handler, *fakeStorage, *fak
 	return newTestUploads(t, t.TempDir(), storage.URL, box, limit).handler(), storage, box
 }
 
-// testService is the service with what tests look at behind it.
+// testService is the service with its spool and its storage in reach.
 type testService struct {
 	*service
 	dir     string   // of the spool
@@ -284,6 +284,17 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	if err != nil {
 		t.Fatal("not in time: ", err)
 	}
+}
+
+func stopsListening(t *testing.T, address string) {
+	t.Helper()
+	eventually(t, "the service stops listening", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
 }
 
 func TestUpload(t *testing.T) {
@@ -385,7 +396,7 @@ func TestRejectedEarly(t *testing.T) {
 	}
 }
 
-// storedNothing waits until the storage has seen one upload, and that broken off.
+// storedNothing waits until the storage has seen one upload, an incomplete one.
 func storedNothing(t *testing.T, storage *fakeStorage, box *fakeOutbox) {
 	t.Helper()
 	eventually(t, "the storage sees the end", func() bool { uploads, _ := storage.seen(); return len(uploads) > 0 })
@@ -600,8 +611,7 @@ func TestMissingVariables(t *testing.T) {
 	}
 }
 
-// TestService stops the service in the middle of an upload, which it lets end, and starts it again: the video
-// is announced.
+// TestService stops the service in the middle of an upload, which it lets end, and starts it again: the video is announced.
 func TestService(t *testing.T) {
 	storage := newFakeStorage(t)
 	vars := map[string]string{
@@ -622,13 +632,7 @@ func TestService(t *testing.T) {
 	}
 	eventually(t, "the storage has the beginning", func() bool { return storage.got.Load() > 0 })
 	go stop()
-	eventually(t, "the service stops listening", func() bool {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
-		if err == nil {
-			conn.Close()
-		}
-		return err != nil
-	})
+	stopsListening(t, address)
 	sender.Close()
 	v := <-ended
 	stop()
@@ -659,7 +663,7 @@ func TestService(t *testing.T) {
 	waitFor(t, session, v.ID)
 }
 
-// waitFor takes messages until one holds the text.
+// waitFor acknowledges messages until one contains the text.
 func waitFor(t *testing.T, session messaging.Session, text string) {
 	t.Helper()
 	timeout := time.After(30 * time.Second)

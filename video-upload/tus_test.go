@@ -90,7 +90,7 @@ func metadata(pairs ...string) string {
 	return "Upload-Metadata: " + strings.Join(list, ",")
 }
 
-// create begins an upload of so many bytes and returns its path.
+// create creates an upload of size bytes and returns its path.
 func (c client) create(size int, pairs ...string) string {
 	c.Helper()
 	if len(pairs) == 0 {
@@ -111,7 +111,7 @@ func (c client) patch(path string, offset int, body io.Reader) answered {
 	return c.ask("PATCH", path, body, chunkType, "Upload-Offset: "+strconv.Itoa(offset))
 }
 
-// offset is what HEAD says.
+// offset returns the Upload-Offset that HEAD answers.
 func (c client) offset(path string) int {
 	c.Helper()
 	n, err := strconv.Atoi(c.expect(200, c.ask("HEAD", path, nil)).Header.Get("Upload-Offset"))
@@ -134,7 +134,7 @@ func (c client) send(path string, offset int, sent []byte, length int) *net.TCPC
 	return conn.(*net.TCPConn)
 }
 
-// begin is send, and waits until so much has arrived.
+// begin sends, and waits until the bytes have arrived.
 func (c client) begin(u *testService, path string, offset int, sent []byte, length int) *net.TCPConn {
 	c.Helper()
 	conn := c.send(path, offset, sent, length)
@@ -145,7 +145,7 @@ func (c client) begin(u *testService, path string, offset int, sent []byte, leng
 	return conn
 }
 
-// newTestClient serves the real handler over a folder, the fake storage and the fake outbox.
+// newTestClient serves the real handler over a spool, the fake storage and the fake outbox.
 func newTestClient(t *testing.T, limit int64) (client, *testService, *fakeStorage, *fakeOutbox) {
 	t.Helper()
 	storage, box := newFakeStorage(t), &fakeOutbox{}
@@ -160,7 +160,7 @@ func serve(t *testing.T, u *testService) client {
 	return client{t, server.URL, "ann"}
 }
 
-// names are the files in the folder, without those of locks.
+// names lists the files of the spool, without those of locks.
 func names(t *testing.T, u *testService) []string {
 	t.Helper()
 	entries, err := os.ReadDir(u.dir)
@@ -266,7 +266,7 @@ func TestResumable(t *testing.T) {
 	}
 }
 
-// TestWithoutExtras: a message tells nothing that is not known.
+// TestWithoutExtras: the message has no fields for facts that are not known.
 func TestWithoutExtras(t *testing.T) {
 	ann, _, _, box := newTestClient(t, 1<<20)
 	ann.expect(201, ann.ask("POST", "/uploads", bytes.NewReader(mp4(5000)), chunkType, "Upload-Length: 5000", metadata("filename", "a.mp4")))
@@ -327,7 +327,7 @@ func TestOtherViewers(t *testing.T) {
 			bob.expect(404, bob.ask("PUT", p+"/poster", bytes.NewReader(jpegOf(t, 10, 10))))
 		}
 	}
-	// And none of that has disturbed the PATCH under way.
+	// None of that has disturbed the PATCH in progress.
 	if _, err := conn.Write(bytes.Repeat([]byte{7}, 1000)); err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +350,7 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-// TestDeleteTooLate: the upload becomes whole while DELETE waits for its lock.
+// TestDeleteTooLate: the last bytes arrive while DELETE waits for the lock.
 func TestDeleteTooLate(t *testing.T) {
 	ann, u, _, _ := newTestClient(t, 1<<20)
 	path := ann.create(5000)
@@ -522,7 +522,7 @@ func TestNoVideo(t *testing.T) {
 	})
 }
 
-// TestInSmallPieces: the type shows in more bytes than one piece has.
+// TestInSmallPieces: the type shows only after several pieces.
 func TestInSmallPieces(t *testing.T) {
 	ann, _, storage, _ := newTestClient(t, 1<<20)
 	file := append([]byte(webmHead), bytes.Repeat([]byte{9}, 4000)...)
@@ -570,7 +570,7 @@ func TestResumed(t *testing.T) {
 	}
 }
 
-// TestLocked: an upload whose lock is not given up can wait, unless it is whole.
+// TestLocked: while another request keeps the lock PATCH answers 423, unless the upload is complete.
 func TestLocked(t *testing.T) {
 	t.Parallel()
 	ann, u, storage, _ := newTestClient(t, 1<<20)
@@ -593,6 +593,31 @@ func TestLocked(t *testing.T) {
 		t.Errorf("offset %d", n)
 	}
 	ann.expect(204, ann.patch(path, 5000, http.NoBody))
+}
+
+// TestErrorCodes: a client can tell the errors apart, those of tusd as well.
+func TestErrorCodes(t *testing.T) {
+	const limit = 100_000
+	ann, _, _, _ := newTestClient(t, limit)
+	path, complete := ann.create(5000), ann.create(5000)
+	ann.expect(204, ann.patch(complete, 0, bytes.NewReader(mp4(5000))))
+	create := func(length int, name string) answered {
+		return ann.ask("POST", "/uploads", nil, "Upload-Length: "+strconv.Itoa(length), metadata("filename", name))
+	}
+	for want, answer := range map[string]answered{
+		`"code":"video_too_large","args":{"max":100000}`:                            create(limit+1, "a.mp4"),
+		`"code":"file_name_too_long","args":{"max":1000}`:                           create(5000, strings.Repeat("a", 1001)),
+		`"code":"invalid_tus_request","args":{"reason":"ERR_MISMATCHED_OFFSET"}`:    ann.patch(path, 1, bytes.NewReader(mp4(1000))),
+		`"code":"invalid_tus_request","args":{"reason":"ERR_INVALID_CONTENT_TYPE"}`: ann.ask("PATCH", path, nil, "Upload-Offset: 0"),
+		`"code":"invalid_tus_request","args":{"reason":"ERR_UPLOAD_SIZE_EXCEEDED"}`: ann.patch(path, 0, bytes.NewReader(mp4(5001))),
+		`"code":"already_uploaded"`:                                                 ann.ask("DELETE", complete, nil),
+		`"code":"upload_not_found"`:                                                 ann.ask("DELETE", "/uploads/none", nil),
+		`"code":"not_playable"`:                                                     ann.patch(path, 0, strings.NewReader(strings.Repeat("x", 5000))),
+	} {
+		if !strings.Contains(answer.body, want) || answer.Header.Get("X-Request-Id") == "" {
+			t.Errorf("%s %s, want %s", answer.Status, answer.body, want)
+		}
+	}
 }
 
 func TestDiskFull(t *testing.T) {
@@ -636,7 +661,7 @@ func size(t *testing.T, path string) int64 {
 	return stat.Size()
 }
 
-// TestMemory: a large upload is never held.
+// TestMemory: a large upload is never held in memory.
 func TestMemory(t *testing.T) {
 	const size = 300 << 20
 	ann, _, storage, box := newTestClient(t, size)
@@ -660,7 +685,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// watched is a body of so many bytes.
+// watched is a body of left bytes, which calls look now and then.
 type watched struct {
 	left, read int
 	look       func()

@@ -51,6 +51,7 @@ const (
 	keepFor = 24 * time.Hour // an upload without progress, and the trace of a finished one
 )
 
+// Errors for the callers to tell apart.
 var (
 	ErrNotFound    = errors.New("there is no such upload")
 	ErrNoSpace     = errors.New("no space is left in the spool")

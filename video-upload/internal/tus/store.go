@@ -12,7 +12,7 @@ import (
 	"flixtube/video-upload/internal/video"
 )
 
-// store is the spool as tusd needs it: its data store, its terminater and its locker.
+// store is the spool as tusd needs it: it creates, finds, locks and deletes uploads.
 type store struct{ spool *spool.Spool }
 
 // NewUpload creates an upload, of which tusd knows what accept has returned.
