@@ -129,7 +129,7 @@ func (s *service) answer(err error) error {
 		return web.Errorf(status.Status, codes.NoSpace, "the storage has no space left").Because(err)
 	case errors.As(err, &status) && (status.Status == http.StatusServiceUnavailable || status.Status == http.StatusRequestEntityTooLarge):
 		return web.Errorf(status.Status, codes.StorageUnavailable, "the storage rejects the video: %s", http.StatusText(status.Status)).
-			Because(err)
+			With("status", status.Status).Because(err)
 	}
 	return web.Errorf(http.StatusBadGateway, codes.StorageUnavailable, "the storage does not accept the video").Because(err)
 }

@@ -36,8 +36,8 @@ const (
 	PosterTooLarge      = "poster_too_large"      // args: pixels, side
 	RangeNotSatisfiable = "range_not_satisfiable" // args: size, of the video in bytes
 	SearchTooLong       = "search_too_long"       // args: max, in characters
-	StorageUnavailable  = "storage_unavailable"
-	TooManyIDs          = "too_many_ids" // args: max
+	StorageUnavailable  = "storage_unavailable"   // args: status, of the storage, if there is one
+	TooManyIDs          = "too_many_ids"          // args: max
 	TooManyPosters      = "too_many_posters"
 	TooManyRequests     = "too_many_requests" // args: seconds
 	TooManyUploads      = "too_many_uploads"  // args: max
