@@ -70,7 +70,7 @@ func (w *contentWriter) WriteHeader(status int) {
 		return
 	}
 	w.rejected = true
-	unsatisfiable := web.Errorf(status, codes.RangeNotSatisfiable, "the video has no such range of bytes")
+	unsatisfiable := web.Errorf(status, codes.RangeUnsatisfiable, "the video has no such range of bytes")
 	if size, err := w.content.Seek(0, io.SeekEnd); err == nil {
 		w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", size))
 		unsatisfiable = unsatisfiable.With("size", size)

@@ -169,7 +169,7 @@ func testGet(t *testing.T, base string) {
 			}
 			if test.status == 416 {
 				if h.Get("Content-Type") != "application/json" ||
-					body != `{"error":"the video has no such range of bytes","code":"range_not_satisfiable","args":{"size":10}}`+"\n" {
+					body != `{"error":"the video has no such range of bytes","code":"range_unsatisfiable","args":{"size":10}}`+"\n" {
 					t.Errorf("Content-Type %q: %s", h.Get("Content-Type"), body)
 				}
 			} else if body != test.body {
