@@ -26,13 +26,13 @@ const (
 	containerName = "videos"
 	posterSuffix  = ".jpg"
 
-	// An upload holds this much in memory: blockSize for each block on its way. A blob has at most 50,000
-	// blocks, so a video at most 195 GiB.
-	blockSize     = 4 << 20
-	blocksAtATime = 2
+	// An upload holds blockSize bytes of memory for each of its concurrent blocks. A blob has at most 50,000 blocks, so
+	// a video has at most 195 GiB.
+	blockSize        = 4 << 20
+	concurrentBlocks = 2
 )
 
-// blobs keeps each video in a block blob of the container "videos", and its poster in another.
+// blobs keeps each video in a block blob of the container "videos", and its poster in a second blob.
 type blobs struct{ container *container.Client }
 
 func newBlobs(cfg azure) (*blobs, error) {
@@ -54,61 +54,62 @@ func newBlobs(cfg azure) (*blobs, error) {
 	return &blobs{client}, nil
 }
 
-// Ready also makes the container when it is missing.
+// Ready creates the container when it is missing.
 func (b *blobs) Ready(ctx context.Context) error {
 	_, err := b.container.GetProperties(ctx, nil)
-	if isMissing(err) {
-		_, err = b.container.Create(ctx, nil)
-		if bloberror.HasCode(err, bloberror.ContainerAlreadyExists) {
-			return nil
-		}
+	if !isMissing(err) {
+		return err
+	}
+	_, err = b.container.Create(ctx, nil)
+	if bloberror.HasCode(err, bloberror.ContainerAlreadyExists) {
+		return nil
 	}
 	return err
 }
 
 // posterName is a name that no video has: an id has no dot.
-func posterName(id string) string { return id + posterSuffix }
+func posterName(id videoID) string { return string(id) + posterSuffix }
 
-func (b *blobs) Open(ctx context.Context, id string) (*video, error) {
-	return b.open(ctx, id, errNotFound)
+func (b *blobs) Open(ctx context.Context, id videoID) (*video, error) {
+	return b.open(ctx, string(id), errNotFound)
 }
 
-func (b *blobs) OpenPoster(ctx context.Context, id string) (*video, error) {
-	return b.open(ctx, posterName(id), errNoPoster)
+func (b *blobs) OpenPoster(ctx context.Context, id videoID) (*video, error) {
+	return b.open(ctx, posterName(id), errPosterNotFound)
 }
 
 func (b *blobs) open(ctx context.Context, name string, missing error) (*video, error) {
 	client := b.container.NewBlobClient(name)
-	facts, err := client.GetProperties(ctx, nil)
+	properties, err := client.GetProperties(ctx, nil)
 	if isMissing(err) {
 		return nil, missing
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look at blob %s: %w", name, err)
+		return nil, fmt.Errorf("properties of blob %s: %w", name, err)
 	}
-	if facts.ETag == nil || facts.ContentLength == nil || facts.LastModified == nil || facts.ContentType == nil {
-		return nil, fmt.Errorf("look at blob %s: the answer lacks a header", name)
+	if properties.ETag == nil || properties.ContentLength == nil || properties.LastModified == nil || properties.ContentType == nil {
+		return nil, fmt.Errorf("properties of blob %s: a header is missing", name)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	return &video{
-		ReadSeekCloser: &blobReader{ctx: ctx, cancel: cancel, blob: client, etag: facts.ETag, size: *facts.ContentLength},
-		contentType:    *facts.ContentType,
-		etag:           string(*facts.ETag),
-		modified:       *facts.LastModified,
+		ReadSeekCloser: &blobReader{ctx: ctx, cancel: cancel, blob: client, etag: properties.ETag, size: *properties.ContentLength},
+		contentType:    *properties.ContentType,
+		etag:           string(*properties.ETag),
+		modified:       *properties.LastModified,
 	}, nil
 }
 
-func (b *blobs) Create(ctx context.Context, id, contentType string, body io.Reader) error {
-	_, err := b.container.NewBlockBlobClient(id).UploadStream(ctx, body, &blockblob.UploadStreamOptions{
+func (b *blobs) Create(ctx context.Context, id videoID, contentType string, body io.Reader) error {
+	_, err := b.container.NewBlockBlobClient(string(id)).UploadStream(ctx, body, &blockblob.UploadStreamOptions{
 		BlockSize:   blockSize,
-		Concurrency: blocksAtATime,
+		Concurrency: concurrentBlocks,
 		HTTPHeaders: &blob.HTTPHeaders{BlobContentType: &contentType},
 		AccessConditions: &blob.AccessConditions{
 			ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: to.Ptr(azcore.ETagAny)},
 		},
 	})
 	if bloberror.HasCode(err, bloberror.BlobAlreadyExists, bloberror.ConditionNotMet) {
-		return errTaken
+		return errExists
 	}
 	if err != nil {
 		return fmt.Errorf("upload blob %s: %w", id, err)
@@ -116,8 +117,8 @@ func (b *blobs) Create(ctx context.Context, id, contentType string, body io.Read
 	return nil
 }
 
-// SavePoster may leave a poster without a video, if that is deleted meanwhile: a sweep finds it.
-func (b *blobs) SavePoster(ctx context.Context, id string, jpeg []byte) error {
+// SavePoster leaves a poster without a video if the video is deleted at the same time. A sweep finds it.
+func (b *blobs) SavePoster(ctx context.Context, id videoID, jpeg []byte) error {
 	v, err := b.Open(ctx, id)
 	if err != nil {
 		return err
@@ -131,8 +132,8 @@ func (b *blobs) SavePoster(ctx context.Context, id string, jpeg []byte) error {
 	return nil
 }
 
-func (b *blobs) Delete(ctx context.Context, id string) error {
-	if err := b.delete(ctx, id); err != nil {
+func (b *blobs) Delete(ctx context.Context, id videoID) error {
+	if err := b.delete(ctx, string(id)); err != nil {
 		return err
 	}
 	return b.delete(ctx, posterName(id))
@@ -146,8 +147,8 @@ func (b *blobs) delete(ctx context.Context, name string) error {
 	return nil
 }
 
-func (b *blobs) StoredBefore(ctx context.Context, then time.Time) ([]string, error) {
-	var ids []string
+func (b *blobs) StoredBefore(ctx context.Context, then time.Time) ([]videoID, error) {
+	var ids []videoID
 	for pages := b.container.NewListBlobsFlatPager(nil); pages.More(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -157,7 +158,7 @@ func (b *blobs) StoredBefore(ctx context.Context, then time.Time) ([]string, err
 			if item.Name == nil || item.Properties == nil || item.Properties.LastModified == nil {
 				continue
 			}
-			id, err := checkID(strings.TrimSuffix(*item.Name, posterSuffix))
+			id, err := parseID(strings.TrimSuffix(*item.Name, posterSuffix))
 			if err == nil && item.Properties.LastModified.Before(then) {
 				ids = append(ids, id)
 			}
@@ -166,15 +167,15 @@ func (b *blobs) StoredBefore(ctx context.Context, then time.Time) ([]string, err
 	return ids, nil
 }
 
-// isMissing goes by the status: an answer to HEAD has no body that could say more.
+// isMissing looks at the status alone: the response to HEAD has no body with an error code.
 func isMissing(err error) bool {
-	var answered *azcore.ResponseError
-	return errors.As(err, &answered) && answered.StatusCode == http.StatusNotFound
+	var response *azcore.ResponseError
+	return errors.As(err, &response) && response.StatusCode == http.StatusNotFound
 }
 
-// blobReader reads a blob from wherever it is asked to. It holds none of it: each Seek to another place ends the
-// download, and the next Read begins one there. Every download must be of the blob that was opened, by its
-// ETag, so that two uploads never mix.
+// blobReader reads a blob from any position, and buffers nothing: after a Seek to another position the download ends, and
+// the next Read begins one there. Each download must have the ETag of the blob that was opened, so that the bytes of two
+// uploads never mix.
 type blobReader struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -182,7 +183,7 @@ type blobReader struct {
 	etag   *azcore.ETag
 	size   int64
 	offset int64
-	stream io.ReadCloser // nil until something is read at offset
+	stream io.ReadCloser // nil until the first Read at offset
 }
 
 func (r *blobReader) Read(p []byte) (int, error) {
@@ -199,7 +200,7 @@ func (r *blobReader) Read(p []byte) (int, error) {
 		if err != nil {
 			return 0, fmt.Errorf("download from byte %d: %w", r.offset, err)
 		}
-		// A connection that breaks is replaced by one that goes on at the same place.
+		// When the connection breaks, the reader continues at the same position on a new one.
 		r.stream = res.NewRetryReader(r.ctx, &blob.RetryReaderOptions{MaxRetries: 3})
 	}
 	n, err := r.stream.Read(p)
@@ -218,14 +219,14 @@ func (r *blobReader) Seek(offset int64, whence int) (int64, error) {
 		return 0, errors.New("seek to before the start of a blob")
 	}
 	if offset != r.offset && r.stream != nil {
-		_ = r.stream.Close() // what it still had is not wanted
+		_ = r.stream.Close() // the rest of it is not needed
 		r.stream = nil
 	}
 	r.offset = offset
 	return offset, nil
 }
 
-// Close may be called while another goroutine reads: ServeContent's for several ranges may outlive it.
+// Close may be called during a Read: the goroutine in which ServeContent reads several ranges may outlive the request.
 func (r *blobReader) Close() error {
 	r.cancel()
 	return nil

@@ -7,7 +7,7 @@ import (
 	"flixtube/chassis/process"
 )
 
-// config has either a dir or an azure.
+// config has either dir or azure.
 type config struct {
 	addr     string
 	rabbit   string

@@ -18,16 +18,16 @@ import (
 
 // directory keeps each video in a directory of its own, named by its id:
 //
-//	<id>/video        the bytes, and nothing else, so that sendfile can have them
+//	<id>/video        the bytes and nothing else, so that sendfile can send them
 //	<id>/about.json   the content type, and a tag that no other upload has
 //	<id>/poster.jpg   the poster, if there is one
 //
-// An upload grows under another name and gets its own by one rename, which fails if the name is taken.
+// An upload is written under another name. One rename gives it its own, and fails if that is in use.
 type directory struct {
 	path string
 	root *os.Root // no name leads out of it
 
-	posters sync.Mutex // so that none comes into a directory that is being removed
+	posters sync.Mutex // so that no poster is moved into a directory that is being deleted
 }
 
 type about struct {
@@ -35,27 +35,27 @@ type about struct {
 	Tag         string `json:"tag"`
 }
 
-// unfinished begins the names of uploads and removals that are under way; no id begins with a dot.
+// unfinished begins the names of uploads and deletions in progress. No id begins with a dot.
 const unfinished = ".unfinished-"
 
-// openDirectory opens the store in path, making it if need be, and sweeps away what a process that was
-// killed has left unfinished there. The caller closes it.
+// openDirectory opens the store in path, creates path if it is missing, and deletes the unfinished files of a process
+// that was killed. The caller closes the store.
 func openDirectory(path string) (*directory, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
-		return nil, fmt.Errorf("make VIDEOS_DIR: %w", err)
+		return nil, fmt.Errorf("create VIDEOS_DIR: %w", err)
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, fmt.Errorf("open VIDEOS_DIR: %w", err)
 	}
 	d := &directory{path: path, root: root}
-	if err := d.sweep(); err != nil {
-		return nil, errors.Join(fmt.Errorf("sweep VIDEOS_DIR: %w", err), root.Close())
+	if err := d.deleteUnfinished(); err != nil {
+		return nil, errors.Join(fmt.Errorf("delete unfinished files in VIDEOS_DIR: %w", err), root.Close())
 	}
 	return d, nil
 }
 
-func (d *directory) sweep() error {
+func (d *directory) deleteUnfinished() error {
 	entries, err := fs.ReadDir(d.root.FS(), ".")
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), unfinished) {
@@ -72,7 +72,7 @@ func (d *directory) Ready(context.Context) error {
 	return err
 }
 
-func (d *directory) Open(_ context.Context, id string) (*video, error) {
+func (d *directory) Open(_ context.Context, id videoID) (*video, error) {
 	v, err := d.open(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNotFound
@@ -80,8 +80,8 @@ func (d *directory) Open(_ context.Context, id string) (*video, error) {
 	return v, err
 }
 
-func (d *directory) open(id string) (*video, error) {
-	dir, err := d.root.OpenRoot(id) // both files from one upload, even if the id gets another one meanwhile
+func (d *directory) open(id videoID) (*video, error) {
+	dir, err := d.root.OpenRoot(string(id)) // both files from one upload, even if the id gets a new one now
 	if err != nil {
 		return nil, err
 	}
@@ -105,12 +105,12 @@ func (d *directory) open(id string) (*video, error) {
 	return &video{
 		ReadSeekCloser: file,
 		contentType:    facts.ContentType,
-		etag:           fmt.Sprintf(`"%s-%x"`, facts.Tag, info.ModTime().UnixNano()), // a changed file is seen, too
+		etag:           fmt.Sprintf(`"%s-%x"`, facts.Tag, info.ModTime().UnixNano()), // changes with the file, too
 		modified:       info.ModTime(),
 	}, nil
 }
 
-func (d *directory) Create(ctx context.Context, id, contentType string, body io.Reader) (err error) {
+func (d *directory) Create(ctx context.Context, id videoID, contentType string, body io.Reader) (err error) {
 	temp := unfinished + rand.Text()
 	if err := d.root.Mkdir(temp, 0o755); err != nil {
 		return err
@@ -136,18 +136,20 @@ func (d *directory) Create(ctx context.Context, id, contentType string, body io.
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := d.root.Rename(temp, id); errors.Is(err, fs.ErrExist) {
-		return errTaken
-	} else if err != nil {
+	err = d.root.Rename(temp, string(id))
+	if errors.Is(err, fs.ErrExist) {
+		return errExists
+	}
+	if err != nil {
 		return err
 	}
 	return d.sync(".")
 }
 
-func (d *directory) Delete(_ context.Context, id string) error {
+func (d *directory) Delete(_ context.Context, id videoID) error {
 	temp := unfinished + rand.Text()
 	d.posters.Lock()
-	err := d.root.Rename(id, temp)
+	err := d.root.Rename(string(id), temp)
 	d.posters.Unlock()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -158,10 +160,10 @@ func (d *directory) Delete(_ context.Context, id string) error {
 	return errors.Join(d.sync("."), d.root.RemoveAll(temp))
 }
 
-func (d *directory) OpenPoster(_ context.Context, id string) (*video, error) {
-	file, err := d.root.Open(id + "/poster.jpg")
+func (d *directory) OpenPoster(_ context.Context, id videoID) (*video, error) {
+	file, err := d.root.Open(string(id) + "/poster.jpg")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNoPoster
+		return nil, errPosterNotFound
 	}
 	if err != nil {
 		return nil, err
@@ -173,7 +175,7 @@ func (d *directory) OpenPoster(_ context.Context, id string) (*video, error) {
 	return poster, nil
 }
 
-// newPoster tags a poster by its bytes, which are few: a clock is too coarse to tell two of them apart.
+// newPoster makes the ETag from the bytes, which are few: two posters may have the same time of modification.
 func newPoster(file *os.File) (*video, error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -191,7 +193,7 @@ func newPoster(file *os.File) (*video, error) {
 	}, nil
 }
 
-func (d *directory) SavePoster(_ context.Context, id string, jpeg []byte) (err error) {
+func (d *directory) SavePoster(_ context.Context, id videoID, jpeg []byte) (err error) {
 	temp := unfinished + rand.Text()
 	defer func() {
 		if err != nil {
@@ -203,41 +205,42 @@ func (d *directory) SavePoster(_ context.Context, id string, jpeg []byte) (err e
 	}
 	d.posters.Lock()
 	defer d.posters.Unlock()
-	err = d.root.Rename(temp, id+"/poster.jpg")
+	err = d.root.Rename(temp, string(id)+"/poster.jpg")
 	if errors.Is(err, fs.ErrNotExist) {
 		return errNotFound
 	}
 	if err != nil {
 		return err
 	}
-	return d.sync(id)
+	return d.sync(string(id))
 }
 
-func (d *directory) StoredBefore(_ context.Context, then time.Time) ([]string, error) {
+func (d *directory) StoredBefore(_ context.Context, then time.Time) ([]videoID, error) {
 	entries, err := fs.ReadDir(d.root.FS(), ".")
 	if err != nil {
 		return nil, err
 	}
-	var ids []string
+	var ids []videoID
 	for _, entry := range entries {
-		if _, err := checkID(entry.Name()); err != nil {
+		id, err := parseID(entry.Name())
+		if err != nil {
 			continue
 		}
 		info, err := d.root.Stat(entry.Name() + "/video")
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // deleted meanwhile, or not ours
+			continue // deleted a moment ago, or not ours
 		}
 		if err != nil {
 			return nil, err
 		}
 		if info.ModTime().Before(then) {
-			ids = append(ids, entry.Name())
+			ids = append(ids, id)
 		}
 	}
 	return ids, nil
 }
 
-// write makes a file that is on disk when write returns.
+// write creates a file. It is on disk when write returns.
 func (d *directory) write(name string, r io.Reader) error {
 	file, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
@@ -250,7 +253,7 @@ func (d *directory) write(name string, r io.Reader) error {
 	return errors.Join(err, file.Close())
 }
 
-// sync puts on disk which names a directory holds.
+// sync flushes the names in a directory to disk.
 func (d *directory) sync(name string) error {
 	dir, err := d.root.Open(name)
 	if err != nil {

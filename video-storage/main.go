@@ -1,39 +1,49 @@
 // Video-storage keeps the bytes of the videos, in Azure Blob storage or in a directory.
 //
 //	GET,HEAD /video?id=   the video, or the ranges of it that are asked for (RFC 9110, sections 13 and 14)
-//	POST /upload          takes the raw body under the header id, with its Content-Type: 201. An id that is
-//	                      taken gives 409 and the first video stays; a full disk gives 507
-//	DELETE /video?id=     204, also when there is no such video; its poster goes along
-//	PUT /poster?id=       takes a JPEG of at most 1 MiB as the video's poster, in place of the one before: 204; 404
+//	POST /upload          stores the raw body under the header id, with its Content-Type: 201. If the id is in use, 409,
+//	                      and the first video stays; if the disk is full, 507
+//	DELETE /video?id=     204, also when there is no such video; its poster is deleted, too
+//	PUT /poster?id=       stores a JPEG of at most 1 MiB as the video's poster, and replaces the one before: 204; 404
 //	                      without such a video, 415 if it is no JPEG, 413 if it is larger
 //	GET,HEAD /poster?id=  the poster, served as videos are; 404 without one
-//	GET /livez, /readyz   readyz asks the store and the broker
+//	GET /livez, /readyz   readyz probes the store and the broker
 //
-// An id is 1 to 64 letters, digits, '-' and '_'. The videos that video-removed messages name are deleted (the
-// queue video-storage.video-removed of the exchange video-removed), and once an hour those that are older than a day
-// and that metadata does not know: see sweep. Its variables:
+// An id is 1 to 64 letters, digits, '-' and '_'. Videos are also deleted when a video-removed message says so (queue
+// video-storage.video-removed), and once an hour those that are older than a day and that metadata does not know: see
+// sweep.
 //
-//	PORT                  where it listens; on HOST, by default every interface
+// Variables:
+//
+//	PORT                  the port to listen on; HOST is by default every interface
 //	RABBIT                the broker, amqp:// or nats://
 //	METADATA_URL          http://metadata
-//	VIDEOS_DIR            the directory of the videos, which this process alone may change; or:
+//	VIDEOS_DIR            the directory of the videos, which only this process may change; or:
 //	STORAGE_ENDPOINT      the address of the blob service, as in https://<account>.blob.core.windows.net
 //	STORAGE_ACCOUNT_NAME  its account, and
-//	STORAGE_ACCESS_KEY    its key. The videos are in the container "videos", which is made if it is missing
+//	STORAGE_ACCESS_KEY    its key. The videos are in the container "videos", which is created if it is missing
 package main
 
 import (
 	"context"
 	"io"
-	"net/http"
 	"time"
 
+	"flixtube/chassis/health"
 	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/process"
 )
 
 func main() { process.Main(run) }
+
+// store is one of the two implementations. Its users name the part that they need.
+type store interface {
+	videoStore
+	posterStore
+	sweepStore
+	Ready(ctx context.Context) error
+}
 
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	cfg, err := readConfig(getenv)
@@ -58,14 +68,17 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	}
 	defer broker.Close()
 
-	sweeps := &sweeper{
-		videos: videos, metadata: cfg.metadata, client: &http.Client{Transport: httpclient.NewTransport(), Timeout: 10 * time.Second},
-		waiting: broker.Len, log: log,
-	}
+	client := httpclient.New(httpclient.NewTransport())
+	client.Timeout = 10 * time.Second
+	sweeps := &sweeper{videos: videos, metadata: cfg.metadata, client: client, queueLen: broker.Len, log: log}
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(videos, log, messaging.Check(broker)),
+		Handler:    newHandler(videos, videos, log, messaging.Check(broker), storeCheck(videos)),
 		Log:        log,
 		Background: append(messaging.Consumers(broker, log, removal(videos)), sweeps.run),
 	}.Run(ctx)
+}
+
+func storeCheck(videos store) health.Check {
+	return health.Check{Name: "store", Required: true, Probe: videos.Ready}
 }

@@ -7,9 +7,10 @@ import (
 	"fmt"
 
 	"flixtube/chassis/messaging"
+	"flixtube/contracts"
 )
 
-// videoRemoved is what storage takes of a video-removed message.
+// videoRemoved has the fields of a video-removed message that storage needs.
 type videoRemoved struct {
 	Video struct {
 		ID string `json:"id"`
@@ -27,18 +28,25 @@ func decodeVideoRemoved(m messaging.Message) (id string, err error) {
 	return v.Video.ID, nil
 }
 
-// removal deletes the bytes of removed videos. It can be repeated.
-func removal(videos store) messaging.Subscription {
+// removalStore is the store as the consumer needs it.
+type removalStore interface {
+	Delete(ctx context.Context, id videoID) error
+	Ready(ctx context.Context) error // nil when the store can be used
+}
+
+// removal deletes the bytes of removed videos. Handling a message again has no effect.
+func removal(videos removalStore) messaging.Subscription {
 	return messaging.Subscription{
-		Queue: messaging.Queue{Name: "video-storage.video-removed", Exchange: "video-removed"},
+		Queue: contracts.VideoRemoved.Queue("video-storage"),
 		Ready: videos.Ready,
 		Handler: messaging.Decoded(decodeVideoRemoved, func(ctx context.Context, ids []string) error {
-			for _, id := range ids {
-				if _, err := checkID(id); err != nil {
+			for _, removed := range ids {
+				id, err := parseID(removed)
+				if err != nil {
 					continue // nothing can be stored under it
 				}
 				if err := videos.Delete(ctx, id); err != nil {
-					return err
+					return fmt.Errorf("delete video %s: %w", id, err)
 				}
 			}
 			return nil

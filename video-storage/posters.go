@@ -9,37 +9,35 @@ import (
 
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
+	"flixtube/contracts/limits"
 )
 
-// posters is the part of a store that keeps a poster for a video. Delete takes it along.
-type posters interface {
-	// OpenPoster is Open for the poster of a video; errNoPoster if there is none.
-	OpenPoster(ctx context.Context, id string) (*video, error)
+// posterStore keeps a poster for each video that has one. It is deleted with the video.
+type posterStore interface {
+	// OpenPoster is Open for the poster of a video. It returns errPosterNotFound if there is none.
+	OpenPoster(ctx context.Context, id videoID) (*video, error)
 
-	// SavePoster puts jpeg in the place of the poster before, if there is one: all of it or nothing. errNotFound
-	// if there is no such video.
-	SavePoster(ctx context.Context, id string, jpeg []byte) error
+	// SavePoster replaces the poster of a video, completely or not at all. It returns errNotFound if there is no such
+	// video.
+	SavePoster(ctx context.Context, id videoID, jpeg []byte) error
 }
 
-const (
-	posterType = "image/jpeg"
-	maxPoster  = 1 << 20 // bytes
-)
+const posterType = "image/jpeg"
 
 func (s service) putPoster(c echo.Context) error {
-	id, err := checkID(c.QueryParam("id"))
+	id, err := parseID(c.QueryParam("id"))
 	if err != nil {
-		return err
+		return answer(err)
 	}
-	jpeg, err := web.ReadBody(c.Response(), c.Request(), maxPoster)
+	jpeg, err := web.ReadBody(c.Response(), c.Request(), limits.Poster)
 	if err != nil {
 		return err
 	}
 	if !bytes.HasPrefix(jpeg, []byte("\xff\xd8\xff")) {
-		return web.Errorf(http.StatusUnsupportedMediaType, codes.PosterNotJPEG, "a poster is a JPEG")
+		return web.Errorf(http.StatusUnsupportedMediaType, codes.PosterNotJPEG, "a poster must be a JPEG")
 	}
-	if err := s.videos.SavePoster(c.Request().Context(), id, jpeg); err != nil {
-		return failure(err)
+	if err := s.posters.SavePoster(c.Request().Context(), id, jpeg); err != nil {
+		return answer(err)
 	}
 	return c.NoContent(http.StatusNoContent)
 }

@@ -72,7 +72,7 @@ func testPosters(t *testing.T, base string, videos store) {
 	}
 }
 
-// testPosterAndDelete: whichever of the two is first, and if nobody finishes deleting, a sweep leaves nothing.
+// testPosterAndDelete: in whatever order the two end, and even if a delete stops halfway, a sweep leaves nothing.
 func testPosterAndDelete(t *testing.T, videos store) {
 	create := func() {
 		if err := videos.Create(t.Context(), "both", "video/mp4", strings.NewReader("data")); err != nil {
@@ -104,8 +104,8 @@ func testPosterAndDelete(t *testing.T, videos store) {
 	}
 }
 
-// sweepUp deletes what a sweep finds under an id. Then nothing may be left.
-func sweepUp(t *testing.T, videos store, id string) {
+// sweepUp deletes an id if a sweep finds it. Then nothing may be left of it.
+func sweepUp(t *testing.T, videos store, id videoID) {
 	t.Helper()
 	ids, err := videos.StoredBefore(t.Context(), time.Now().Add(time.Minute))
 	if err == nil && slices.Contains(ids, id) {
@@ -114,12 +114,12 @@ func sweepUp(t *testing.T, videos store, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left := contents(t, videos, id); left != "" {
+	if left := contents(t, videos, string(id)); left != "" {
 		t.Fatalf("left behind: %s", left)
 	}
 }
 
-// contents is what the store has under an id, as it lies there, and what it has unfinished.
+// contents lists the files or blobs of an id, and unfinished ones.
 func contents(t *testing.T, videos store, id string) string {
 	t.Helper()
 	var names []string

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -21,25 +22,38 @@ import (
 )
 
 var (
-	errNotFound = errors.New("no such video")
-	errNoPoster = errors.New("there is no such poster")
-	errTaken    = errors.New("there is a video with this id already")
+	errNotFound       = errors.New("there is no such video")
+	errPosterNotFound = errors.New("there is no such poster")
+	errExists         = errors.New("there is a video with this id already")
+	errInvalidID      = errors.New("the id cannot be the name of a video")
 )
 
-// store keeps videos under ids that have been checked.
-type store interface {
+// videoID is an id that parseID has checked, so that it can be the name of a file or blob.
+type videoID string
+
+const maxID = 64 // characters
+
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,` + strconv.Itoa(maxID) + `}$`)
+
+// parseID returns errInvalidID for an id that nothing can be stored under.
+func parseID(id string) (videoID, error) {
+	if !idPattern.MatchString(id) {
+		return "", errInvalidID
+	}
+	return videoID(id), nil
+}
+
+// videoStore keeps the bytes of videos.
+type videoStore interface {
 	// Open returns a video, or errNotFound. The caller closes it. Reading from it fails once ctx is done.
-	Open(ctx context.Context, id string) (*video, error)
+	Open(ctx context.Context, id videoID) (*video, error)
 
-	// Create takes a whole video, or nothing: while body has not ended with io.EOF and everything is safe,
-	// there is no such video. errTaken if there was one before.
-	Create(ctx context.Context, id, contentType string, body io.Reader) error
+	// Create stores a whole video or nothing: until body has ended with io.EOF and every byte is on disk, there is no such
+	// video. It returns errExists, and keeps the video that is there, if the id is in use; an error of body is wrapped.
+	Create(ctx context.Context, id videoID, contentType string, body io.Reader) error
 
-	oldVideos
-	posters
-
-	// Ready is nil when the store can be used.
-	Ready(ctx context.Context) error
+	// Delete removes a video and its poster. It can be repeated: one that is not there is no error.
+	Delete(ctx context.Context, id videoID) error
 }
 
 type video struct {
@@ -49,123 +63,96 @@ type video struct {
 	modified    time.Time
 }
 
-type service struct{ videos store }
+type service struct {
+	videos  videoStore
+	posters posterStore
+}
 
-func newHandler(videos store, log *slog.Logger, checks ...health.Check) http.Handler {
-	s := service{videos}
-	e := web.NewEcho(log, append(checks, health.Check{Name: "store", Required: true, Probe: videos.Ready})...)
-	e.GET("/video", get(videos.Open))
-	e.HEAD("/video", get(videos.Open))
-	e.DELETE("/video", s.remove)
-	e.GET("/poster", get(videos.OpenPoster))
-	e.HEAD("/poster", get(videos.OpenPoster))
+func newHandler(videos videoStore, posters posterStore, log *slog.Logger, checks ...health.Check) http.Handler {
+	s := service{videos, posters}
+	e := web.NewEcho(log, checks...)
+	e.GET("/video", serveStored(videos.Open))
+	e.HEAD("/video", serveStored(videos.Open))
+	e.DELETE("/video", s.deleteVideo)
+	e.GET("/poster", serveStored(posters.OpenPoster))
+	e.HEAD("/poster", serveStored(posters.OpenPoster))
 	e.PUT("/poster", s.putPoster)
 	e.POST("/upload", s.upload)
 	e.GET("/metrics", web.Metrics())
 	return e
 }
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
-// checkID is the only judge of what may become the name of a file or blob.
-func checkID(id string) (string, error) {
-	if !idPattern.MatchString(id) {
-		return "", web.Errorf(http.StatusBadRequest, codes.InvalidID, "id must be 1 to 64 letters, digits, '-' and '_'")
-	}
-	return id, nil
-}
-
-// failure turns an error of the store into an answer.
-func failure(err error) error {
+// answer maps the errors of a store, and those of a request's body, to responses.
+func answer(err error) error {
+	var clientError *web.Error
 	switch {
+	case errors.As(err, &clientError):
+		return clientError
+	case errors.Is(err, errInvalidID):
+		return web.Errorf(http.StatusBadRequest, codes.InvalidID, "id must be 1 to %d letters, digits, '-' and '_'", maxID).
+			With("name", "id").With("max", maxID)
 	case errors.Is(err, errNotFound):
-		return web.Errorf(http.StatusNotFound, codes.VideoNotFound, "%s", errNotFound)
-	case errors.Is(err, errNoPoster):
-		return web.Errorf(http.StatusNotFound, codes.PosterNotFound, "%s", errNoPoster)
-	case errors.Is(err, errTaken):
-		return web.Errorf(http.StatusConflict, codes.VideoExists, "%s", errTaken)
+		return web.Errorf(http.StatusNotFound, codes.VideoNotFound, "there is no such video")
+	case errors.Is(err, errPosterNotFound):
+		return web.Errorf(http.StatusNotFound, codes.PosterNotFound, "there is no such poster")
+	case errors.Is(err, errExists):
+		return web.Errorf(http.StatusConflict, codes.VideoExists, "there is a video with this id already")
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return web.Errorf(http.StatusInsufficientStorage, codes.NoSpace, "no space is left").Because(err)
 	}
 	return web.Errorf(http.StatusServiceUnavailable, codes.StorageUnavailable, "the video store does not answer").Because(err)
 }
 
-// get answers with what open finds under the id.
-func get(open func(ctx context.Context, id string) (*video, error)) echo.HandlerFunc {
+// serveStored answers with the video or poster that open returns for the query's id.
+func serveStored(open func(ctx context.Context, id videoID) (*video, error)) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		id, err := checkID(c.QueryParam("id"))
+		id, err := parseID(c.QueryParam("id"))
 		if err != nil {
-			return err
+			return answer(err)
 		}
 		v, err := open(c.Request().Context(), id)
 		if err != nil {
-			return failure(err)
+			return answer(err)
 		}
 		defer v.Close()
-		// Echo's own response writer would hide ReadFrom, and sendfile with it. Echo is told that it is used.
+		// Echo's own response writer hides ReadFrom, and sendfile with it. Echo must know that the response is written.
 		c.Response().Committed = true
 		serve(c.Response().Writer, c.Request(), v)
 		return nil
 	}
 }
 
-func (s service) remove(c echo.Context) error {
-	id, err := checkID(c.QueryParam("id"))
+func (s service) deleteVideo(c echo.Context) error {
+	id, err := parseID(c.QueryParam("id"))
 	if err != nil {
-		return err
+		return answer(err)
 	}
 	if err := s.videos.Delete(c.Request().Context(), id); err != nil {
-		return failure(err)
+		return answer(err)
 	}
 	return c.NoContent(http.StatusNoContent)
 }
 
 func (s service) upload(c echo.Context) error {
 	req := c.Request()
-	id, err := checkID(req.Header.Get("id"))
+	id, err := parseID(req.Header.Get("id"))
 	if err != nil {
-		return err
+		return answer(err)
 	}
 	contentType := req.Header.Get("Content-Type")
 	if contentType == "" {
 		contentType = "application/octet-stream"
 	}
 	if _, _, err := mime.ParseMediaType(contentType); err != nil {
-		return web.Errorf(http.StatusBadRequest, codes.InvalidContentType, "Content-Type is not a media type")
+		return web.Errorf(http.StatusBadRequest, codes.InvalidContentType, "Content-Type must be a media type, such as video/mp4")
 	}
-	in := &incoming{body: req.Body}
-	body := bufio.NewReader(in)
+	body := bufio.NewReader(web.NewBody(req.Body))
 	if _, err := body.Peek(1); err == io.EOF {
 		return web.Errorf(http.StatusBadRequest, codes.EmptyFile, "the body is empty")
 	}
-	err = s.videos.Create(req.Context(), id, contentType, body)
-	if in.failed != nil {
-		return web.Errorf(http.StatusBadRequest, web.CodeBodyIncomplete, "the upload broke off").Because(in.failed)
+	if err := s.videos.Create(req.Context(), id, contentType, body); err != nil {
+		return answer(err)
 	}
-	if err != nil {
-		return failure(err)
-	}
-	c.Response().Header().Set("Location", "/video?id="+url.QueryEscape(id))
-	return c.JSON(http.StatusCreated, map[string]string{"id": id})
-}
-
-var errBrokeOff = errors.New("the upload broke off")
-
-// incoming is the body of an upload. It keeps apart what goes wrong at the caller's end, and gives it to the
-// store as an error that nothing takes for an end, as io.ErrUnexpectedEOF is easily taken.
-type incoming struct {
-	body   io.Reader
-	failed error
-}
-
-func (in *incoming) Read(p []byte) (int, error) {
-	if in.failed != nil {
-		return 0, errBrokeOff
-	}
-	n, err := in.body.Read(p)
-	if err != nil && err != io.EOF {
-		in.failed = err
-		err = errBrokeOff
-	}
-	return n, err
+	c.Response().Header().Set("Location", "/video?id="+url.QueryEscape(string(id)))
+	return c.JSON(http.StatusCreated, map[string]string{"id": string(id)})
 }

@@ -27,6 +27,7 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/contracts"
 )
 
 // stores runs a test on every store that the service can have.
@@ -54,7 +55,7 @@ func stores(t *testing.T, test func(t *testing.T, base string, videos store)) {
 
 func serveStore(t *testing.T, videos store) (base string) {
 	t.Helper()
-	server := httptest.NewServer(newHandler(videos, slog.New(slog.NewTextHandler(t.Output(), nil))))
+	server := httptest.NewServer(newHandler(videos, videos, slog.New(slog.NewTextHandler(t.Output(), nil)), storeCheck(videos)))
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -97,7 +98,7 @@ func TestSuite(t *testing.T) {
 		t.Run("get", func(t *testing.T) { testGet(t, base) })
 		t.Run("several ranges", func(t *testing.T) { testSeveralRanges(t, base) })
 		t.Run("change", func(t *testing.T) { testChange(t, base, videos) })
-		t.Run("refusals", func(t *testing.T) { testRefusals(t, base) })
+		t.Run("rejected", func(t *testing.T) { testRejected(t, base) })
 		t.Run("cut off", func(t *testing.T) { testCutOff(t, base, videos) })
 		t.Run("cancelled", func(t *testing.T) { testCancelled(t, videos) })
 		t.Run("stored before", func(t *testing.T) { testStoredBefore(t, videos) })
@@ -167,7 +168,8 @@ func testGet(t *testing.T, base string) {
 				t.Fatalf("%d, Content-Range %q; want %d, %q", res.StatusCode, h.Get("Content-Range"), test.status, test.rng)
 			}
 			if test.status == 416 {
-				if h.Get("Content-Type") != "application/json" || body != `{"error":"there is no such range"}` {
+				if h.Get("Content-Type") != "application/json" ||
+					body != `{"error":"the video has no such range of bytes","code":"range_unsatisfiable","args":{"size":10}}`+"\n" {
 					t.Errorf("Content-Type %q: %s", h.Get("Content-Type"), body)
 				}
 			} else if body != test.body {
@@ -217,7 +219,7 @@ func testSeveralRanges(t *testing.T, base string) {
 	}
 }
 
-// testChange: a video is never replaced, only removed; then its id may come again, and is another video.
+// testChange: a video is never replaced, only deleted. After that its id may be used again, for another video.
 func testChange(t *testing.T, base string, videos store) {
 	url := base + "/video?id=a_b-C"
 	large := strings.Repeat("first", 2<<20) // several blocks
@@ -248,7 +250,7 @@ func testChange(t *testing.T, base string, videos store) {
 	expect(t, 200, "GET", base+"/readyz", "")
 }
 
-func testRefusals(t *testing.T, base string) {
+func testRejected(t *testing.T, base string) {
 	for _, id := range []string{
 		"", ".", "..", "../secret", "..%2fsecret", "/etc/passwd", `..\secret`, "a/b", "a.b", ".unfinished-x", "a b",
 		"a%00", "ä", strings.Repeat("x", 65), "x/video", "*", "?",
@@ -259,7 +261,9 @@ func testRefusals(t *testing.T, base string) {
 		expect(t, 400, "DELETE", base+query, "")
 		expect(t, 400, "POST", base+"/upload", "data", "id: "+id)
 	}
-	expect(t, 400, "GET", base+"/video", "")
+	if _, body := call(t, "GET", base+"/video", ""); !strings.Contains(body, `"code":"invalid_id","args":{"max":64,"name":"id"}`) {
+		t.Errorf("without an id: %s", body)
+	}
 	expect(t, 400, "POST", base+"/upload", "", "id: empty")
 	expect(t, 400, "POST", base+"/upload", "data", "id: type", "Content-Type: a/b/c; =")
 	expect(t, 404, "GET", base+"/video?id=empty", "")
@@ -284,8 +288,8 @@ func testCutOff(t *testing.T, base string, videos store) {
 		}
 		cutOff(t, base, "POST /upload HTTP/1.1\r\nHost: x\r\nid: "+id+"\r\nContent-Type: video/mp4\r\n"+head+body)
 		expect(t, 404, "GET", base+"/video?id="+id, "")
-		// As large as what was cut off: Azurite counts the blocks left from that as a blob, but only when the
-		// next upload has a single block.
+		// As large as the incomplete upload: Azurite counts the blocks that are left of it as a blob, but only when the next
+		// upload has a single block.
 		expect(t, 201, "POST", base+"/upload", strings.Repeat("whole", 1<<20), "id: "+id)
 	}
 	if dir, ok := videos.(*directory); ok {
@@ -295,8 +299,7 @@ func testCutOff(t *testing.T, base string, videos store) {
 	}
 }
 
-// cutOff sends what is the beginning of a request, and expects to be told so. The answer shows that the service is
-// done with it.
+// cutOff sends an incomplete request and expects 400. After the response the service is done with the request.
 func cutOff(t *testing.T, base, request string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
@@ -316,8 +319,7 @@ func cutOff(t *testing.T, base, request string) {
 	}
 }
 
-// testCancelled: reading on behalf of a request that is over must end, at the latest with Close; and nothing is
-// stored for one.
+// testCancelled: reading for a request that is over ends, at the latest with Close, and nothing is stored for one.
 func testCancelled(t *testing.T, videos store) {
 	if err := videos.Create(t.Context(), "cancelled", "video/mp4", bytes.NewReader(make([]byte, 20<<20))); err != nil {
 		t.Fatal(err)
@@ -337,7 +339,7 @@ func testCancelled(t *testing.T, videos store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	whole := io.MultiReader(strings.NewReader("data"), readerFunc(func([]byte) (int, error) { cancel(); return 0, io.EOF }))
 	if err := videos.Create(ctx, "too late", "video/mp4", whole); err == nil {
-		t.Error("an upload that was cancelled is taken")
+		t.Error("an upload that was cancelled is stored")
 	}
 	if left := contents(t, videos, "too late"); left != "" {
 		t.Errorf("left behind: %s", left)
@@ -360,21 +362,21 @@ func testStoredBefore(t *testing.T, videos store) {
 	}
 }
 
-// brokenStore fails as it is told.
+// brokenStore fails with err.
 type brokenStore struct {
 	store
 	err error
 }
 
-func (s brokenStore) Open(context.Context, string) (*video, error) { return nil, s.err }
-func (s brokenStore) Create(_ context.Context, _, _ string, body io.Reader) error {
+func (s brokenStore) Open(context.Context, videoID) (*video, error) { return nil, s.err }
+func (s brokenStore) Create(_ context.Context, _ videoID, _ string, body io.Reader) error {
 	_, _ = io.Copy(io.Discard, body)
 	return s.err
 }
-func (s brokenStore) Delete(context.Context, string) error               { return s.err }
-func (s brokenStore) OpenPoster(context.Context, string) (*video, error) { return nil, s.err }
-func (s brokenStore) SavePoster(context.Context, string, []byte) error   { return s.err }
-func (s brokenStore) Ready(context.Context) error                        { return s.err }
+func (s brokenStore) Delete(context.Context, videoID) error               { return s.err }
+func (s brokenStore) OpenPoster(context.Context, videoID) (*video, error) { return nil, s.err }
+func (s brokenStore) SavePoster(context.Context, videoID, []byte) error   { return s.err }
+func (s brokenStore) Ready(context.Context) error                         { return s.err }
 
 func TestFailures(t *testing.T) {
 	full := serveStore(t, brokenStore{err: fmt.Errorf("write: %w", &fs.PathError{Op: "write", Path: "/secret", Err: syscall.ENOSPC})})
@@ -419,7 +421,7 @@ func TestSendfile(t *testing.T) {
 		req := httptest.NewRequestWithContext(t.Context(), "GET", path+"?id=x", nil)
 		req.Header.Set("Range", "bytes="+asked)
 		w := &connection{ResponseRecorder: httptest.NewRecorder()}
-		newHandler(dir, slog.New(slog.DiscardHandler)).ServeHTTP(w, req)
+		newHandler(dir, dir, slog.New(slog.DiscardHandler)).ServeHTTP(w, req)
 		limited, ok := w.src.(*io.LimitedReader)
 		if !ok {
 			t.Fatalf("ReadFrom got a %T", w.src)
@@ -430,8 +432,8 @@ func TestSendfile(t *testing.T) {
 	}
 }
 
-// TestSweep: what a killed process left is gone after the next start; the videos are not.
-func TestSweep(t *testing.T) {
+// TestUnfinished: the unfinished files of a killed process are deleted at the next start; the videos stay.
+func TestUnfinished(t *testing.T) {
 	path := t.TempDir()
 	dir, err := openDirectory(path)
 	if err != nil {
@@ -455,7 +457,7 @@ func TestSweep(t *testing.T) {
 	}
 	defer dir.Close()
 	if err := dir.Create(t.Context(), "broken", "video/mp4", iotest.ErrReader(io.ErrUnexpectedEOF)); err == nil {
-		t.Error("a broken body was taken")
+		t.Error("an incomplete body was stored")
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil || len(entries) != 1 || entries[0].Name() != "kept" {
@@ -493,7 +495,7 @@ func TestTag(t *testing.T) {
 	}
 }
 
-// TestRun starts the service before the blob service, as any order must do, and without a broker.
+// TestRun starts the service before the blob service, because any order must work, and without a broker.
 func TestRun(t *testing.T) {
 	t.Run("directory", func(t *testing.T) {
 		rabbit := chassistest.JetStream(t)
@@ -546,8 +548,7 @@ func removedByMessage(t *testing.T, rabbit, base string) {
 	for _, id := range []string{"..", "../y", "none", "x", "x"} {
 		msgs = append(msgs, messaging.Message{ID: rand.Text(), Body: fmt.Appendf(nil, `{"video":{"id":%q}}`, id)})
 	}
-	to := messaging.Fanout("video-removed", "video-storage.video-removed")
-	if err := broker.Publish(t.Context(), to, msgs); err != nil {
+	if err := broker.Publish(t.Context(), contracts.VideoRemoved.Destination(), msgs); err != nil {
 		t.Fatal(err)
 	}
 	await(t, 404, "GET", base+"/video?id=x", "")
@@ -565,6 +566,17 @@ func await(t *testing.T, want int, method, url, body string, headers ...string) 
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestSample(t *testing.T) {
+	sample, err := contracts.Sample("video-removed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := decodeVideoRemoved(messaging.Message{Body: sample})
+	if id != "f3b0a6de-8a57-4d0c-9a35-2f6c1d0e7b94" || err != nil {
+		t.Errorf("%q, %v", id, err)
 	}
 }
 

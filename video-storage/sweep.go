@@ -11,40 +11,38 @@ import (
 
 	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
+	"flixtube/contracts"
+	"flixtube/contracts/limits"
 )
 
 const (
 	sweepEvery = time.Hour
-	sweepAge   = 24 * time.Hour // of bytes that may be the rest of an upload that broke
-	askAtOnce  = 100            // videos; metadata answers for no more
+	sweepAge   = 24 * time.Hour // bytes that are younger may belong to an upload that is not announced yet
 )
 
-// announced is where new videos wait until metadata knows them.
-var announced = messaging.Queue{Name: "metadata.video-uploaded", Exchange: "video-uploaded"}
+// announcements is the queue of new videos that metadata has not recorded yet.
+var announcements = contracts.VideoUploaded.Queue("metadata")
 
-// oldVideos is the part of a store that a sweep needs.
-type oldVideos interface {
-	// StoredBefore returns the ids under which there is something, a video or a poster, that was stored before
-	// then. It may name an id twice.
-	StoredBefore(ctx context.Context, then time.Time) ([]string, error)
+// sweepStore is the store as the sweeper needs it.
+type sweepStore interface {
+	// StoredBefore returns the ids that have a video or a poster stored before then. It may return an id twice.
+	StoredBefore(ctx context.Context, then time.Time) ([]videoID, error)
 
-	// Delete removes a video and its poster; one that is not there is no error. It can be repeated until
-	// nothing is left.
-	Delete(ctx context.Context, id string) error
+	Delete(ctx context.Context, id videoID) error
 }
 
-// sweeper deletes the bytes that no metadata knows: their upload broke after they were stored.
+// sweeper deletes bytes that metadata does not know: their upload failed after they were stored.
 type sweeper struct {
-	videos   oldVideos
+	videos   sweepStore
 	metadata *url.URL
 	client   *http.Client
-	waiting  func(context.Context, messaging.Queue) (int, error) // how many messages
+	queueLen func(context.Context, messaging.Queue) (int, error) // in messages
 	log      *slog.Logger
 
-	unknown []string // in the sweep before; nil if that stopped
+	unknown []videoID // to metadata in the last sweep; nil if that stopped
 }
 
-// run sweeps now and then until ctx is done.
+// run sweeps every hour until ctx is done.
 func (s *sweeper) run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -55,15 +53,15 @@ func (s *sweeper) run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		if err := s.sweep(ctx, time.Now().Add(-sweepAge)); err != nil && ctx.Err() == nil {
-			s.log.Error("the sweep stopped", "error", err)
+			s.log.ErrorContext(ctx, "sweep stopped", "error", err)
 		}
 	}
 }
 
-// sweep deletes what was stored before then and is unknown to metadata, now and in the sweep before: what an
-// outbox or a consumer has in hand just now is known an hour later. It never guesses, and stops if broker or
-// metadata do not answer, if announcements wait, even among the dead letters, and if metadata knows so little
-// that it must have lost its database, or have the wrong one.
+// sweep deletes everything that was stored before then and that metadata does not know, in this sweep and in the last
+// one: a video whose announcement an outbox or a consumer holds now is known an hour later. It deletes nothing and
+// returns an error if the broker or metadata does not answer, if announcements wait in the queue or among its dead
+// letters, or if metadata knows so few of the videos that it must have lost its database, or uses the wrong one.
 func (s *sweeper) sweep(ctx context.Context, then time.Time) error {
 	before := s.unknown
 	s.unknown = nil
@@ -73,10 +71,10 @@ func (s *sweeper) sweep(ctx context.Context, then time.Time) error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	for _, q := range []messaging.Queue{announced, announced.Dead()} {
-		n, err := s.waiting(ctx, q)
+	for _, q := range []messaging.Queue{announcements, announcements.Dead()} {
+		n, err := s.queueLen(ctx, q)
 		if err != nil {
-			return fmt.Errorf("look into %s: %w", q.Name, err)
+			return fmt.Errorf("count the messages in %s: %w", q.Name, err)
 		}
 		if n > 0 {
 			return fmt.Errorf("%d messages wait in %s", n, q.Name)
@@ -96,31 +94,35 @@ func (s *sweeper) sweep(ctx context.Context, then time.Time) error {
 			continue
 		}
 		if err := s.videos.Delete(ctx, id); err != nil {
-			return err
+			return fmt.Errorf("delete video %s: %w", id, err)
 		}
-		s.log.Info("deleted bytes that no metadata knows", "id", id)
+		s.log.InfoContext(ctx, "deleted bytes that metadata does not know", "video", id)
 	}
 	return nil
 }
 
-// askMetadata returns those of the ids that metadata does not know.
-func (s *sweeper) askMetadata(ctx context.Context, ids []string) (unknown []string, err error) {
-	for part := range slices.Chunk(ids, askAtOnce) {
+// askMetadata returns the ids that metadata does not know.
+func (s *sweeper) askMetadata(ctx context.Context, ids []videoID) (unknown []videoID, err error) {
+	for part := range slices.Chunk(ids, limits.IDs) {
+		query := url.Values{}
+		for _, id := range part {
+			query.Add("id", string(id))
+		}
 		target := s.metadata.JoinPath("videos")
-		target.RawQuery = url.Values{"id": part}.Encode()
+		target.RawQuery = query.Encode()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 		if err != nil {
 			return nil, err
 		}
 		var answer struct {
 			Videos []struct {
-				ID string `json:"_id"`
+				ID videoID `json:"_id"`
 			} `json:"videos"`
 		}
 		if err := httpclient.GetJSON(s.client, req, &answer); err != nil {
 			return nil, err
 		}
-		known := map[string]bool{}
+		known := map[videoID]bool{}
 		for _, v := range answer.Videos {
 			known[v.ID] = true
 		}

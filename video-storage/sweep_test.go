@@ -18,14 +18,14 @@ import (
 )
 
 // shelf is a store of nothing but ids.
-type shelf map[string]bool
+type shelf map[videoID]bool
 
-func (s shelf) StoredBefore(context.Context, time.Time) ([]string, error) {
+func (s shelf) StoredBefore(context.Context, time.Time) ([]videoID, error) {
 	return slices.Collect(maps.Keys(s)), nil
 }
-func (s shelf) Delete(_ context.Context, id string) error { delete(s, id); return nil }
+func (s shelf) Delete(_ context.Context, id videoID) error { delete(s, id); return nil }
 
-// world is all that a sweep asks. metadata knows the ids that begin with "known".
+// world has everything that a sweep asks. Its metadata knows the ids that begin with "known".
 type world struct {
 	shelf
 	sweeper
@@ -38,10 +38,10 @@ type world struct {
 func newWorld(t *testing.T, known, unknown int) *world {
 	w := &world{shelf: shelf{}, status: http.StatusOK}
 	for i := range known {
-		w.shelf[fmt.Sprint("known-", i)] = true
+		w.shelf[videoID(fmt.Sprint("known-", i))] = true
 	}
 	for i := range unknown {
-		w.shelf[fmt.Sprint("unknown-", i)] = true
+		w.shelf[videoID(fmt.Sprint("unknown-", i))] = true
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		ids := req.URL.Query()["id"]
@@ -62,13 +62,13 @@ func newWorld(t *testing.T, known, unknown int) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waiting := func(_ context.Context, q messaging.Queue) (int, error) {
+	queueLen := func(_ context.Context, q messaging.Queue) (int, error) {
 		if w.brokerAway {
 			return 0, errors.New("away")
 		}
 		return w.waiting[q.Name], nil
 	}
-	w.sweeper = sweeper{videos: w.shelf, metadata: metadata, client: server.Client(), waiting: waiting, log: slog.New(slog.DiscardHandler)}
+	w.sweeper = sweeper{videos: w.shelf, metadata: metadata, client: server.Client(), queueLen: queueLen, log: slog.New(slog.DiscardHandler)}
 	return w
 }
 
@@ -82,7 +82,7 @@ func (w *world) expect(t *testing.T, fails bool, left int) {
 	}
 }
 
-// TestSweepHowMany: metadata may not know a few; more than that it has lost.
+// TestSweepHowMany: metadata may not know a few videos. If it does not know more than that, it has lost them.
 func TestSweepHowMany(t *testing.T) {
 	for _, test := range []struct {
 		known, unknown int
@@ -111,8 +111,7 @@ func TestSweepHowMany(t *testing.T) {
 	}
 }
 
-// TestSweepStops: whatever may be the reason that metadata does not know a video, its bytes stay. And once that is
-// over, two sweeps must find them unknown.
+// TestSweepStops: when something is wrong, the bytes stay. Afterwards two sweeps must find them unknown.
 func TestSweepStops(t *testing.T) {
 	for name, stop := range map[string]func(*world){
 		"metadata is broken":      func(w *world) { w.status = 500 },

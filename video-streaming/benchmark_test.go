@@ -18,10 +18,10 @@ import (
 	"flixtube/chassis/outbox"
 )
 
-// forgetful is what recording is compared with.
-type forgetful struct{}
+// noRecorder is the baseline.
+type noRecorder struct{}
 
-func (forgetful) Offer(messaging.Message, func(error)) {}
+func (noRecorder) Offer(messaging.Message, func(error)) {}
 
 // BenchmarkFirstByte compares the time to a video's first byte with and without recording the view, turn by turn
 // in one run. It reports what recording adds to the median and to the 99th percentile, and fails if that is too much.
@@ -42,7 +42,7 @@ func BenchmarkFirstByte(b *testing.B) {
 		b.Fatal(err)
 	}
 	var sites [2]*httptest.Server
-	for i, r := range []recorder{forgetful{}, box} {
+	for i, r := range []recorder{noRecorder{}, box} {
 		sites[i] = httptest.NewServer(newHandler(target, httpclient.NewTransport(), r, log))
 		defer sites[i].Close()
 	}

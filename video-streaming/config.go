@@ -9,7 +9,7 @@ import (
 
 type config struct {
 	addr, rabbit, outboxDir string
-	delivery                string // direct, or a key of viewedTo
+	delivery                string // direct, or a key of destinations
 	outboxLimit             int64
 	storage, history        *url.URL
 	logLevel                slog.Level
@@ -28,7 +28,7 @@ func readConfig(getenv func(string) string) (config, error) {
 	}
 	if cfg.delivery != "direct" {
 		cfg.rabbit = env.Required("RABBIT")
-		if _, ok := viewedTo[cfg.delivery]; !ok {
+		if _, ok := destinations[cfg.delivery]; !ok {
 			env.Invalid("VIEWED_DELIVERY", "must be direct, queue or fanout")
 		}
 	}

@@ -1,23 +1,23 @@
-// Video-streaming passes videos and posters on from video-storage and decides what counts as a view.
+// Video-streaming serves videos and posters from video-storage and decides what counts as a view.
 //
-//	GET,HEAD /video?id=[&view=]   the video, or ranges of it, as storage gives them
-//	GET,HEAD /poster?id=          its poster, as storage gives it; counts nothing
-//	GET /livez, /readyz           readyz asks storage and the broker; only storage is required
+//	GET,HEAD /video?id=[&view=]   the video, or ranges of it, as video-storage answers
+//	GET,HEAD /poster?id=          its poster, as video-storage answers; counts nothing
+//	GET /livez, /readyz           readyz probes video-storage and the broker; only video-storage is required
 //
-// One viewing is one "viewed" message, however many requests a player makes for it: the page names the viewing
-// with a UUID, view, which becomes the message's id. A request that names none counts when its answer starts at
-// byte 0, or, if it asked for several ranges, when one of these is written as starting there. HEAD, and answers
-// other than 200 and 206, count nothing. X-Viewer-Id, which the gateway sets, names the viewer. A message waits
-// in the outbox until somebody has confirmed it; the video waits for nothing.
+// One viewing is one "viewed" message, however many requests a player makes for it. The page gives the viewing a UUID,
+// view, which becomes the message's id. A request without view counts when its response starts at byte 0, or, if it
+// asked for several ranges, when one of them is written as starting there. HEAD, and responses other than 200 and 206,
+// count nothing. X-Viewer-Id, which the gateway sets, is the viewer. The message waits in the outbox until it is
+// confirmed; the video never waits for it.
 //
-// Its variables:
+// Variables:
 //
-//	PORT               where it listens; on HOST, by default every interface
-//	OUTBOX_DIR         where unsent messages are kept
-//	OUTBOX_LIMIT       how many at most (100000); after that, views are lost and the log says so
+//	PORT               the port to listen on; HOST is by default every interface
+//	OUTBOX_DIR         the directory of unsent messages
+//	OUTBOX_LIMIT       how many of them at most (100000); beyond that views are lost and logged
 //	VIDEO_STORAGE_URL  http://video-storage
-//	VIEWED_DELIVERY    fanout (default): to the exchange "viewed", for everybody who listens;
-//	                   queue: to the queue "viewed", where one consumer takes it;
+//	VIEWED_DELIVERY    fanout (default): to the exchange "viewed", for every subscriber;
+//	                   queue: to the queue "viewed", where one consumer handles it;
 //	                   direct: POST to history, which answers
 //	RABBIT             the broker, amqp:// or nats://; not needed for direct
 //	HISTORY_URL        http://history; for direct alone
@@ -36,8 +36,8 @@ import (
 	"flixtube/chassis/process"
 )
 
-// answerTime is how long storage may take to begin an answer.
-const answerTime = 15 * time.Second
+// headerTimeout is how long video-storage may take to begin its response.
+const headerTimeout = 15 * time.Second
 
 func main() { process.Main(run) }
 
@@ -47,7 +47,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		return err
 	}
 	log := process.NewLogger(stdout, cfg.logLevel)
-	transport := newTransport(answerTime)
+	transport := newTransport(headerTimeout)
 	client := httpclient.New(transport)
 	checks := []health.Check{health.Service("video-storage", client, cfg.storage).Require()}
 
@@ -62,7 +62,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		}
 		defer broker.Close()
 		send = func(ctx context.Context, msgs []messaging.Message) error {
-			return broker.Publish(ctx, viewedTo[cfg.delivery], msgs)
+			return broker.Publish(ctx, destinations[cfg.delivery], msgs)
 		}
 		checks = append(checks, messaging.Check(broker))
 	}
@@ -70,7 +70,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	defer box.Close() // the relay has ended by then, with Run
+	defer box.Close() // after Run, and so after the relay
 
 	return process.Service{
 		Addr:       cfg.addr,
@@ -80,8 +80,8 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	}.Run(ctx)
 }
 
-func newTransport(answerTime time.Duration) *http.Transport {
+func newTransport(headerTimeout time.Duration) *http.Transport {
 	t := httpclient.NewTransport()
-	t.ResponseHeaderTimeout = answerTime
+	t.ResponseHeaderTimeout = headerTimeout
 	return t
 }

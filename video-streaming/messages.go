@@ -11,9 +11,10 @@ import (
 	"time"
 
 	"flixtube/chassis/messaging"
+	"flixtube/contracts"
 )
 
-// viewed says that a video was watched. Without a known viewer it names none.
+// viewed is the message that a video was watched. It has no viewer if that is unknown.
 type viewed struct {
 	ID       string `json:"id"`
 	ViewedAt string `json:"viewedAt"` // RFC 3339, UTC, milliseconds
@@ -30,24 +31,23 @@ func newViewed(id, viewer, video string, at time.Time) messaging.Message {
 	if viewer != "" {
 		v.Viewer = &named{viewer}
 	}
-	body, _ := json.Marshal(v) // strings always can be
+	body, _ := json.Marshal(v) // strings always encode
 	return messaging.Message{ID: id, Body: body}
 }
 
-// viewedTo is where the message goes, by VIEWED_DELIVERY.
-var viewedTo = map[string]messaging.Destination{
-	"fanout": messaging.Fanout("viewed", "history.viewed", "recommendations.viewed"),
-	"queue":  messaging.To(messaging.Queue{Name: "viewed"}),
+// destinations has one for each value of VIEWED_DELIVERY but direct.
+var destinations = map[string]messaging.Destination{
+	"fanout": contracts.Viewed.Destination(),
+	"queue":  messaging.To(contracts.ViewedQueue),
 }
 
-// sender returns nil when all of msgs are in safe hands; otherwise they will be sent again.
+// sender returns nil when another program has confirmed all of msgs. Otherwise the outbox sends all of them again.
 type sender func(ctx context.Context, msgs []messaging.Message) error
 
 const directTimeout = 10 * time.Second
 
-// direct posts each message to target and takes 2xx for a confirm. A message that target judges to be
-// wrong would be refused again: it is given up, and kept in the log. Any other answer is about something else, and the
-// message will be sent again.
+// direct posts each message to target; a 2xx confirms it. A message that target rejects as invalid would be rejected
+// again: it is logged and dropped. After any other status all messages are sent again.
 func direct(transport http.RoundTripper, target string, log *slog.Logger) sender {
 	return func(ctx context.Context, msgs []messaging.Message) error {
 		for _, m := range msgs {
@@ -57,7 +57,7 @@ func direct(transport http.RoundTripper, target string, log *slog.Logger) sender
 			}
 			switch status {
 			case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-				log.Error("viewed was refused", "id", m.ID, "status", status, "body", string(m.Body))
+				log.ErrorContext(ctx, "viewed message was rejected and dropped", "id", m.ID, "status", status, "body", string(m.Body))
 			default:
 				if status/100 != 2 {
 					return fmt.Errorf("post viewed: %s answered %d", target, status)
@@ -76,11 +76,11 @@ func post(ctx context.Context, transport http.RoundTripper, target string, body 
 		return 0, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := transport.RoundTrip(req) // not a Client: a redirect is no confirm
+	res, err := transport.RoundTrip(req) // not a Client: a redirect does not confirm
 	if err != nil {
 		return 0, err
 	}
 	defer res.Body.Close()
-	_, _ = io.CopyN(io.Discard, res.Body, 4096) // to its end, usually, so that the connection can be kept
+	_, _ = io.CopyN(io.Discard, res.Body, 4096) // usually all of it, so that the connection can be reused
 	return res.StatusCode, nil
 }

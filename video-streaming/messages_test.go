@@ -49,7 +49,7 @@ func TestDirect(t *testing.T) {
 		ok       bool
 	}{
 		{[]int{200, 201, 204}, 3, true},
-		{[]int{400, 422, 413}, 3, true}, // refused for good
+		{[]int{400, 422, 413}, 3, true}, // rejected for good
 		{[]int{401}, 1, false},          // not the message's fault, as all others
 		{[]int{404}, 1, false},
 		{[]int{204, 500}, 2, false},
@@ -75,7 +75,7 @@ func TestDirect(t *testing.T) {
 				t.Errorf("posted %q, want %q", post, want)
 			}
 		}
-		if refused := test.statuses[0] == 400; strings.Contains(logged.String(), "body=1") != refused {
+		if rejected := test.statuses[0] == 400; strings.Contains(logged.String(), "body=1") != rejected {
 			t.Errorf("%v: logged %s", test.statuses, &logged)
 		}
 		server.Close()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
 	"flixtube/chassis/health"
@@ -19,7 +20,7 @@ import (
 	"flixtube/chassis/web"
 )
 
-// recorder takes a message without waiting, and then says whether it keeps it.
+// recorder accepts a message without waiting, and later calls settled with nil or with the reason why it is not kept.
 type recorder interface {
 	Offer(m messaging.Message, settled func(error))
 }
@@ -27,18 +28,19 @@ type recorder interface {
 type service struct {
 	videos  http.Handler
 	box     recorder
-	counted *recent
+	counted *lru.Cache[uuid.UUID, struct{}] // viewings that have their message
 	log     *slog.Logger
 }
 
-// rememberedViewings is how many viewings, at least, are known to be counted. One that comes back later is
-// announced again under the same id, which changes nothing.
-const rememberedViewings = 1 << 15
+// countedViewings is how many of the latest viewings are known to be counted. An older one that returns is announced
+// again under the same id, which changes nothing.
+const countedViewings = 1 << 15
 
 func newHandler(storage *url.URL, transport http.RoundTripper, box recorder, log *slog.Logger, checks ...health.Check) http.Handler {
-	s := &service{box: box, counted: newRecent(rememberedViewings), log: log}
-	s.videos = proxy.New(storage.JoinPath("video"), transport, log, passOn, s.watch)
-	posters := echo.WrapHandler(proxy.New(storage.JoinPath("poster"), transport, log, passOn, nil))
+	counted, _ := lru.New[uuid.UUID, struct{}](countedViewings) // fails only for a size below 1
+	s := &service{box: box, counted: counted, log: log}
+	s.videos = proxy.New(storage.JoinPath("video"), transport, log, onlyID, s.watch)
+	posters := echo.WrapHandler(proxy.New(storage.JoinPath("poster"), transport, log, onlyID, nil))
 	e := web.NewEcho(log, checks...)
 	e.GET("/video", s.video)
 	e.HEAD("/video", s.video)
@@ -48,9 +50,9 @@ func newHandler(storage *url.URL, transport http.RoundTripper, box recorder, log
 	return e
 }
 
-// viewing is what a request says about itself. It goes with the request's context to watch.
+// viewing is what a request for a video says about itself. It travels to watch in the request's context.
 type viewing struct {
-	id     uuid.UUID // uuid.Nil: the request names none
+	id     uuid.UUID // uuid.Nil if the request has none
 	viewer string    // may be ""
 	video  string
 }
@@ -60,48 +62,63 @@ type viewingKey struct{}
 func (s *service) video(c echo.Context) error {
 	req, query := c.Request(), c.QueryParams()
 	v := viewing{viewer: web.Viewer(req.Header), video: query.Get("id")}
-	if id, err := uuid.Parse(query.Get("view")); err == nil && id.String() == query.Get("view") { // Parse knows other forms, too
+	// Parse accepts other forms of a UUID as well. They are not ids of viewings.
+	if id, err := uuid.Parse(query.Get("view")); err == nil && id.String() == query.Get("view") {
 		v.id = id
 	}
 	s.videos.ServeHTTP(c.Response(), req.WithContext(context.WithValue(req.Context(), viewingKey{}, v)))
 	return nil
 }
 
-// passOn asks storage for what is counted: its query is the id and nothing else.
-func passOn(r *httputil.ProxyRequest) {
+// onlyID makes the query that goes to video-storage from the id alone, so that the video that is counted is the one that
+// is served.
+func onlyID(r *httputil.ProxyRequest) {
 	r.Out.URL.RawQuery = url.Values{"id": {r.In.URL.Query().Get("id")}}.Encode()
 }
 
-// watch sees the head of storage's answer. It never waits, and never fails the video.
+// watch counts a view when video-storage begins its response. It never waits, and never fails the video.
 func (s *service) watch(res *http.Response) error {
 	v, _ := res.Request.Context().Value(viewingKey{}).(viewing)
-	named := v.id != uuid.Nil
-	if !shows(res) || (!named && !startsAtZero(res)) {
+	switch {
+	case !showsVideo(res):
 		return nil
-	}
-	if named && !s.counted.add(v.id) {
+	case v.id != uuid.Nil:
+		if !s.count(v.id) {
+			return nil
+		}
+	case !startsAtZero(res):
 		return nil
-	}
-	if !named {
+	default:
 		v.id = uuid.New()
 	}
 	m := newViewed(v.id.String(), v.viewer, v.video, time.Now())
+	ctx := context.WithoutCancel(res.Request.Context()) // for the log: the request may end before the outbox has written
 	s.box.Offer(m, func(err error) {
-		if err != nil { // the outbox says so in the log
-			s.counted.remove(v.id) // the viewing's next request may have better luck
+		if err != nil { // which the outbox logs
+			s.counted.Remove(v.id) // the next request of this viewing tries again
 			return
 		}
-		s.log.Debug("view accepted", "id", m.ID)
+		s.log.DebugContext(ctx, "view accepted", "id", m.ID)
 	})
 	return nil
 }
 
-func shows(res *http.Response) bool {
+// count marks a viewing as counted, and reports whether it was not counted before.
+func (s *service) count(id uuid.UUID) bool {
+	before, _ := s.counted.ContainsOrAdd(id, struct{}{})
+	if before {
+		s.counted.Get(id) // a viewing that goes on stays among the latest
+	}
+	return !before
+}
+
+func showsVideo(res *http.Response) bool {
 	return res.Request.Method == http.MethodGet &&
 		(res.StatusCode == http.StatusOK || res.StatusCode == http.StatusPartialContent)
 }
 
-// startsAtZero looks at what was asked for when several ranges are answered: where each starts is in the body then.
+// startsAtZero reports whether a response has the first byte of the video. With several ranges their positions are in
+// the body, so it looks at those that were asked for.
 func startsAtZero(res *http.Response) bool {
 	if res.StatusCode == http.StatusOK {
 		return true

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,10 +19,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/web"
+	"flixtube/contracts"
 )
 
 const video = "0123456789"
@@ -61,7 +64,7 @@ func newStorage(t *testing.T) *httptest.Server {
 	return storage
 }
 
-// fakeBox keeps what it is offered, or refuses it with err.
+// fakeBox keeps the messages that it is offered, or rejects them with err.
 type fakeBox struct {
 	mu   sync.Mutex
 	err  error
@@ -173,7 +176,7 @@ func TestVideo(t *testing.T) {
 		{"GET", "id=ten&view=" + viewA, nil, 200, "", video, ""},
 		{"GET", "id=ten&view=" + viewB + "&other=1", nil, 200, "", video, viewB},
 
-		// What is no view names none.
+		// A view that is not a UUID in its usual form is none.
 		{"GET", "id=ten&view=", nil, 200, "", video, "fresh"},
 		{"GET", "id=ten&view=7", nil, 200, "", video, "fresh"},
 		{"GET", "id=ten&view=7", []string{"Range: bytes=1-3"}, 206, "bytes 1-3/10", "123", ""},
@@ -260,6 +263,19 @@ func TestPoster(t *testing.T) {
 	}
 }
 
+// TestSample: the message is, byte for byte, the sample that its consumers are tested with.
+func TestSample(t *testing.T) {
+	sample, err := contracts.Sample("viewed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 3, 1, 10, 15, 30, 123_000_000, time.UTC)
+	m := newViewed("0b8f7c1e-2f4b-4a55-9b0e-3d1c1f6f8a10", "Vb7Q0cJX1m2hN4tYkqZ8sL5rWfPe3aUd", "5d9e690ad76fe06a3d7ae416", at)
+	if string(m.Body) != string(bytes.TrimSpace(sample)) {
+		t.Errorf("%s\nis not the sample\n%s", m.Body, sample)
+	}
+}
+
 func TestMessage(t *testing.T) {
 	at := time.Date(2026, 2, 3, 5, 5, 6, 70_900_000, time.FixedZone("", 3600))
 	for viewer, want := range map[string]string{
@@ -308,8 +324,8 @@ func TestConcurrentRequests(t *testing.T) {
 	}
 }
 
-// TestRefusedView: a full outbox costs the viewer nothing, and the next request of the viewing counts it.
-func TestRefusedView(t *testing.T) {
+// TestOutboxFull: the video plays, and the next request of the viewing counts it.
+func TestOutboxFull(t *testing.T) {
 	box := &fakeBox{err: errors.New("full")}
 	base := serve(t, newStorage(t).URL, box)
 	for _, err := range []error{box.err, nil, nil} {
@@ -366,7 +382,7 @@ func TestNoStorage(t *testing.T) {
 	}
 }
 
-// TestSilentStorage: a storage that accepts a request and never answers is as good as none.
+// TestSilentStorage: a storage that accepts a request and never answers is like one that is down.
 func TestSilentStorage(t *testing.T) {
 	storage, err := net.Listen("tcp", "127.0.0.1:0") // the system accepts, nobody reads
 	if err != nil {
@@ -383,23 +399,21 @@ func TestSilentStorage(t *testing.T) {
 	}
 }
 
-func TestRecent(t *testing.T) {
-	r := newRecent(2)
+// TestCount: the latest viewings are remembered, one in use among them for as long as it is used.
+func TestCount(t *testing.T) {
+	counted, err := lru.New[uuid.UUID, struct{}](3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{counted: counted}
 	ids := make([]uuid.UUID, 6)
 	for i := range ids {
 		ids[i] = uuid.New()
-		if !r.add(ids[i]) || r.add(ids[0]) && i > 0 { // ids[0] is used all the time
-			t.Errorf("after %d: a new id was known, or a known one new", i)
-		}
-		if len(r.young)+len(r.old) > 4 {
-			t.Errorf("remembers %d", len(r.young)+len(r.old))
+		if !s.count(ids[i]) || s.count(ids[0]) { // ids[0] is in use all the time
+			t.Errorf("after %d: a new viewing was counted before, or the one in use was not", i)
 		}
 	}
-	if r.add(ids[5]) || !r.add(ids[1]) {
-		t.Error("forgot the last one, or still knows the second")
-	}
-	r.remove(ids[0])
-	if !r.add(ids[0]) {
-		t.Error("a removed id is still known")
+	if s.count(ids[5]) || !s.count(ids[1]) {
+		t.Error("the last viewing is forgotten, or the second is still remembered")
 	}
 }

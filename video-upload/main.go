@@ -1,39 +1,53 @@
-// Video-upload takes in new videos: it passes their bytes on to video-storage and then announces them.
+// Video-upload accepts new videos: it streams their bytes to video-storage and then announces them.
 //
-//	POST /upload               the file as the body; its name in File-Name, percent-encoded UTF-8; how many seconds
-//	                           it lasts in Video-Duration, optionally; 201 with the video
+//	POST /upload               the file as the body; its name in File-Name, percent-encoded UTF-8; optionally its duration
+//	                           in Video-Duration, in seconds. Answers 201 with the video
 //	OPTIONS,POST /uploads      an upload that can be resumed, by the tus protocol 1.0.0 (with creation,
 //	                           creation-with-upload and termination). Upload-Metadata: filename, and optionally
-//	                           duration; others are not kept. The upload's id will be the video's
+//	                           duration; others are dropped. The upload's id becomes the video's
 //	HEAD,PATCH,DELETE /uploads/<id>  for the viewer who created it (X-Viewer-Id); to others it does not exist. The last
-//	                           PATCH is answered when the video is stored and will be announced; or, if the storage
-//	                           is away, when the file is safe here, to be stored later. HEAD tells for a day that an
-//	                           upload is finished; one without progress is removed after a day
+//	                           PATCH is answered when the video is stored and its announcement is safe, or, if the
+//	                           storage is down, when the file is safe on disk, to be stored later. HEAD shows for a day
+//	                           that an upload is finished. An upload without progress is removed after a day
 //	PUT /uploads/<id>/poster   before the last PATCH: a JPEG of up to 1 MiB, 1280 pixels on a side and 1280x720 in all; 204
 //
-// The type of a video is told by its content, whatever the caller says. A caller who sends nothing for a minute has gone.
+// The content of a file shows its type; the type that the client claims does not matter. A client that sends nothing for
+// a minute is disconnected.
 //
-// What it announces waits in the outbox until the broker has it, and goes to the exchange video-uploaded.
+// An announcement waits in the outbox until the broker has confirmed it. It goes to the exchange video-uploaded.
 //
-// A viewer may have 20 unfinished uploads, then POST /uploads answers 429. When all viewers together have 1000, or 8
-// times UPLOAD_LIMIT of bytes in UPLOADS_DIR, it answers 503; with 16 times UPLOAD_LIMIT, as with a full disk, PATCH
-// answers 507 and what has arrived stays, so that the upload can go on. Until there is space again no video can be
-// announced either if the outbox is on the same disk, and POST /upload answers 503: give UPLOADS_DIR a disk of its own
-// where that matters. Replicas may share it, on a volume where flock(2) works between them.
+// A viewer may have 20 unfinished uploads; then POST /uploads answers 429. When all viewers together have 1000, or when
+// UPLOADS_DIR holds 8 times UPLOAD_LIMIT, it answers 503. At 16 times UPLOAD_LIMIT, as on a full disk, PATCH answers 507
+// and the bytes that have arrived are kept, so that the upload can continue. While the disk of the outbox is full no
+// video can be announced, and POST /upload answers 503: give UPLOADS_DIR a disk of its own where that matters. Replicas
+// may share it, on a volume where flock(2) works between them.
 //
-// Variables: PORT, RABBIT, OUTBOX_DIR; optionally HOST, VIDEO_STORAGE_URL (http://video-storage), UPLOADS_DIR (uploads
-// that are not finished: the folder unfinished in OUTBOX_DIR), UPLOAD_LIMIT (bytes of one video: 4 GiB), OUTBOX_LIMIT
-// (videos that wait to be announced: 100000).
+// Variables:
+//
+//	PORT               the port to listen on; HOST is by default every interface
+//	RABBIT             the broker, amqp:// or nats://
+//	OUTBOX_DIR         the directory of unsent announcements
+//	OUTBOX_LIMIT       how many of them at most (100000)
+//	VIDEO_STORAGE_URL  http://video-storage
+//	UPLOADS_DIR        the directory of unfinished uploads: by default "unfinished" in OUTBOX_DIR
+//	UPLOAD_LIMIT       bytes of the largest video (4 GiB)
 package main
 
 import (
 	"context"
 	"io"
+	"time"
 
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/process"
+	"flixtube/contracts"
+	"flixtube/video-upload/internal/spool"
+	"flixtube/video-upload/internal/storage"
 )
+
+// idleTimeout is how long a client may send nothing, and the storage may read nothing.
+const idleTimeout = time.Minute
 
 func main() { process.Main(run) }
 
@@ -53,21 +67,24 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		return err
 	}
 	defer box.Close()
-
-	storage := newStorage(cfg.storage)
-	resumable, err := newUploads(cfg.uploadsDir, storage, box, cfg.uploadLimit, log)
+	uploads, err := spool.Open(cfg.uploadsDir, cfg.uploadLimit)
+	if err != nil {
+		return err
+	}
+	videos := storage.New(cfg.storage, idleTimeout)
+	service, err := newService(uploads, videos, box, cfg.uploadLimit, idleTimeout, log)
 	if err != nil {
 		return err
 	}
 	relay := func(ctx context.Context) error {
 		return box.Relay(ctx, func(ctx context.Context, msgs []messaging.Message) error {
-			return broker.Publish(ctx, uploadedTo, msgs)
+			return broker.Publish(ctx, contracts.VideoUploaded.Destination(), msgs)
 		})
 	}
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(storage, box, resumable, cfg.uploadLimit, log, storage.check(), messaging.Check(broker)),
+		Handler:    service.handler(videos.Check(), messaging.Check(broker)),
 		Log:        log,
-		Background: []func(context.Context) error{relay, resumable.work},
+		Background: []func(context.Context) error{relay, service.publisher.Run},
 	}.Run(ctx)
 }

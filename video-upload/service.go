@@ -8,184 +8,153 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
-	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
-	"github.com/gabriel-vasile/mimetype"
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"flixtube/chassis/health"
-	"flixtube/chassis/messaging"
-	"flixtube/chassis/text"
+	"flixtube/chassis/httpclient"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
+	"flixtube/video-upload/internal/poster"
+	"flixtube/video-upload/internal/publisher"
+	"flixtube/video-upload/internal/spool"
+	"flixtube/video-upload/internal/storage"
+	"flixtube/video-upload/internal/tus"
+	"flixtube/video-upload/internal/video"
 )
 
-// announcements is where a stored video is noted, to be announced for certain.
-type announcements interface {
-	Add(ctx context.Context, m messaging.Message) error
+// service is what the routes use.
+type service struct {
+	spool       *spool.Spool
+	storage     *storage.Client
+	publisher   *publisher.Publisher
+	resumable   *tus.Handler
+	encoder     poster.Encoder
+	posterSlots chan struct{} // holds one element for each poster that is being received
+	limit       int64         // bytes of the largest video
+	idleTimeout time.Duration
+	log         *slog.Logger
 }
 
-// newHandler returns the routes. limit is the size of the largest video, in bytes.
-func newHandler(s *storage, outbox announcements, u *uploads, limit int64, log *slog.Logger, checks ...health.Check) http.Handler {
-	h := handler{s, outbox, limit, log}
-	e := web.NewEcho(log, checks...)
-	e.POST("/upload", h.postUpload)
-	e.Match([]string{http.MethodOptions, http.MethodPost}, "/uploads", u.create)
-	e.Match([]string{http.MethodHead, http.MethodPatch, http.MethodDelete}, "/uploads/:id", u.change)
-	e.PUT("/uploads/:id/poster", u.putPoster)
+// newService wires the parts. A client that sends nothing for idleTimeout is disconnected.
+func newService(s *spool.Spool, c *storage.Client, outbox publisher.Outbox, limit int64, idleTimeout time.Duration, log *slog.Logger) (*service, error) {
+	p := publisher.New(s, c, outbox, log)
+	resumable, err := tus.New(s, p, limit, idleTimeout, log)
+	if err != nil {
+		return nil, err
+	}
+	return &service{
+		spool: s, storage: c, publisher: p, resumable: resumable, posterSlots: make(chan struct{}, maxPosters),
+		limit: limit, idleTimeout: idleTimeout, log: log,
+	}, nil
+}
+
+func (s *service) handler(checks ...health.Check) http.Handler {
+	e := web.NewEcho(s.log, checks...)
+	e.POST("/upload", s.postUpload)
+	e.Match([]string{http.MethodOptions, http.MethodPost}, "/uploads", s.resumable.Collection)
+	e.Match([]string{http.MethodHead, http.MethodPatch, http.MethodDelete}, "/uploads/:id", s.resumable.Upload)
+	e.PUT("/uploads/:id/poster", s.putPoster)
 	e.GET("/metrics", web.Metrics())
 	return e
 }
 
-type handler struct {
-	storage *storage
-	outbox  announcements
-	limit   int64
-	log     *slog.Logger
-}
-
-// head is how many bytes of a file tell its type.
-const head = 3072
-
-func (h handler) postUpload(c echo.Context) error {
+func (s *service) postUpload(c echo.Context) error {
 	req := c.Request()
 	file, err := url.PathUnescape(req.Header.Get("File-Name"))
 	if err != nil {
 		return web.Errorf(http.StatusBadRequest, codes.InvalidFileName, "File-Name must be percent-encoded UTF-8")
 	}
-	name, err := videoName(file)
+	name, err := video.Name(file)
 	if err != nil {
 		return err
 	}
-	duration, err := seconds(req.Header.Get("Video-Duration"))
+	duration, err := video.Duration(req.Header.Get("Video-Duration"))
 	if err != nil {
 		return err
 	}
-	if req.ContentLength > h.limit {
-		return h.tooLarge()
+	if req.ContentLength > s.limit {
+		return s.tooLarge()
 	}
-	body := bufio.NewReaderSize(&callersBody{
-		Reader: http.MaxBytesReader(c.Response(), req.Body, h.limit),
-		conn:   http.NewResponseController(c.Response()), handler: h,
-	}, head)
-	start, err := body.Peek(head)
+	body := bufio.NewReaderSize(s.body(c), video.HeadSize)
+	head, err := body.Peek(video.HeadSize)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return err
+		return s.answer(err)
 	}
-	if len(start) == 0 {
+	if len(head) == 0 {
 		return web.Errorf(http.StatusBadRequest, codes.EmptyFile, "the body is empty")
 	}
-	contentType := videoType(start)
+	contentType := video.Type(head)
 	if contentType == "" {
-		return errNoVideo
+		return video.ErrNotPlayable
 	}
 
-	// From here a caller who goes away shows as a body that breaks off. One who goes after the last byte has
+	// From here on a client that disconnects shows as an incomplete body. One that disconnects after the last byte has
 	// uploaded a video.
 	ctx := context.WithoutCancel(req.Context())
-	v := video{ID: uuid.NewString(), Name: name, ContentType: contentType, Duration: duration}
-	v.Size, err = h.storage.save(ctx, v.ID, contentType, body, req.ContentLength)
+	v := video.Video{ID: uuid.NewString(), Name: name, ContentType: contentType, Duration: duration}
+	v.Size, err = s.storage.Put(ctx, v.ID, contentType, body, req.ContentLength)
 	if err != nil {
-		return err
+		s.discard(ctx, v.ID) // the storage may have the video, although no response says so
+		return s.answer(err)
 	}
-	if err := h.announce(ctx, v, web.Viewer(req.Header)); err != nil {
-		if err := h.storage.discard(ctx, v.ID); err != nil {
-			h.log.Error("a video stays stored that nobody will hear of", "video", v.ID, "error", err)
-		}
+	if err := s.publisher.Announce(ctx, uuid.NewString(), time.Now(), v, web.Viewer(req.Header)); err != nil {
+		s.discard(ctx, v.ID)
 		return web.Errorf(http.StatusServiceUnavailable, codes.CannotAnnounce, "the video cannot be announced, send it again later").
 			Because(err)
 	}
 	return c.JSON(http.StatusCreated, map[string]any{"video": v})
 }
 
-func (h handler) announce(ctx context.Context, v video, ownerID string) error {
-	m, err := newVideoUploaded(uuid.NewString(), time.Now(), v, ownerID)
-	if err != nil {
-		return err
+// discard deletes a video that is not announced. If that fails, video-storage's sweep deletes it.
+func (s *service) discard(ctx context.Context, id string) {
+	if err := s.storage.Delete(ctx, id); err != nil {
+		s.log.WarnContext(ctx, "a video that is not announced may stay stored until the sweep", "video", id, "error", err)
 	}
-	return h.outbox.Add(ctx, m)
 }
 
-func (h handler) tooLarge() error {
-	return web.Errorf(http.StatusRequestEntityTooLarge, codes.VideoTooLarge, "a video may have up to %d bytes", h.limit)
-}
-
-// callersBody is what a caller sends; its errors are the answers. Who sends nothing for a while has broken off.
-type callersBody struct {
-	io.Reader
-	conn *http.ResponseController
-	handler
-}
-
-func (b *callersBody) Read(p []byte) (int, error) {
-	_ = b.conn.SetReadDeadline(time.Now().Add(b.storage.patience)) // net/http ends it after the last byte
-	n, err := b.Reader.Read(p)
-	var tooLarge *http.MaxBytesError
+// answer maps an error of the upload to the response.
+func (s *service) answer(err error) error {
+	var clientError *web.Error
+	var status *httpclient.StatusError
 	switch {
-	case errors.As(err, &tooLarge):
-		err = b.tooLarge()
-	case err != nil && !errors.Is(err, io.EOF):
-		err = web.Errorf(http.StatusBadRequest, web.CodeBodyIncomplete, "the body broke off").Because(err)
-	}
-	return n, err
-}
-
-// played are the types that are taken. Those that detection finds besides, audio in an MP4 for one, are not.
-var played = []string{"video/mp4", "video/webm", "video/ogg", "video/quicktime", "video/x-matroska"}
-
-// videoType returns the type that the first bytes of a file show, or "".
-func videoType(start []byte) string {
-	found := mimetype.Detect(start)
-	for _, t := range played {
-		if found.Is(t) {
-			return t
+	case errors.As(err, &clientError):
+		if clientError.Code == web.CodeBodyTooLarge {
+			return s.tooLarge()
 		}
+		return clientError
+	case errors.As(err, &status) && status.Status == http.StatusInsufficientStorage:
+		return web.Errorf(status.Status, codes.NoSpace, "the storage has no space left").Because(err)
+	case errors.As(err, &status) && (status.Status == http.StatusServiceUnavailable || status.Status == http.StatusRequestEntityTooLarge):
+		return web.Errorf(status.Status, codes.StorageUnavailable, "the storage rejects the video: %s", http.StatusText(status.Status)).
+			With("status", status.Status).Because(err)
 	}
-	if found.Is("video/x-m4v") {
-		return "video/mp4" // the same but for the name, which fewer browsers know
-	}
-	return ""
+	return web.Errorf(http.StatusBadGateway, codes.StorageUnavailable, "the storage does not accept the video").Because(err)
 }
 
-const maxName = 200 // characters
-
-var extension = regexp.MustCompile(`\.[A-Za-z0-9]{1,5}$`)
-
-// videoName makes a video's name of the name of its file: without folders, of either kind of slash, and without
-// its extension, unless nothing else is left.
-func videoName(file string) (string, error) {
-	if !utf8.ValidString(file) {
-		return "", web.Errorf(http.StatusBadRequest, codes.InvalidFileName, "the name of the file must be UTF-8")
-	}
-	file = text.Line(file[strings.LastIndexAny(file, `/\`)+1:])
-	if strings.Trim(file, ". ") == "" {
-		return "", web.Errorf(http.StatusBadRequest, codes.FileNameMissing, "the name of the file is missing")
-	}
-	name := text.Line(extension.ReplaceAllString(file, ""))
-	if name == "" {
-		name = file
-	}
-	if runes := []rune(name); len(runes) > maxName {
-		name = text.Line(string(runes[:maxName]))
-	}
-	return name, nil
+func (s *service) tooLarge() error {
+	return web.Errorf(http.StatusRequestEntityTooLarge, codes.VideoTooLarge, "a video may have up to %d bytes", s.limit).
+		With("max", s.limit)
 }
 
-const maxDuration = 10_000_000 // seconds
+// body is the body of an upload: of up to limit bytes, from a client that does not stall.
+func (s *service) body(c echo.Context) io.Reader {
+	return web.NewBody(&idleTimeoutBody{
+		ReadCloser: http.MaxBytesReader(c.Response(), c.Request().Body, s.limit),
+		conn:       http.NewResponseController(c.Response()), timeout: s.idleTimeout,
+	})
+}
 
-// seconds reads how long a video is said to last: 0 if that is not said.
-func seconds(text string) (float64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	d, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(d > 0 && d <= maxDuration) {
-		return 0, web.Errorf(http.StatusBadRequest, codes.InvalidDuration, "the duration must be a number of seconds above 0 and up to %d", maxDuration)
-	}
-	return d, nil
+// idleTimeoutBody fails when the client sends nothing for timeout.
+type idleTimeoutBody struct {
+	io.ReadCloser
+	conn    *http.ResponseController
+	timeout time.Duration
+}
+
+func (b *idleTimeoutBody) Read(p []byte) (int, error) {
+	_ = b.conn.SetReadDeadline(time.Now().Add(b.timeout)) // net/http resets it after the last byte
+	return b.ReadCloser.Read(p)
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,11 @@ import (
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/web"
+	"flixtube/contracts"
+	"flixtube/video-upload/internal/publisher"
+	"flixtube/video-upload/internal/spool"
+	"flixtube/video-upload/internal/storage"
+	"flixtube/video-upload/internal/video"
 )
 
 const (
@@ -36,7 +42,7 @@ func mp4(size int) []byte {
 	return append([]byte(mp4Head), bytes.Repeat([]byte{7}, size-len(mp4Head))...)
 }
 
-// received is what the fake storage saw of one upload.
+// received is one upload as the fake storage saw it.
 type received struct {
 	id, contentType string
 	length          int64 // as the header said
@@ -44,7 +50,7 @@ type received struct {
 	err             error
 }
 
-// fakeStorage really reads what comes.
+// fakeStorage reads uploads as the storage does.
 type fakeStorage struct {
 	*httptest.Server
 	answer   func(w http.ResponseWriter) // after the body; nil: 201, and it is stored
@@ -59,7 +65,7 @@ type fakeStorage struct {
 	stored   map[string]int64 // sizes
 }
 
-// answers sets, while requests may be under way, what the fake does.
+// answers changes how the fake answers. Requests may be in progress.
 func (f *fakeStorage) answers(upload, poster func(http.ResponseWriter)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -149,9 +155,9 @@ func (f *fakeStorage) seen() (uploads []received, deleted []string) {
 	return slices.Clone(f.uploads), slices.Clone(f.deleted)
 }
 
-// fakeOutbox keeps what it is given, or refuses it.
+// fakeOutbox keeps messages, or rejects them.
 type fakeOutbox struct {
-	refuse error
+	reject error
 	mu     sync.Mutex
 	facts  []messaging.Message
 }
@@ -162,10 +168,10 @@ func (f *fakeOutbox) Add(ctx context.Context, m messaging.Message) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if f.refuse == nil {
+	if f.reject == nil {
 		f.facts = append(f.facts, m)
 	}
-	return f.refuse
+	return f.reject
 }
 
 func (f *fakeOutbox) added() []messaging.Message {
@@ -177,21 +183,54 @@ func (f *fakeOutbox) added() []messaging.Message {
 func newTestHandler(t *testing.T, limit int64) (http.Handler, *fakeStorage, *fakeOutbox) {
 	t.Helper()
 	storage, box := newFakeStorage(t), &fakeOutbox{}
-	u := newTestUploads(t, t.TempDir(), storage.URL, box, limit)
-	return newHandler(u.storage, box, u, limit, u.log), storage, box
+	return newTestUploads(t, t.TempDir(), storage.URL, box, limit).handler(), storage, box
 }
 
-func newTestUploads(t *testing.T, dir, storage string, box announcements, limit int64) *uploads {
+// testService is the service with its spool and its storage in reach.
+type testService struct {
+	*service
+	dir     string   // of the spool
+	storage *url.URL // may be changed between requests
+}
+
+// The names of a spool's files, which replicas of another version may share.
+const (
+	donePart   = ".done"
+	infoPart   = ".info"
+	posterPart = ".jpg"
+	lockPart   = ".lock"
+	wantedPart = ".wanted"
+)
+
+func (s *testService) path(id, part string) string { return filepath.Join(s.dir, id+part) }
+
+// scan has the publisher look at all uploads once.
+func (s *testService) scan(t *testing.T) {
 	t.Helper()
-	base, err := url.Parse(storage)
+	if err := s.publisher.Scan(t.Context()); err != nil {
+		t.Log(err)
+	}
+}
+
+// timeouts are those of a test's storage and client.
+type timeouts struct{ storage, client time.Duration }
+
+func newTestUploads(t *testing.T, dir, address string, box publisher.Outbox, limit int64, limits ...timeouts) *testService {
+	t.Helper()
+	base, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := newUploads(dir, newStorage(base), box, limit, slog.New(slog.DiscardHandler))
+	wait := append(limits, timeouts{time.Minute, time.Minute})[0]
+	uploads, err := spool.Open(dir, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return u
+	s, err := newService(uploads, storage.New(base, wait.storage), box, limit, wait.client, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &testService{s, dir, base}
 }
 
 // newTestService serves the real handler over the fakes, and ends before them.
@@ -206,7 +245,7 @@ func newTestService(t *testing.T, limit int64) (string, *fakeStorage, *fakeOutbo
 // chunked hides how long a body is.
 func chunked(body io.Reader) io.Reader { return struct{ io.Reader }{body} }
 
-func post(t *testing.T, address, fileName string, body io.Reader) (int, video) {
+func post(t *testing.T, address, fileName string, body io.Reader) (int, video.Video) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+"/upload", body)
 	if err != nil {
@@ -224,11 +263,12 @@ func post(t *testing.T, address, fileName string, body io.Reader) (int, video) {
 	}
 	defer res.Body.Close()
 	var answer struct {
-		Video video
-		Error string
+		Video       video.Video
+		Error, Code string
 	}
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || (res.StatusCode >= 400) == (answer.Error == "") {
-		t.Errorf("status %d, error %q, %v", res.StatusCode, answer.Error, err)
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || (res.StatusCode >= 400) == (answer.Error == "") ||
+		(answer.Error == "") != (answer.Code == "") || answer.Code == web.CodeInternal {
+		t.Errorf("status %d, error %q, code %q, %v", res.StatusCode, answer.Error, answer.Code, err)
 	}
 	return res.StatusCode, answer.Video
 }
@@ -244,6 +284,17 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	if err != nil {
 		t.Fatal("not in time: ", err)
 	}
+}
+
+func stopsListening(t *testing.T, address string) {
+	t.Helper()
+	eventually(t, "the service stops listening", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
 }
 
 func TestUpload(t *testing.T) {
@@ -276,7 +327,7 @@ func TestUpload(t *testing.T) {
 				t.Errorf("storage got %d bytes of %d as %q under %q (%v), deleted %v",
 					len(last.body), last.length, last.contentType, last.id, last.err, deleted)
 			}
-			want := video{ID: v.ID, Name: "Urlaub über alles", ContentType: "video/mp4", Size: int64(len(test.body)), Duration: 63.2}
+			want := video.Video{ID: v.ID, Name: "Urlaub über alles", ContentType: "video/mp4", Size: int64(len(test.body)), Duration: 63.2}
 			if v != want || len(v.ID) != 36 {
 				t.Errorf("answered %+v, want %+v", v, want)
 			}
@@ -284,7 +335,7 @@ func TestUpload(t *testing.T) {
 			if len(facts) != before+1 {
 				t.Fatalf("announced %d times", len(facts)-before)
 			}
-			var u videoUploaded
+			var u announcement
 			if err := json.Unmarshal(facts[before].Body, &u); err != nil {
 				t.Fatal(err)
 			}
@@ -296,22 +347,22 @@ func TestUpload(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestRejected(t *testing.T) {
 	const limit = 100_000
 	address, storage, box := newTestService(t, limit)
-	video := mp4(5000)
+	file := mp4(5000)
 	for _, test := range []struct {
 		what, fileName string
 		body           io.Reader
 		want           int
 	}{
-		{"no name", "", bytes.NewReader(video), 400},
-		{"a name of spaces", "%20%09", bytes.NewReader(video), 400},
-		{"a name that is not UTF-8", "%ff.mp4", bytes.NewReader(video), 400},
-		{"a name that is not encoded", "100%.mp4", bytes.NewReader(video), 400},
-		{"a name of control characters", "%00%E2%80%AE", bytes.NewReader(video), 400},
-		{"a folder", "videos/", bytes.NewReader(video), 400},
-		{"the folder above", "..%2f..", bytes.NewReader(video), 400},
+		{"no name", "", bytes.NewReader(file), 400},
+		{"a name of spaces", "%20%09", bytes.NewReader(file), 400},
+		{"a name that is not UTF-8", "%ff.mp4", bytes.NewReader(file), 400},
+		{"a name that is not encoded", "100%.mp4", bytes.NewReader(file), 400},
+		{"a name of control characters", "%00%E2%80%AE", bytes.NewReader(file), 400},
+		{"a folder", "videos/", bytes.NewReader(file), 400},
+		{"the folder above", "..%2f..", bytes.NewReader(file), 400},
 		{"empty", "a.mp4", http.NoBody, 400},
 		{"empty and chunked", "a.mp4", chunked(strings.NewReader("")), 400},
 		{"a page", "a.mp4", strings.NewReader("<!doctype html><script>alert(1)</script>"), 415},
@@ -334,8 +385,8 @@ func TestRefused(t *testing.T) {
 	storedNothing(t, storage, box)
 }
 
-// TestRefusedEarly: what goes wrong in a video's first bytes never reaches the storage.
-func TestRefusedEarly(t *testing.T) {
+// TestRejectedEarly: a video whose first bytes are wrong never reaches the storage.
+func TestRejectedEarly(t *testing.T) {
 	address, storage, _ := newTestService(t, 100)
 	if status, _ := post(t, address, "a.mp4", chunked(bytes.NewReader(mp4(101)))); status != 413 {
 		t.Errorf("a byte too many: %d, want 413", status)
@@ -345,7 +396,7 @@ func TestRefusedEarly(t *testing.T) {
 	}
 }
 
-// storedNothing waits until the storage has seen one upload, and that broken off.
+// storedNothing waits until the storage has seen one upload, an incomplete one.
 func storedNothing(t *testing.T, storage *fakeStorage, box *fakeOutbox) {
 	t.Helper()
 	eventually(t, "the storage sees the end", func() bool { uploads, _ := storage.seen(); return len(uploads) > 0 })
@@ -357,15 +408,15 @@ func storedNothing(t *testing.T, storage *fakeStorage, box *fakeOutbox) {
 	}
 }
 
-// TestAtOnce: what can be known before the end of the body is answered before it.
+// TestAtOnce: an error that is known before the end of the body is answered before it.
 func TestAtOnce(t *testing.T) {
 	const limit = 1 << 20
 	for what, test := range map[string]struct {
 		headers, body, want string
 	}{
 		"too large":       {"Content-Length: 1048577\r\nExpect: 100-continue\r\n\r\n", "", "HTTP/1.1 413"},
-		"not a video":     {"Content-Length: 1048576\r\n\r\n", strings.Repeat("x", head), "HTTP/1.1 415"},
-		"storage is full": {"Content-Length: 1048576\r\n\r\n", string(mp4(head)), "HTTP/1.1 507"},
+		"not a video":     {"Content-Length: 1048576\r\n\r\n", strings.Repeat("x", video.HeadSize), "HTTP/1.1 415"},
+		"storage is full": {"Content-Length: 1048576\r\n\r\n", string(mp4(video.HeadSize)), "HTTP/1.1 507"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			address, storage, _ := newTestService(t, limit)
@@ -380,8 +431,8 @@ func TestAtOnce(t *testing.T) {
 	}
 }
 
-// TestCallerGoneAfterTheEnd: who has sent the last byte has uploaded the video, and need not wait for the answer.
-func TestCallerGoneAfterTheEnd(t *testing.T) {
+// TestClientGoneAfterTheEnd: a client that has sent the last byte has uploaded the video. It need not wait for the response.
+func TestClientGoneAfterTheEnd(t *testing.T) {
 	h, storage, box := newTestHandler(t, 1<<20)
 	ctx, leave := context.WithCancel(t.Context())
 	storage.answer = func(w http.ResponseWriter) {
@@ -412,16 +463,16 @@ func send(t *testing.T, address, headers, body string) *net.TCPConn {
 
 func TestCutOff(t *testing.T) {
 	const size = 200_000
-	video := string(mp4(size))
-	chunk := fmt.Sprintf("%x\r\n%s\r\n", size, video)
+	file := string(mp4(size))
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", size, file)
 	for what, test := range map[string]struct {
 		headers, body string
 		end           func(*net.TCPConn) error
 	}{
-		"caller gone":           {"Content-Length: 400000\r\n\r\n", video, (*net.TCPConn).Close},
-		"caller gone, chunked":  {"Transfer-Encoding: chunked\r\n\r\n", chunk, (*net.TCPConn).Close},
-		"caller died":           {"Content-Length: 400000\r\n\r\n", video, func(c *net.TCPConn) error { _ = c.SetLinger(0); return c.Close() }},
-		"shorter than promised": {"Content-Length: 400000\r\n\r\n", video, (*net.TCPConn).CloseWrite},
+		"client gone":           {"Content-Length: 400000\r\n\r\n", file, (*net.TCPConn).Close},
+		"client gone, chunked":  {"Transfer-Encoding: chunked\r\n\r\n", chunk, (*net.TCPConn).Close},
+		"client died":           {"Content-Length: 400000\r\n\r\n", file, func(c *net.TCPConn) error { _ = c.SetLinger(0); return c.Close() }},
+		"shorter than promised": {"Content-Length: 400000\r\n\r\n", file, (*net.TCPConn).CloseWrite},
 		"malformed chunk":       {"Transfer-Encoding: chunked\r\n\r\n", chunk, func(c *net.TCPConn) error { _, err := c.Write([]byte("zz\r\n")); return err }},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -436,23 +487,22 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// TestStalled: nobody waits for ever for a caller who sends nothing, or for a storage that takes nothing.
+// TestStalled: a client that sends nothing and a storage that reads nothing time out.
 func TestStalled(t *testing.T) {
 	t.Parallel()
 	const size = 16 << 20
-	video := string(mp4(size))
+	file := string(mp4(size))
 	headers := fmt.Sprintf("Content-Length: %d\r\n\r\n", size)
 	for _, test := range []struct{ what, body, want string }{
-		{"caller", video[:size-1], "HTTP/1.1 400"}, {"storage", video, "HTTP/1.1 502"},
+		{"client", file[:size-1], "HTTP/1.1 400"}, {"storage", file, "HTTP/1.1 502"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			storage, box := newFakeStorage(t), &fakeOutbox{}
-			u := newTestUploads(t, t.TempDir(), storage.URL, box, size)
-			u.storage.patience = time.Second
+			u := newTestUploads(t, t.TempDir(), storage.URL, box, size, timeouts{time.Second, time.Second})
 			if test.what == "storage" {
 				stall(t, u.storage)
 			}
-			conn := send(t, serve(t, u, size).address, headers, "")
+			conn := send(t, serve(t, u).address, headers, "")
 			go func() { _, _ = io.WriteString(conn, test.body) }()
 			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 			answer := make([]byte, len(test.want))
@@ -463,8 +513,8 @@ func TestStalled(t *testing.T) {
 	}
 }
 
-// stall puts a server in the storage's place that takes nothing but the first byte of a video.
-func stall(t *testing.T, s *storage) {
+// stall replaces the storage by a server that reads only the first byte of a video.
+func stall(t *testing.T, base *url.URL) {
 	t.Helper()
 	over := make(chan struct{})
 	stalled := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -477,7 +527,7 @@ func stall(t *testing.T, s *storage) {
 	}))
 	t.Cleanup(stalled.Close)
 	t.Cleanup(func() { close(over) })
-	s.base.Host = strings.TrimPrefix(stalled.URL, "http://")
+	base.Host = strings.TrimPrefix(stalled.URL, "http://")
 }
 
 // TestStreams: the beginning of a video is at the storage before its end has been sent.
@@ -538,61 +588,16 @@ func TestStorageFails(t *testing.T) {
 	}
 }
 
-func TestOutboxRefuses(t *testing.T) {
+func TestOutboxRejects(t *testing.T) {
 	for _, reason := range []error{outbox.ErrFull, errors.New("no space left on device")} {
 		address, storage, box := newTestService(t, 1<<30)
-		box.refuse = reason
+		box.reject = reason
 		if status, _ := post(t, address, "a.mp4", bytes.NewReader(mp4(5000))); status != http.StatusServiceUnavailable {
 			t.Errorf("status %d, want 503", status)
 		}
 		uploads, deleted := storage.seen()
 		if len(uploads) != 1 || len(deleted) != 1 || deleted[0] != uploads[0].id {
 			t.Errorf("stored %d, deleted %v", len(uploads), deleted)
-		}
-	}
-}
-
-func TestVideoType(t *testing.T) {
-	for start, want := range map[string]string{
-		mp4Head: "video/mp4",
-		"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2avc1mp41": "video/mp4",
-		"\x00\x00\x00\x18ftypM4V \x00\x00\x00\x00M4V mp42":         "video/mp4",
-		"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  ":             "video/quicktime",
-		webmHead: "video/webm",
-		"\x1a\x45\xdf\xa3\xa3\x42\x86\x81\x01\x42\x82\x88matroska":             "video/x-matroska",
-		"OggS\x00\x02" + strings.Repeat("\x00", 22) + "\x80theora\x03\x02\x01": "video/ogg",
-		"OggS\x00\x02" + strings.Repeat("\x00", 22) + "\x01vorbis\x00\x00\x00": "",
-		"\x00\x00\x00\x18ftypavif\x00\x00\x00\x00avifmif1":                     "",
-		"RIFF\x00\x00\x00\x00AVI LIST":                                         "",
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"x()\"/>":           "",
-		"": "",
-	} {
-		if got := videoType([]byte(start)); got != want {
-			t.Errorf("%q: %q, want %q", start, got, want)
-		}
-	}
-}
-
-func TestVideoName(t *testing.T) {
-	long := strings.Repeat("ü", 300)
-	for file, want := range map[string]string{
-		"a.mp4":                           "a",
-		"archive.tar.gz":                  "archive.tar",
-		"no extension":                    "no extension",
-		"Part 2. The return":              "Part 2. The return",
-		".mp4":                            ".mp4",
-		"../../etc/passwd":                "passwd",
-		`C:\Users\ann\My film.webm`:       "My film",
-		"/a/b\\c/d.mp4":                   "d",
-		"gpj.\u202e\u2066exe.mp4":         "gpj.exe",
-		"a\r\nX-Viewer-Id: bob\x00.mp4":   "aX-Viewer-Id: bob",
-		"<script>alert(1)<%2fscript>.mp4": "<script>alert(1)<%2fscript>",
-		long + ".mp4":                     long[:2*maxName],
-		" 映画 .mp4 ":                       "映画",
-	} {
-		got, err := videoName(file)
-		if err != nil || got != want {
-			t.Errorf("%q: %q, %v, want %q", file, got, err, want)
 		}
 	}
 }
@@ -606,8 +611,7 @@ func TestMissingVariables(t *testing.T) {
 	}
 }
 
-// TestService stops the service in the middle of an upload, which it lets end, and starts it again: the video
-// is announced.
+// TestService stops the service in the middle of an upload, which it lets end, and starts it again: the video is announced.
 func TestService(t *testing.T) {
 	storage := newFakeStorage(t)
 	vars := map[string]string{
@@ -615,7 +619,7 @@ func TestService(t *testing.T) {
 	}
 	address, stop := chassistest.StartStop(t, run, vars)
 	body, sender := io.Pipe()
-	ended := make(chan video, 1)
+	ended := make(chan video.Video, 1)
 	go func() {
 		status, v := post(t, address, "a.mp4", body)
 		if status != http.StatusCreated {
@@ -628,13 +632,7 @@ func TestService(t *testing.T) {
 	}
 	eventually(t, "the storage has the beginning", func() bool { return storage.got.Load() > 0 })
 	go stop()
-	eventually(t, "the service stops listening", func() bool {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
-		if err == nil {
-			conn.Close()
-		}
-		return err != nil
-	})
+	stopsListening(t, address)
 	sender.Close()
 	v := <-ended
 	stop()
@@ -657,7 +655,7 @@ func TestService(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer broker.Close()
-	session, err := broker.Open(t.Context(), messaging.Queue{Name: "metadata.video-uploaded", Exchange: "video-uploaded"}, 1)
+	session, err := broker.Open(t.Context(), contracts.VideoUploaded.Queue("metadata"), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -665,7 +663,7 @@ func TestService(t *testing.T) {
 	waitFor(t, session, v.ID)
 }
 
-// waitFor takes messages until one holds the text.
+// waitFor acknowledges messages until one contains the text.
 func waitFor(t *testing.T, session messaging.Session, text string) {
 	t.Helper()
 	timeout := time.After(30 * time.Second)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -27,10 +26,13 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/web"
+	"flixtube/contracts/limits"
+	"flixtube/video-upload/internal/spool"
+	"flixtube/video-upload/internal/video"
 )
 
-// caller speaks the protocol for one viewer.
-type caller struct {
+// client speaks the protocol for one viewer.
+type client struct {
 	*testing.T
 	address, viewer string
 }
@@ -41,7 +43,7 @@ type answered struct {
 }
 
 // ask sends a request. headers are "Name: value".
-func (c caller) ask(method, path string, body io.Reader, headers ...string) answered {
+func (c client) ask(method, path string, body io.Reader, headers ...string) answered {
 	c.Helper()
 	req, err := http.NewRequestWithContext(c.Context(), method, c.address+path, body)
 	if err != nil {
@@ -64,14 +66,14 @@ func (c caller) ask(method, path string, body io.Reader, headers ...string) answ
 	if err != nil {
 		c.Fatal(err)
 	}
-	var failure struct{ Error string }
-	if _ = json.Unmarshal(text, &failure); res.StatusCode >= 400 && method != http.MethodHead && failure.Error == "" {
+	var failure struct{ Error, Code string }
+	if _ = json.Unmarshal(text, &failure); res.StatusCode >= 400 && method != http.MethodHead && (failure.Error == "" || failure.Code == "") {
 		c.Errorf("%s %s: %s with %q", method, path, res.Status, text)
 	}
 	return answered{res, string(text)}
 }
 
-func (c caller) expect(status int, a answered) answered {
+func (c client) expect(status int, a answered) answered {
 	c.Helper()
 	if a.StatusCode != status {
 		c.Fatalf("%s %s: %d %s, want %d", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.body, status)
@@ -88,15 +90,15 @@ func metadata(pairs ...string) string {
 	return "Upload-Metadata: " + strings.Join(list, ",")
 }
 
-// create begins an upload of so many bytes and returns its path.
-func (c caller) create(size int, pairs ...string) string {
+// create creates an upload of size bytes and returns its path.
+func (c client) create(size int, pairs ...string) string {
 	c.Helper()
 	if len(pairs) == 0 {
 		pairs = []string{"filename", "a.mp4"}
 	}
 	res := c.expect(201, c.ask("POST", "/uploads", nil, "Upload-Length: "+strconv.Itoa(size), metadata(pairs...)))
 	path := res.Header.Get("Location")
-	if id, ok := strings.CutPrefix(path, "/uploads/"); !ok || !isID(id) {
+	if id, ok := strings.CutPrefix(path, "/uploads/"); !ok || !spool.IsID(id) {
 		c.Fatalf("Location: %q", path)
 	}
 	return path
@@ -104,13 +106,13 @@ func (c caller) create(size int, pairs ...string) string {
 
 const chunkType = "Content-Type: application/offset+octet-stream"
 
-func (c caller) patch(path string, offset int, body io.Reader) answered {
+func (c client) patch(path string, offset int, body io.Reader) answered {
 	c.Helper()
 	return c.ask("PATCH", path, body, chunkType, "Upload-Offset: "+strconv.Itoa(offset))
 }
 
-// offset is what HEAD says.
-func (c caller) offset(path string) int {
+// offset returns the Upload-Offset that HEAD answers.
+func (c client) offset(path string) int {
 	c.Helper()
 	n, err := strconv.Atoi(c.expect(200, c.ask("HEAD", path, nil)).Header.Get("Upload-Offset"))
 	if err != nil {
@@ -120,7 +122,7 @@ func (c caller) offset(path string) int {
 }
 
 // send sends the headers and a first part of a PATCH by hand.
-func (c caller) send(path string, offset int, sent []byte, length int) *net.TCPConn {
+func (c client) send(path string, offset int, sent []byte, length int) *net.TCPConn {
 	c.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(c.address, "http://"))
 	if err != nil {
@@ -132,34 +134,34 @@ func (c caller) send(path string, offset int, sent []byte, length int) *net.TCPC
 	return conn.(*net.TCPConn)
 }
 
-// begin is send, and waits until so much has arrived.
-func (c caller) begin(u *uploads, path string, offset int, sent []byte, length int) *net.TCPConn {
+// begin sends, and waits until the bytes have arrived.
+func (c client) begin(u *testService, path string, offset int, sent []byte, length int) *net.TCPConn {
 	c.Helper()
 	conn := c.send(path, offset, sent, length)
 	eventually(c.T, "the first part arrives", func() bool {
-		up, err := u.find(filepath.Base(path))
-		return err == nil && up.info.Offset == int64(offset+len(sent))
+		up, err := u.spool.Find(filepath.Base(path))
+		return err == nil && up.Offset == int64(offset+len(sent))
 	})
 	return conn
 }
 
-// newTestCaller serves the real handler over a folder, the fake storage and the fake outbox.
-func newTestCaller(t *testing.T, limit int64) (caller, *uploads, *fakeStorage, *fakeOutbox) {
+// newTestClient serves the real handler over a spool, the fake storage and the fake outbox.
+func newTestClient(t *testing.T, limit int64) (client, *testService, *fakeStorage, *fakeOutbox) {
 	t.Helper()
 	storage, box := newFakeStorage(t), &fakeOutbox{}
 	u := newTestUploads(t, t.TempDir(), storage.URL, box, limit)
-	return serve(t, u, limit), u, storage, box
+	return serve(t, u), u, storage, box
 }
 
-func serve(t *testing.T, u *uploads, limit int64) caller {
+func serve(t *testing.T, u *testService) client {
 	t.Helper()
-	server := httptest.NewServer(newHandler(u.storage, u.outbox, u, limit, u.log))
+	server := httptest.NewServer(u.handler())
 	t.Cleanup(server.Close)
-	return caller{t, server.URL, "ann"}
+	return client{t, server.URL, "ann"}
 }
 
-// names are the files in the folder, without those of locks.
-func names(t *testing.T, u *uploads) []string {
+// names lists the files of the spool, without those of locks.
+func names(t *testing.T, u *testService) []string {
 	t.Helper()
 	entries, err := os.ReadDir(u.dir)
 	if err != nil {
@@ -174,10 +176,18 @@ func names(t *testing.T, u *uploads) []string {
 	return list
 }
 
-func announced(t *testing.T, box *fakeOutbox) (facts []videoUploaded) {
+// announcement is the message as a consumer reads it.
+type announcement struct {
+	ID         string
+	UploadedAt time.Time
+	Owner      struct{ ID string }
+	Video      video.Video
+}
+
+func announced(t *testing.T, box *fakeOutbox) (facts []announcement) {
 	t.Helper()
 	for _, m := range box.added() {
-		var u videoUploaded
+		var u announcement
 		if err := json.Unmarshal(m.Body, &u); err != nil || u.ID != m.ID {
 			t.Fatalf("announced %s under %s: %v", m.Body, m.ID, err)
 		}
@@ -188,7 +198,7 @@ func announced(t *testing.T, box *fakeOutbox) (facts []videoUploaded) {
 
 func TestResumable(t *testing.T) {
 	const limit = 1 << 20
-	ann, u, storage, box := newTestCaller(t, limit)
+	ann, u, storage, box := newTestClient(t, limit)
 	can := ann.expect(200, ann.ask("OPTIONS", "/uploads", nil)).Header
 	for name, want := range map[string]string{
 		"Tus-Version": "1.0.0", "Tus-Max-Size": strconv.Itoa(limit), "Tus-Extension": "creation,creation-with-upload,termination",
@@ -218,7 +228,7 @@ func TestResumable(t *testing.T) {
 	}
 	ann.expect(409, ann.patch(path, 0, bytes.NewReader(file)))
 	ann.expect(413, ann.patch(path, 60_000, bytes.NewReader(file[:50_000])))
-	ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(320, 200)))))
+	ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, 320, 200))))
 	if uploads, _ := storage.seen(); len(uploads) != 0 || len(box.added()) != 0 {
 		t.Fatal("stored before it is whole")
 	}
@@ -234,8 +244,8 @@ func TestResumable(t *testing.T) {
 		t.Errorf("the poster is %.10q", storage.posters[id])
 	}
 	facts := announced(t, box)
-	video := video{ID: id, Name: "Urlaub über alles", ContentType: "video/mp4", Size: 100_000, Duration: 63.2, Poster: true}
-	if len(facts) != 1 || facts[0].Video != video || facts[0].Owner.ID != "ann" || time.Since(facts[0].UploadedAt).Abs() > time.Hour ||
+	wanted := video.Video{ID: id, Name: "Urlaub über alles", ContentType: "video/mp4", Size: 100_000, Duration: 63.2, Poster: true}
+	if len(facts) != 1 || facts[0].Video != wanted || facts[0].Owner.ID != "ann" || time.Since(facts[0].UploadedAt).Abs() > time.Hour ||
 		uuid.Validate(facts[0].ID) != nil || facts[0].ID == id {
 		t.Errorf("announced %+v", facts)
 	}
@@ -243,30 +253,30 @@ func TestResumable(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 
-	// Who has missed the last answer asks, and sees that it is done.
+	// A client that missed the last response asks, and sees that the upload is finished.
 	if n := ann.offset(path); n != len(file) {
 		t.Errorf("offset %d", n)
 	}
 	ann.expect(204, ann.patch(path, len(file), http.NoBody))
-	ann.expect(409, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(320, 200)))))
+	ann.expect(409, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, 320, 200))))
 	ann.expect(409, ann.ask("DELETE", path, nil))
-	u.round(t.Context())
+	u.scan(t)
 	if n := ann.offset(path); n != len(file) || len(box.added()) != 1 {
-		t.Errorf("after a round: offset %d, announced %d times", n, len(box.added()))
+		t.Errorf("after a scan: offset %d, announced %d times", n, len(box.added()))
 	}
 }
 
-// TestWithoutExtras: a message tells nothing that is not known.
+// TestWithoutExtras: the message has no fields for facts that are not known.
 func TestWithoutExtras(t *testing.T) {
-	ann, _, _, box := newTestCaller(t, 1<<20)
+	ann, _, _, box := newTestClient(t, 1<<20)
 	ann.expect(201, ann.ask("POST", "/uploads", bytes.NewReader(mp4(5000)), chunkType, "Upload-Length: 5000", metadata("filename", "a.mp4")))
 	if added := box.added(); len(added) != 1 || strings.Contains(string(added[0].Body), "duration") || strings.Contains(string(added[0].Body), "poster") {
 		t.Errorf("announced %v", announced(t, box))
 	}
 }
 
-func TestCreationRefused(t *testing.T) {
-	ann, u, _, _ := newTestCaller(t, 1000)
+func TestCreationRejected(t *testing.T) {
+	ann, u, _, _ := newTestClient(t, 1000)
 	for what, test := range map[string]struct {
 		want    int
 		headers []string
@@ -276,7 +286,7 @@ func TestCreationRefused(t *testing.T) {
 		"a name not UTF-8":  {400, []string{metadata("filename", "\xff.mp4")}},
 		"the folder above":  {400, []string{metadata("filename", "../..")}},
 		"no base64":         {400, []string{"Upload-Metadata: filename %%%"}},
-		"a very long name":  {400, []string{metadata("filename", strings.Repeat("a", maxFileName+1))}},
+		"a very long name":  {400, []string{metadata("filename", strings.Repeat("a", limits.FileName+1))}},
 		"a time in words":   {400, []string{metadata("filename", "a.mp4", "duration", "long")}},
 		"no time at all":    {400, []string{metadata("filename", "a.mp4", "duration", "0")}},
 		"not a number":      {400, []string{metadata("filename", "a.mp4", "duration", "NaN")}},
@@ -300,28 +310,13 @@ func TestCreationRefused(t *testing.T) {
 	}
 }
 
-func TestVideoDuration(t *testing.T) {
-	for text, want := range map[string]float64{"": 0, "63.2": 63.2, "1e3": 1000, "10000000": 10_000_000} {
-		if got, err := seconds(text); got != want || err != nil {
-			t.Errorf("%q: %v, %v", text, got, err)
-		}
-	}
-	ann, _, storage, _ := newTestCaller(t, 1<<20)
-	for _, text := range []string{"-1", "0", "inf", "nan", "1e8", "1:02"} {
-		ann.expect(400, ann.ask("POST", "/upload", bytes.NewReader(mp4(5000)), "File-Name: a.mp4", "Video-Duration: "+text))
-	}
-	if uploads, _ := storage.seen(); len(uploads) != 0 {
-		t.Errorf("stored %d", len(uploads))
-	}
-}
-
 func TestOtherViewers(t *testing.T) {
-	ann, u, _, _ := newTestCaller(t, 1<<20)
+	ann, u, _, _ := newTestClient(t, 1<<20)
 	path := ann.create(5000)
 	conn := ann.begin(u, path, 0, mp4(4000), 5000)
 	id := filepath.Base(path)
 	for _, other := range []string{"bob", ""} {
-		bob := caller{t, ann.address, other}
+		bob := client{t, ann.address, other}
 		for _, p := range []string{
 			path, "/uploads/" + uuid.NewString(), "/uploads/" + strings.ToUpper(id), "/uploads/" + id + ".info",
 			"/uploads/..%2F" + id, "/uploads/%2e%2e", "/uploads/{" + id + "}", "/uploads/" + strings.ReplaceAll(id, "-", ""),
@@ -329,10 +324,10 @@ func TestOtherViewers(t *testing.T) {
 			bob.expect(404, bob.ask("HEAD", p, nil))
 			bob.expect(404, bob.patch(p, 4000, bytes.NewReader(mp4(1000))))
 			bob.expect(404, bob.ask("DELETE", p, nil))
-			bob.expect(404, bob.ask("PUT", p+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))))
+			bob.expect(404, bob.ask("PUT", p+"/poster", bytes.NewReader(jpegOf(t, 10, 10))))
 		}
 	}
-	// And none of that has disturbed the PATCH under way.
+	// None of that has disturbed the PATCH in progress.
 	if _, err := conn.Write(bytes.Repeat([]byte{7}, 1000)); err != nil {
 		t.Fatal(err)
 	}
@@ -343,10 +338,10 @@ func TestOtherViewers(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
-	ann, u, _, box := newTestCaller(t, 1<<20)
+	ann, u, _, box := newTestClient(t, 1<<20)
 	path := ann.create(5000)
 	ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(4000))))
-	ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))))
+	ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, 10, 10))))
 	ann.expect(204, ann.ask("DELETE", path, nil))
 	ann.expect(404, ann.ask("HEAD", path, nil))
 	ann.expect(404, ann.patch(path, 4000, bytes.NewReader(mp4(1000))))
@@ -355,13 +350,13 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-// TestDeleteTooLate: the upload becomes whole while DELETE waits for its lock.
+// TestDeleteTooLate: the last bytes arrive while DELETE waits for the lock.
 func TestDeleteTooLate(t *testing.T) {
-	ann, u, _, _ := newTestCaller(t, 1<<20)
+	ann, u, _, _ := newTestClient(t, 1<<20)
 	path := ann.create(5000)
 	id := filepath.Base(path)
-	lock := u.lock(id)
-	if held, err := lock.file.TryLock(); err != nil || !held {
+	lock := u.spool.Lock(id)
+	if held, err := lock.TryLock(); err != nil || !held {
 		t.Fatal(held, err)
 	}
 	ended := make(chan answered)
@@ -376,20 +371,14 @@ func TestDeleteTooLate(t *testing.T) {
 	}
 }
 
-// TestSlowStorage: the last PATCH waits for the storage for longer than for a caller's bytes, and the requests after it
-// are none the worse.
+// TestSlowStorage: the last PATCH waits longer for the storage than for a client's bytes, and that does not harm the
+// requests after it.
 func TestSlowStorage(t *testing.T) {
 	t.Parallel()
 	storage, box := newFakeStorage(t), &fakeOutbox{}
-	s := newTestUploads(t, t.TempDir(), storage.URL, box, 1<<20).storage
-	s.patience = time.Second // with callers
-	u, err := newUploads(t.TempDir(), s, box, 1<<20, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.patience = time.Minute
+	u := newTestUploads(t, t.TempDir(), storage.URL, box, 1<<20, timeouts{storage: time.Minute, client: time.Second})
 	var last atomic.Pointer[context.Context] // of a request
-	h := newHandler(s, box, u, 1<<20, u.log)
+	h := u.handler()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		ctx := req.Context()
 		last.Store(&ctx)
@@ -406,7 +395,7 @@ func TestSlowStorage(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusCreated)
 	}
-	ann := caller{t, server.URL, "ann"}
+	ann := client{t, server.URL, "ann"}
 	path := ann.create(5000)
 	ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(5000))))
 	if n := ann.offset(path); n != 5000 || len(box.added()) != 1 {
@@ -414,10 +403,14 @@ func TestSlowStorage(t *testing.T) {
 	}
 }
 
-// TestFolderIsBounded: whoever refuses cookies is another viewer each time.
-func TestFolderIsBounded(t *testing.T) {
-	const limit = 20 << 20
-	ann, u, _, _ := newTestCaller(t, limit)
+// TestSpoolIsBounded: a client that rejects cookies is another viewer each time.
+func TestSpoolIsBounded(t *testing.T) {
+	const (
+		limit      = 20 << 20
+		checkEvery = 16 << 20
+		maxOpenAll = 1000
+	)
+	ann, u, _, _ := newTestClient(t, limit)
 	create := func() answered {
 		return ann.ask("POST", "/uploads", nil, "Upload-Length: 5000", metadata("filename", "a.mp4"))
 	}
@@ -428,20 +421,20 @@ func TestFolderIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	hold(maxBegin * limit)
+	hold(8 * limit)
 	ann.expect(503, create())
 	conn := ann.begin(u, path, 0, mp4(100_000), limit) // but those that are begun go on
-	hold(maxGoOn * limit)
-	if _, err := conn.Write(make([]byte, piece)); err != nil {
+	hold(16 * limit)
+	if _, err := conn.Write(make([]byte, checkEvery)); err != nil {
 		t.Fatal(err)
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	answer := make([]byte, 12)
-	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "HTTP/1.1 507" || ann.offset(path) != piece {
+	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "HTTP/1.1 507" || ann.offset(path) != checkEvery {
 		t.Errorf("answered %q, %v, offset %d", answer, err, ann.offset(path))
 	}
 	hold(0)
-	ann.expect(204, ann.patch(path, piece, bytes.NewReader(make([]byte, limit-piece))))
+	ann.expect(204, ann.patch(path, checkEvery, bytes.NewReader(make([]byte, limit-checkEvery))))
 	for range maxOpenAll {
 		if err := os.WriteFile(u.path(uuid.NewString(), ""), nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -451,31 +444,31 @@ func TestFolderIsBounded(t *testing.T) {
 }
 
 func TestOpenUploadsAreBounded(t *testing.T) {
-	ann, _, _, _ := newTestCaller(t, 1<<20)
+	ann, _, _, _ := newTestClient(t, 1<<20)
 	var last string
-	for range maxOpen {
+	for range spool.MaxOpen {
 		last = ann.create(5000)
 	}
 	again := func() answered {
 		return ann.ask("POST", "/uploads", nil, "Upload-Length: 5000", metadata("filename", "a.mp4"))
 	}
 	ann.expect(429, again())
-	caller{t, ann.address, "bob"}.create(5000)
+	client{t, ann.address, "bob"}.create(5000)
 	ann.expect(204, ann.patch(last, 0, bytes.NewReader(mp4(5000)))) // a finished one does not count
 	ann.expect(201, again())
 }
 
 func TestNoVideo(t *testing.T) {
-	page := "<!doctype html><script>alert(1)</script>" + strings.Repeat(" ", 2*head)
+	page := "<!doctype html><script>alert(1)</script>" + strings.Repeat(" ", 2*video.HeadSize)
 	for what, pieces := range map[string][]string{
 		"at once":              {page},
-		"its first bytes":      {page[:head]},
-		"in pieces":            {page[:10], page[10:head], page[head:]},
+		"its first bytes":      {page[:video.HeadSize]},
+		"in pieces":            {page[:10], page[10:video.HeadSize], page[video.HeadSize:]},
 		"all of a short one":   {page[:20]},
 		"short, and in pieces": {page[:10], page[10:20]},
 	} {
 		t.Run(what, func(t *testing.T) {
-			ann, u, storage, box := newTestCaller(t, 1<<20)
+			ann, u, storage, box := newTestClient(t, 1<<20)
 			size := len(page)
 			if strings.Contains(what, "short") {
 				size = 20
@@ -484,7 +477,7 @@ func TestNoVideo(t *testing.T) {
 			for {
 				res := ann.patch(path, sent, strings.NewReader(pieces[0]))
 				sent += len(pieces[0])
-				if sent >= min(size, head) {
+				if sent >= min(size, video.HeadSize) {
 					ann.expect(415, res)
 					break
 				}
@@ -498,9 +491,9 @@ func TestNoVideo(t *testing.T) {
 		})
 	}
 	t.Run("before the rest is sent", func(t *testing.T) {
-		ann, u, _, _ := newTestCaller(t, 1<<20)
+		ann, u, _, _ := newTestClient(t, 1<<20)
 		path := ann.create(1 << 20)
-		conn := ann.send(path, 0, []byte(page[:head]), 1<<20)
+		conn := ann.send(path, 0, []byte(page[:video.HeadSize]), 1<<20)
 		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 		answer := make([]byte, 12)
 		if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "HTTP/1.1 415" || len(names(t, u)) != 0 {
@@ -508,7 +501,7 @@ func TestNoVideo(t *testing.T) {
 		}
 	})
 	t.Run("with its creation", func(t *testing.T) {
-		ann, u, _, _ := newTestCaller(t, 1<<20)
+		ann, u, _, _ := newTestClient(t, 1<<20)
 		ann.expect(415, ann.ask("POST", "/uploads", strings.NewReader(page), chunkType,
 			"Upload-Length: "+strconv.Itoa(len(page)), metadata("filename", "a.mp4")))
 		if len(names(t, u)) != 0 {
@@ -516,7 +509,7 @@ func TestNoVideo(t *testing.T) {
 		}
 	})
 	t.Run("seen at the end", func(t *testing.T) {
-		ann, u, storage, box := newTestCaller(t, 1<<20)
+		ann, u, storage, box := newTestClient(t, 1<<20)
 		path := ann.create(5000)
 		if err := os.WriteFile(u.path(filepath.Base(path), ""), []byte(page[:4000]), 0o600); err != nil {
 			t.Fatal(err)
@@ -529,9 +522,9 @@ func TestNoVideo(t *testing.T) {
 	})
 }
 
-// TestInSmallPieces: the type shows in more bytes than one piece has.
+// TestInSmallPieces: the type shows only after several pieces.
 func TestInSmallPieces(t *testing.T) {
-	ann, _, storage, _ := newTestCaller(t, 1<<20)
+	ann, _, storage, _ := newTestClient(t, 1<<20)
 	file := append([]byte(webmHead), bytes.Repeat([]byte{9}, 4000)...)
 	path := ann.create(len(file))
 	for at := 0; at < len(file); at += 500 {
@@ -542,7 +535,7 @@ func TestInSmallPieces(t *testing.T) {
 	}
 }
 
-// TestResumed: a connection breaks, or only its caller thinks so, and the upload goes on at once, at another replica
+// TestResumed: a connection breaks, or only its client thinks so, and the upload continues at once, at another replica
 // as well.
 func TestResumed(t *testing.T) {
 	const size = 200_000
@@ -553,10 +546,10 @@ func TestResumed(t *testing.T) {
 	} {
 		for _, replicas := range []int{1, 2} {
 			t.Run(fmt.Sprint(what, " ", replicas), func(t *testing.T) {
-				ann, u, storage, box := newTestCaller(t, size)
+				ann, u, storage, box := newTestClient(t, size)
 				there := ann
 				if replicas == 2 {
-					there = serve(t, newTestUploads(t, u.dir, storage.URL, box, size), size)
+					there = serve(t, newTestUploads(t, u.dir, storage.URL, box, size))
 				}
 				path := ann.create(size)
 				end(ann.begin(u, path, 0, mp4(size)[:120_000], size))
@@ -566,7 +559,7 @@ func TestResumed(t *testing.T) {
 				}
 				end(there.begin(u, path, 120_000, mp4(size)[120_000:160_000], 80_000))
 				ann.expect(204, ann.patch(path, 160_000, bytes.NewReader(mp4(size)[160_000:])))
-				if took := time.Since(began); took > lockWait {
+				if took := time.Since(began); took > 3*time.Second {
 					t.Errorf("took %v", took)
 				}
 				if uploads, _ := storage.seen(); len(uploads) != 1 || !bytes.Equal(uploads[0].body, mp4(size)) || len(box.added()) != 1 {
@@ -577,14 +570,14 @@ func TestResumed(t *testing.T) {
 	}
 }
 
-// TestLocked: an upload whose lock is not given up can wait, unless it is whole.
+// TestLocked: while another request keeps the lock PATCH answers 423, unless the upload is complete.
 func TestLocked(t *testing.T) {
 	t.Parallel()
-	ann, u, storage, _ := newTestCaller(t, 1<<20)
+	ann, u, storage, _ := newTestClient(t, 1<<20)
 	path := ann.create(5000)
-	lock := u.lock(filepath.Base(path))
+	lock := u.spool.Lock(filepath.Base(path))
 	take := func() {
-		if held, err := lock.file.TryLock(); err != nil || !held {
+		if held, err := lock.TryLock(); err != nil || !held {
 			t.Fatal(held, err)
 		}
 	}
@@ -602,11 +595,36 @@ func TestLocked(t *testing.T) {
 	ann.expect(204, ann.patch(path, 5000, http.NoBody))
 }
 
+// TestErrorCodes: a client can tell the errors apart, those of tusd as well.
+func TestErrorCodes(t *testing.T) {
+	const limit = 100_000
+	ann, _, _, _ := newTestClient(t, limit)
+	path, complete := ann.create(5000), ann.create(5000)
+	ann.expect(204, ann.patch(complete, 0, bytes.NewReader(mp4(5000))))
+	create := func(length int, name string) answered {
+		return ann.ask("POST", "/uploads", nil, "Upload-Length: "+strconv.Itoa(length), metadata("filename", name))
+	}
+	for want, answer := range map[string]answered{
+		`"code":"video_too_large","args":{"max":100000}`:                            create(limit+1, "a.mp4"),
+		`"code":"file_name_too_long","args":{"max":1000}`:                           create(5000, strings.Repeat("a", 1001)),
+		`"code":"invalid_tus_request","args":{"reason":"ERR_MISMATCHED_OFFSET"}`:    ann.patch(path, 1, bytes.NewReader(mp4(1000))),
+		`"code":"invalid_tus_request","args":{"reason":"ERR_INVALID_CONTENT_TYPE"}`: ann.ask("PATCH", path, nil, "Upload-Offset: 0"),
+		`"code":"invalid_tus_request","args":{"reason":"ERR_UPLOAD_SIZE_EXCEEDED"}`: ann.patch(path, 0, bytes.NewReader(mp4(5001))),
+		`"code":"already_uploaded"`:                                                 ann.ask("DELETE", complete, nil),
+		`"code":"upload_not_found"`:                                                 ann.ask("DELETE", "/uploads/none", nil),
+		`"code":"not_playable"`:                                                     ann.patch(path, 0, strings.NewReader(strings.Repeat("x", 5000))),
+	} {
+		if !strings.Contains(answer.body, want) || answer.Header.Get("X-Request-Id") == "" {
+			t.Errorf("%s %s, want %s", answer.Status, answer.body, want)
+		}
+	}
+}
+
 func TestDiskFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		chassistest.Missing(t, "/dev/full")
 	}
-	ann, u, _, _ := newTestCaller(t, 1<<20)
+	ann, u, _, _ := newTestClient(t, 1<<20)
 	path := ann.create(5000)
 	data := u.path(filepath.Base(path), "")
 	if err := errors.Join(os.Remove(data), os.Symlink("/dev/full", data)); err != nil {
@@ -621,9 +639,9 @@ func TestDiskFull(t *testing.T) {
 	ann.expect(204, ann.patch(path, 1000, bytes.NewReader(mp4(5000)[1000:])))
 }
 
-// TestInternalsStayInside: what nobody has thought of is not shown.
+// TestInternalsStayInside: an unexpected error is not shown.
 func TestInternalsStayInside(t *testing.T) {
-	ann, u, _, _ := newTestCaller(t, 1<<20)
+	ann, u, _, _ := newTestClient(t, 1<<20)
 	path := ann.create(500_000)
 	data := u.path(filepath.Base(path), "")
 	if err := errors.Join(os.Remove(data), os.Mkdir(data, 0o700)); err != nil {
@@ -643,10 +661,10 @@ func size(t *testing.T, path string) int64 {
 	return stat.Size()
 }
 
-// TestMemory: a large upload is never held.
+// TestMemory: a large upload is never held in memory.
 func TestMemory(t *testing.T) {
 	const size = 300 << 20
-	ann, _, storage, box := newTestCaller(t, size)
+	ann, _, storage, box := newTestClient(t, size)
 	storage.discards = true
 	var most atomic.Uint64
 	look := func() {
@@ -667,7 +685,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// watched is a body of so many bytes.
+// watched is a body of left bytes, which calls look now and then.
 type watched struct {
 	left, read int
 	look       func()

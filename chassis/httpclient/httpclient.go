@@ -28,11 +28,16 @@ func New(transport http.RoundTripper) *http.Client {
 // maxJSON bounds what GetJSON reads from another service, in bytes.
 const maxJSON = 16 << 20
 
-// StatusError is an answer of another service other than 200. It is not for the caller: a handler that returns it
-// answers 500.
+// StatusError is a response of another service whose status is not the one that was needed. A handler that returns it
+// answers 500: the status is no concern of its own client.
 type StatusError struct {
 	Status int
 	host   string
+}
+
+// NewStatusError returns the error of a response that a client got.
+func NewStatusError(res *http.Response) *StatusError {
+	return &StatusError{res.StatusCode, res.Request.URL.Host}
 }
 
 func (e *StatusError) Error() string {
@@ -50,7 +55,7 @@ func GetJSON(client *http.Client, req *http.Request, v any) error {
 		res.Body.Close()
 	}()
 	if res.StatusCode != http.StatusOK {
-		return &StatusError{res.StatusCode, req.URL.Host}
+		return NewStatusError(res)
 	}
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxJSON)).Decode(v); err != nil {
 		return fmt.Errorf("decode the answer of %s: %w", req.URL.Host, err)

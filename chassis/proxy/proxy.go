@@ -1,10 +1,9 @@
-// Package proxy passes requests on to another service, bodies streaming both ways.
+// Package proxy forwards requests to another service. Bodies stream in both directions.
 package proxy
 
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptrace"
@@ -17,17 +16,17 @@ import (
 	"flixtube/chassis/web"
 )
 
-// copyBuffers are 256 KiB: measured against the default of 32 KiB they save a third of the CPU that
-// passing a video on costs. A stream holds one until its end, read or not: when as many are out as out has room for,
-// ReverseProxy makes one of its default size.
+// copyBuffers are 256 KiB each. Compared with the default of 32 KiB they save a third of the CPU that forwarding a video
+// costs. A stream holds its buffer until it ends, even while its client reads nothing; so at most cap(inUse) streams have
+// one, and for the rest ReverseProxy allocates its default.
 type copyBuffers struct {
-	out  chan struct{}
-	pool sync.Pool
+	inUse chan struct{}
+	pool  sync.Pool
 }
 
 func (b *copyBuffers) Get() []byte {
 	select {
-	case b.out <- struct{}{}:
+	case b.inUse <- struct{}{}:
 		return *b.pool.Get().(*[]byte)
 	default:
 		return nil
@@ -37,20 +36,20 @@ func (b *copyBuffers) Get() []byte {
 func (b *copyBuffers) Put(p []byte) {
 	if p != nil {
 		b.pool.Put(&p)
-		<-b.out
+		<-b.inUse
 	}
 }
 
 var buffers = &copyBuffers{make(chan struct{}, 128), sync.Pool{New: func() any { p := make([]byte, 256<<10); return &p }}}
 
-// New returns a handler that passes requests on to the path of target, bodies streaming both ways; the caller's query replaces
-// target's. rewrite may change the outgoing request, and watch, which may be nil, sees the answer before it
-// is passed on. A target that cannot be reached gives 502, a caller whose body breaks off 400.
+// New returns a handler that forwards requests to the path of target. The client's query replaces that of target. rewrite
+// may change the outgoing request; watch sees the response before the client does. Both may be nil. The handler answers
+// 502 when target cannot be reached or watch returns an error, and 400 when the client's body is incomplete.
 func New(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 	rewrite func(*httputil.ProxyRequest), watch func(*http.Response) error,
 ) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
-		Transport:  lastAnswers{transport},
+		Transport:  finalResponses{transport},
 		BufferPool: buffers,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			out := r.Out.URL
@@ -63,7 +62,7 @@ func New(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 				r.Out.Header.Set(requestid.Header, id)
 			}
 			if r.Out.Body != nil {
-				r.Out.Body = clientBody{r.Out.Body}
+				r.Out.Body = web.NewBody(r.Out.Body)
 			}
 			if rewrite != nil {
 				rewrite(r)
@@ -71,13 +70,13 @@ func New(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 		},
 		ModifyResponse: watch,
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
-			var client clientError
+			var clientError *web.Error
 			switch {
-			case errors.As(err, &client):
-				web.Errorf(http.StatusBadRequest, web.CodeBodyIncomplete, "the body ended early").Write(w, req)
-			case errors.Is(err, context.Canceled): // the caller is gone; nobody reads an answer
+			case errors.As(err, &clientError):
+				clientError.Write(w, req)
+			case errors.Is(err, context.Canceled): // the client is gone; nobody reads an answer
 			default:
-				log.ErrorContext(req.Context(), "no answer to a proxied request", "target", target.Host, "error", err)
+				log.ErrorContext(req.Context(), "proxied request failed", "target", target.Host, "error", err)
 				web.Errorf(http.StatusBadGateway, web.CodeNoAnswer, "no answer came, try again in a moment").Write(w, req)
 			}
 		},
@@ -85,27 +84,12 @@ func New(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 	}
 }
 
-// lastAnswers keeps informational answers (100, 103) to itself. ReverseProxy would pass them on, but Echo's response takes
-// the first answer for the last, and what was set on it before is lost. The caller is told to continue all the same, by
-// the server that it speaks to, when the body is first read.
-type lastAnswers struct{ http.RoundTripper }
+// finalResponses hides informational responses (100, 103). ReverseProxy would forward them, but Echo's response takes the
+// first status for the final one and drops headers that are set after it. The client still gets its 100 Continue: its own
+// server sends that when the body is first read.
+type finalResponses struct{ http.RoundTripper }
 
-func (t lastAnswers) RoundTrip(req *http.Request) (*http.Response, error) {
-	httptrace.ContextClientTrace(req.Context()).Got1xxResponse = nil // this is ReverseProxy's own, made for this request
+func (t finalResponses) RoundTrip(req *http.Request) (*http.Response, error) {
+	httptrace.ContextClientTrace(req.Context()).Got1xxResponse = nil // this trace is ReverseProxy's own, made for this request
 	return t.RoundTripper.RoundTrip(req)
-}
-
-// clientBody marks what goes wrong at the caller's end.
-type clientBody struct{ io.ReadCloser }
-
-type clientError struct{ error }
-
-func (f clientError) Unwrap() error { return f.error }
-
-func (b clientBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		err = clientError{err}
-	}
-	return n, err
 }

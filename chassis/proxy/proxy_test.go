@@ -21,8 +21,8 @@ import (
 	"flixtube/chassis/proxy"
 )
 
-// TestProxyHoldsLittle: streams that nobody reads do not each keep a large buffer.
-func TestProxyHoldsLittle(t *testing.T) {
+// TestMemory: streams whose clients read nothing do not each keep a large buffer.
+func TestMemory(t *testing.T) {
 	const streams = 300
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "a stream")
@@ -62,7 +62,7 @@ func TestProxyHoldsLittle(t *testing.T) {
 	}
 }
 
-// stuck is a caller that has stopped reading.
+// stuck is a client that has stopped reading.
 type stuck struct {
 	http.ResponseWriter
 	unread chan<- struct{}
@@ -105,7 +105,7 @@ func TestProxy(t *testing.T) {
 		t.Errorf("%d %v, watched %d", w.Code, w.Header(), watched)
 	}
 
-	// A caller who breaks off is no news.
+	// A client that breaks off is not logged as a failure of the service.
 	w = httptest.NewRecorder()
 	brokenOff := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(io.ErrUnexpectedEOF))
 	p.ServeHTTP(w, httptest.NewRequest("POST", "/api/upload", brokenOff))

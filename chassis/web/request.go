@@ -31,16 +31,42 @@ func RequireViewer(header http.Header) (string, error) {
 	return viewer, nil
 }
 
-// ReadBody returns the body of a request, of up to limit bytes; a longer one is answered with 413, one that breaks off
-// with 400.
-func ReadBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
+// NewBody wraps the body of a request that is copied to another place. When the client is at fault, Read returns the *Error
+// to answer with: 413 for http.MaxBytesReader, otherwise 400. Find it with errors.As in the error of the copy; every
+// other error is about the other place.
+//
+// The first error is final, and wraps none of io's: net/http's body returns io.EOF after an error, which would make a
+// truncated body look complete.
+func NewBody(body io.ReadCloser) io.ReadCloser { return &requestBody{ReadCloser: body} }
+
+type requestBody struct {
+	io.ReadCloser
+	failed error
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	if b.failed != nil {
+		return 0, b.failed
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	b.failed = Errorf(http.StatusBadRequest, CodeBodyIncomplete, "the body ended early").Because(errors.New(err.Error()))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return nil, Errorf(http.StatusRequestEntityTooLarge, CodeBodyTooLarge, "the body may have at most %d bytes", limit).With("max", limit)
+		b.failed = Errorf(http.StatusRequestEntityTooLarge, CodeBodyTooLarge, "the body may have at most %d bytes", tooLarge.Limit).
+			With("max", tooLarge.Limit)
 	}
+	return n, b.failed
+}
+
+// ReadBody returns the body of a request, of up to limit bytes. Its error is an *Error: 413 for a longer body, 400 for an
+// incomplete one.
+func ReadBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(NewBody(http.MaxBytesReader(w, req.Body, limit)))
 	if err != nil {
-		return nil, Errorf(http.StatusBadRequest, CodeBodyIncomplete, "the body ended early").Because(err)
+		return nil, err
 	}
 	return body, nil
 }

@@ -135,3 +135,41 @@ func TestReadBody(t *testing.T) {
 		}
 	}
 }
+
+// TestNewBody: an incomplete body never looks complete, however often it is read.
+func TestNewBody(t *testing.T) {
+	for _, test := range []struct {
+		body   io.Reader
+		status int
+	}{
+		{io.MultiReader(strings.NewReader("half"), iotest.ErrReader(io.ErrUnexpectedEOF), strings.NewReader("")), 400},
+		{http.MaxBytesReader(httptest.NewRecorder(), io.NopCloser(strings.NewReader("five5")), 4), 413},
+	} {
+		body := web.NewBody(io.NopCloser(once{test.body, new(bool)}))
+		for range 3 {
+			data, err := io.ReadAll(body)
+			var own *web.Error
+			if !errors.As(err, &own) || own.Status != test.status || errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%q, %v; want %d", data, err, test.status)
+			}
+		}
+	}
+	if data, err := io.ReadAll(web.NewBody(io.NopCloser(strings.NewReader("whole")))); string(data) != "whole" || err != nil {
+		t.Errorf("%q, %v", data, err)
+	}
+}
+
+// once returns io.EOF after an error, as the body of net/http does.
+type once struct {
+	io.Reader
+	failed *bool
+}
+
+func (o once) Read(p []byte) (int, error) {
+	if *o.failed {
+		return 0, io.EOF
+	}
+	n, err := o.Reader.Read(p)
+	*o.failed = err != nil
+	return n, err
+}

@@ -22,6 +22,7 @@ const (
 	InvalidPosition    = "invalid_position"
 	InvalidPoster      = "invalid_poster" // not a picture that can be decoded
 	InvalidSort        = "invalid_sort"
+	InvalidTusRequest  = "invalid_tus_request" // a client that does not follow the protocol; args: reason, as tusd names it
 	InvalidViewer      = "invalid_viewer"
 	NoFile             = "no_file"  // a form without a file
 	NoSpace            = "no_space" // the disk is full
@@ -32,14 +33,16 @@ const (
 	PositionNotFound   = "position_not_found"
 	PosterNotFound     = "poster_not_found"
 	PosterNotJPEG      = "poster_not_jpeg"
-	PosterTooLarge     = "poster_too_large" // args: pixels, side
-	SearchTooLong      = "search_too_long"  // args: max, in characters
-	StorageUnavailable = "storage_unavailable"
-	TooManyIDs         = "too_many_ids" // args: max
+	PosterTooLarge     = "poster_too_large"    // args: pixels, side
+	RangeUnsatisfiable = "range_unsatisfiable" // args: size, of the video in bytes
+	SearchTooLong      = "search_too_long"     // args: max, in characters
+	StorageUnavailable = "storage_unavailable" // args: status, of the storage, if there is one
+	TooManyIDs         = "too_many_ids"        // args: max
 	TooManyPosters     = "too_many_posters"
 	TooManyRequests    = "too_many_requests" // args: seconds
 	TooManyUploads     = "too_many_uploads"  // args: max
 	UnknownLanguage    = "unknown_language"
+	UploadLocked       = "upload_locked" // another request is changing the upload
 	UploadNotFound     = "upload_not_found"
 	UploadsFull        = "uploads_full"
 	VideoExists        = "video_exists"
@@ -54,10 +57,10 @@ func All() []string {
 	return []string{
 		AlreadyUploaded, CannotAnnounce, ConcatUnsupported, CrossOrigin, EmptyFile, FileNameMissing,
 		FileNameTooLong, InvalidBody, InvalidContentType, InvalidDuration, InvalidFileName, InvalidForm, InvalidID,
-		InvalidMessage, InvalidName, InvalidPosition, InvalidPoster, InvalidSort, InvalidViewer, NoFile, NoSpace,
+		InvalidMessage, InvalidName, InvalidPosition, InvalidPoster, InvalidSort, InvalidTusRequest, InvalidViewer, NoFile, NoSpace,
 		NotAFileForm, NotOwner, NotPlayable, PageNotFound, PositionNotFound, PosterNotFound, PosterNotJPEG,
-		PosterTooLarge, SearchTooLong, StorageUnavailable, TooManyIDs, TooManyPosters, TooManyRequests,
-		TooManyUploads, UnknownLanguage, UploadNotFound, UploadsFull, VideoExists, VideoNotFound, VideoTooLarge,
+		PosterTooLarge, RangeUnsatisfiable, SearchTooLong, StorageUnavailable, TooManyIDs, TooManyPosters, TooManyRequests,
+		TooManyUploads, UnknownLanguage, UploadLocked, UploadNotFound, UploadsFull, VideoExists, VideoNotFound, VideoTooLarge,
 		ViewNotFound, ViewNotStored,
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,9 +21,11 @@ import (
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/process"
+	"flixtube/video-upload/internal/spool"
+	"flixtube/video-upload/internal/video"
 )
 
-// TestMain can be the service itself, for tests that kill it.
+// TestMain runs the service itself for tests that kill it.
 func TestMain(m *testing.M) {
 	if os.Getenv("VIDEO_UPLOAD_RUNS") != "" { //nolint:forbidigo // no getenv is given here
 		process.Main(run)
@@ -33,12 +34,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// work runs the worker until the end of the test.
-func work(t *testing.T, u *uploads) {
+// work runs the publisher until the end of the test.
+func work(t *testing.T, u *testService) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- u.work(ctx) }()
+	go func() { ended <- u.publisher.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -51,64 +52,64 @@ func answering(status int) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) { w.WriteHeader(status) }
 }
 
-// TestFinishedLater: whatever fails after the last byte, the caller has uploaded a video, and it is announced once
-// what failed works again, by this process or by one that is started later.
+// TestFinishedLater: if something fails after the last byte, the client has uploaded the video all the same. It is announced
+// once everything works again, by this process or by one that is started later.
 func TestFinishedLater(t *testing.T) {
 	file := mp4(50_000)
 	for what, test := range map[string]struct {
-		fail, mend func(*uploads, *fakeStorage, *fakeOutbox)
+		fail, mend func(*testService, *fakeStorage, *fakeOutbox)
 		once       bool // the bytes are sent
 	}{
 		"storage away": {
-			func(u *uploads, _ *fakeStorage, _ *fakeOutbox) { u.storage.base.Host = "127.0.0.1:1" },
-			func(u *uploads, f *fakeStorage, _ *fakeOutbox) {
-				u.storage.base.Host = strings.TrimPrefix(f.URL, "http://")
+			func(u *testService, _ *fakeStorage, _ *fakeOutbox) { u.storage.Host = "127.0.0.1:1" },
+			func(u *testService, f *fakeStorage, _ *fakeOutbox) {
+				u.storage.Host = strings.TrimPrefix(f.URL, "http://")
 			},
 			false,
 		},
 		"storage full": {
-			func(_ *uploads, f *fakeStorage, _ *fakeOutbox) { f.answers(answering(507), nil) },
-			func(_ *uploads, f *fakeStorage, _ *fakeOutbox) { f.answers(nil, nil) },
+			func(_ *testService, f *fakeStorage, _ *fakeOutbox) { f.answers(answering(507), nil) },
+			func(_ *testService, f *fakeStorage, _ *fakeOutbox) { f.answers(nil, nil) },
 			false,
 		},
-		"storage out of its mind": {
-			func(_ *uploads, f *fakeStorage, _ *fakeOutbox) { f.answers(answering(400), nil) },
-			func(_ *uploads, f *fakeStorage, _ *fakeOutbox) { f.answers(nil, nil) },
+		"storage answers 400": {
+			func(_ *testService, f *fakeStorage, _ *fakeOutbox) { f.answers(answering(400), nil) },
+			func(_ *testService, f *fakeStorage, _ *fakeOutbox) { f.answers(nil, nil) },
 			false,
 		},
 		"stored, and the answer is lost": {
-			func(_ *uploads, f *fakeStorage, _ *fakeOutbox) {
+			func(_ *testService, f *fakeStorage, _ *fakeOutbox) {
 				f.answers(func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, nil)
 			},
-			func(_ *uploads, f *fakeStorage, _ *fakeOutbox) { f.answers(answering(409), nil) },
+			func(_ *testService, f *fakeStorage, _ *fakeOutbox) { f.answers(answering(409), nil) },
 			false,
 		},
 		"storage away for the poster": {
-			func(_ *uploads, f *fakeStorage, _ *fakeOutbox) { f.answers(nil, answering(503)) },
-			func(_ *uploads, f *fakeStorage, _ *fakeOutbox) { f.answers(nil, nil) },
+			func(_ *testService, f *fakeStorage, _ *fakeOutbox) { f.answers(nil, answering(503)) },
+			func(_ *testService, f *fakeStorage, _ *fakeOutbox) { f.answers(nil, nil) },
 			true,
 		},
 		"no answer about the poster": {
-			func(_ *uploads, f *fakeStorage, _ *fakeOutbox) {
+			func(_ *testService, f *fakeStorage, _ *fakeOutbox) {
 				f.answers(nil, func(http.ResponseWriter) { panic(http.ErrAbortHandler) })
 			},
-			func(_ *uploads, f *fakeStorage, _ *fakeOutbox) { f.answers(nil, nil) },
+			func(_ *testService, f *fakeStorage, _ *fakeOutbox) { f.answers(nil, nil) },
 			true,
 		},
 		"outbox full": {
-			func(_ *uploads, _ *fakeStorage, b *fakeOutbox) { b.refuse = outbox.ErrFull },
-			func(_ *uploads, _ *fakeStorage, b *fakeOutbox) { b.refuse = nil },
+			func(_ *testService, _ *fakeStorage, b *fakeOutbox) { b.reject = outbox.ErrFull },
+			func(_ *testService, _ *fakeStorage, b *fakeOutbox) { b.reject = nil },
 			true,
 		},
 	} {
 		for _, restarted := range []bool{false, true} {
 			t.Run(fmt.Sprint(what, ", restarted: ", restarted), func(t *testing.T) {
-				ann, u, storage, box := newTestCaller(t, 1<<20)
+				ann, u, storage, box := newTestClient(t, 1<<20)
 				path := ann.create(len(file), "filename", "a.mp4", "duration", "5")
-				ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))))
+				ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, 10, 10))))
 				test.fail(u, storage, box)
 				ann.expect(204, ann.patch(path, 0, bytes.NewReader(file)))
-				u.round(t.Context()) // which is no better
+				u.scan(t) // which fails, too
 				if n := ann.offset(path); n != len(file) || len(box.added()) != 0 {
 					t.Fatalf("offset %d, announced %d times", n, len(box.added()))
 				}
@@ -123,7 +124,7 @@ func TestFinishedLater(t *testing.T) {
 				})
 				id := filepath.Base(path)
 				facts := announced(t, box)
-				want := video{ID: id, Name: "a", ContentType: "video/mp4", Size: 50_000, Duration: 5, Poster: true}
+				want := video.Video{ID: id, Name: "a", ContentType: "video/mp4", Size: 50_000, Duration: 5, Poster: true}
 				if len(facts) != 1 || facts[0].Video != want {
 					t.Errorf("announced %+v", facts)
 				}
@@ -142,12 +143,12 @@ func TestFinishedLater(t *testing.T) {
 
 // TestTheSameFact: a process that dies after it has announced a video announces it again, as the same fact.
 func TestTheSameFact(t *testing.T) {
-	ann, u, storage, box := newTestCaller(t, 1<<20)
+	ann, u, storage, box := newTestClient(t, 1<<20)
 	path := ann.create(5000)
 	ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(4000))))
 	data := u.path(filepath.Base(path), "")
 	ann.expect(204, ann.patch(path, 4000, bytes.NewReader(mp4(1000))))
-	// What is left is the file, under the name that it has until the last step.
+	// Restore the file, under the name that it has until the last step.
 	at := announced(t, box)[0].UploadedAt
 	err := errors.Join(os.Remove(u.path(filepath.Base(path), donePart)), os.WriteFile(data, append(mp4(4000), mp4(1000)...), 0o600), os.Chtimes(data, at, at))
 	if err != nil {
@@ -155,19 +156,19 @@ func TestTheSameFact(t *testing.T) {
 	}
 	storage.stored = nil
 	storage.answers(answering(409), nil)
-	newTestUploads(t, u.dir, storage.URL, box, 1<<20).round(t.Context())
+	newTestUploads(t, u.dir, storage.URL, box, 1<<20).scan(t)
 	if facts := box.added(); len(facts) != 2 || facts[0].ID != facts[1].ID || !bytes.Equal(facts[0].Body, facts[1].Body) {
 		t.Errorf("announced %s", facts)
 	}
 }
 
-// TestPosterRefused: the video counts more.
-func TestPosterRefused(t *testing.T) {
+// TestPosterRejected: the video is published without it.
+func TestPosterRejected(t *testing.T) {
 	for _, status := range []int{400, 404, 405, 413, 415, 500, 507} {
-		ann, _, storage, box := newTestCaller(t, 1<<20)
+		ann, _, storage, box := newTestClient(t, 1<<20)
 		storage.poster = answering(status)
 		path := ann.create(5000)
-		ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))))
+		ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, 10, 10))))
 		ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(5000))))
 		if facts := announced(t, box); len(facts) != 1 || facts[0].Video.Poster {
 			t.Errorf("%d: announced %+v", status, facts)
@@ -175,27 +176,28 @@ func TestPosterRefused(t *testing.T) {
 	}
 }
 
-// TestStalledStorage: the last PATCH does not wait for ever for a storage that takes nothing.
+// TestStalledStorage: the last PATCH does not wait for a storage that reads nothing.
 func TestStalledStorage(t *testing.T) {
 	t.Parallel()
-	ann, u, storage, box := newTestCaller(t, 16<<20)
-	u.storage.patience = time.Second
+	storage, box := newFakeStorage(t), &fakeOutbox{}
+	u := newTestUploads(t, t.TempDir(), storage.URL, box, 16<<20, timeouts{storage: time.Second, client: time.Minute})
+	ann := serve(t, u)
 	stall(t, u.storage)
 	path := ann.create(16 << 20)
 	ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(16<<20))))
 	if len(box.added()) != 0 {
 		t.Fatal("announced")
 	}
-	u.storage.base.Host, u.storage.patience = strings.TrimPrefix(storage.URL, "http://"), time.Minute
-	u.round(t.Context())
+	newTestUploads(t, u.dir, storage.URL, box, 16<<20).scan(t)
 	if len(box.added()) != 1 {
 		t.Errorf("announced %d times", len(box.added()))
 	}
 }
 
-// TestSweep: what nothing happens to goes after a day, and nothing else.
-func TestSweep(t *testing.T) {
-	ann, u, storage, box := newTestCaller(t, 1<<20)
+// TestExpiry: uploads without progress are removed after a day, and nothing else is.
+func TestExpiry(t *testing.T) {
+	ann, u, storage, box := newTestClient(t, 1<<20)
+	const keepFor = 24 * time.Hour
 	age := func(path string, parts ...string) {
 		then := time.Now().Add(-keepFor - time.Minute)
 		for _, part := range parts {
@@ -211,12 +213,12 @@ func TestSweep(t *testing.T) {
 	}
 	old, slow, held, finished := begun(), begun(), begun(), begun()
 	recent, orphan, empty, broken := begun(), begun(), begun(), begun()
-	ann.expect(204, ann.ask("PUT", old+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))))
+	ann.expect(204, ann.ask("PUT", old+"/poster", bytes.NewReader(jpegOf(t, 10, 10))))
 	age(old, "", infoPart, posterPart)
 	age(slow, infoPart) // begun long ago, and bytes came a moment ago
 	age(held, "", infoPart)
-	lock := u.lock(filepath.Base(held))
-	if got, err := lock.file.TryLock(); err != nil || !got {
+	lock := u.spool.Lock(filepath.Base(held))
+	if got, err := lock.TryLock(); err != nil || !got {
 		t.Fatal(got, err)
 	}
 	ann.expect(204, ann.patch(finished, 4000, bytes.NewReader(mp4(1000))))
@@ -254,7 +256,7 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	u.round(t.Context())
+	u.scan(t)
 	for path, left := range map[string]int{old: 0, finished: 0, orphan: 0, empty: 0, broken: 0, slow: 3, held: 3, recent: 3, whole: 3} {
 		files, err := filepath.Glob(u.path(filepath.Base(path), "*"))
 		if err != nil || len(files) != left {
@@ -270,11 +272,21 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	storage.answers(nil, nil)
-	u.round(t.Context())
+	u.scan(t)
 	ann.expect(404, ann.ask("HEAD", held, nil))
 	if len(box.added()) != 3 {
 		t.Errorf("announced %d videos of 3", len(box.added()))
 	}
+}
+
+// openSpool looks into the spool of another process.
+func openSpool(t *testing.T, dir string) *testService {
+	t.Helper()
+	uploads, err := spool.Open(dir, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &testService{service: &service{spool: uploads}, dir: dir}
 }
 
 // startProcess starts the service as a process of its own. kill does so without a warning.
@@ -312,8 +324,8 @@ func startProcess(t *testing.T, vars map[string]string) (address string, kill fu
 	return "", nil
 }
 
-// TestKilled kills the process at each step of finishing. The next one finishes: the video is stored, and told as one
-// fact.
+// TestKilled kills the process at each step of publishing. The next one completes it: the video is stored, and announced
+// as one fact.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	rabbit := chassistest.JetStream(t)
@@ -358,11 +370,11 @@ func TestKilled(t *testing.T) {
 			}
 			vars := map[string]string{"RABBIT": rabbit, "OUTBOX_DIR": t.TempDir(), "VIDEO_STORAGE_URL": storage.URL}
 			address, kill := startProcess(t, vars)
-			ann := caller{t, address, "ann"}
+			ann := client{t, address, "ann"}
 			path := ann.create(50_000)
 			id := filepath.Base(path)
-			ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, picture(10, 10)))))
-			u := &uploads{folder: folder{filepath.Join(vars["OUTBOX_DIR"], "unfinished")}}
+			ann.expect(204, ann.ask("PUT", path+"/poster", bytes.NewReader(jpegOf(t, 10, 10))))
+			u := openSpool(t, filepath.Join(vars["OUTBOX_DIR"], "unfinished"))
 			rest := 0
 			if step == "in a chunk" {
 				ann.begin(u, path, 0, mp4(50_000)[:20_000], 50_000)
@@ -403,7 +415,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestStopped: a PATCH that is under way when the service stops keeps what has arrived.
+// TestStopped: the bytes of a PATCH in progress are kept when the service stops.
 func TestStopped(t *testing.T) {
 	t.Parallel()
 	storage := newFakeStorage(t)
@@ -412,18 +424,12 @@ func TestStopped(t *testing.T) {
 		"RABBIT": chassistest.JetStream(t), "OUTBOX_DIR": t.TempDir(), "UPLOADS_DIR": dir, "VIDEO_STORAGE_URL": storage.URL,
 	}
 	address, stop := chassistest.StartStop(t, run, vars)
-	ann := caller{t, address, "ann"}
+	ann := client{t, address, "ann"}
 	path := ann.create(50_000)
-	u := &uploads{folder: folder{dir}}
+	u := openSpool(t, dir)
 	conn := ann.begin(u, path, 0, mp4(50_000)[:20_000], 50_000)
 	go stop()
-	eventually(t, "the service stops listening", func() bool {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
-		if err == nil {
-			conn.Close()
-		}
-		return err != nil
-	})
+	stopsListening(t, address)
 	if _, err := conn.Write(mp4(50_000)[20_000:30_000]); err != nil {
 		t.Fatal(err)
 	}
@@ -438,8 +444,8 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-// TestUploadsFolder: without one of its own the service keeps uploads beside its outbox.
-func TestUploadsFolder(t *testing.T) {
+// TestUploadsDir: by default the service keeps uploads beside its outbox.
+func TestUploadsDir(t *testing.T) {
 	vars := map[string]string{"PORT": "0", "RABBIT": "nats://127.0.0.1:1", "OUTBOX_DIR": "o"}
 	cfg, err := readConfig(chassistest.Env(vars))
 	vars["UPLOADS_DIR"] = "u"

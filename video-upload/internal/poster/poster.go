@@ -1,0 +1,73 @@
+// Package poster makes pictures from strangers safe to be shown.
+package poster
+
+import (
+	"bytes"
+	"errors"
+	"image/jpeg"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
+)
+
+const (
+	maxSide   = 1280 // pixels
+	maxPixels = 1280 * 720
+	quality   = 80
+
+	decodeTimeout = 2 * time.Second
+)
+
+var errTimeout = errors.New("decoding takes too long")
+
+// Encoder decodes pictures and encodes them again, one at a time, because each takes memory and CPU time.
+type Encoder struct{ mu sync.Mutex }
+
+// Encode returns a JPEG with the pixels of the JPEG data and nothing else of it. Its error is the answer to the client.
+func (e *Encoder) Encode(data []byte) ([]byte, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return encode(data, decodeTimeout)
+}
+
+func encode(data []byte, timeout time.Duration) ([]byte, error) {
+	if !bytes.HasPrefix(data, []byte("\xff\xd8\xff")) {
+		return nil, web.Errorf(http.StatusUnsupportedMediaType, codes.PosterNotJPEG, "a poster must be a JPEG")
+	}
+	invalid := web.Errorf(http.StatusBadRequest, codes.InvalidPoster, "the picture cannot be decoded")
+	config, err := jpeg.DecodeConfig(bytes.NewReader(data))
+	if err != nil || config.Width < 1 || config.Height < 1 {
+		return nil, invalid.Because(err)
+	}
+	if config.Width > maxSide || config.Height > maxSide || config.Width*config.Height > maxPixels {
+		return nil, web.Errorf(http.StatusRequestEntityTooLarge, codes.PosterTooLarge,
+			"a poster may have up to %d pixels, and %d on a side", maxPixels, maxSide).With("pixels", maxPixels).With("side", maxSide)
+	}
+	picture, err := jpeg.Decode(&deadlineReader{bytes.NewReader(data), time.Now().Add(timeout)})
+	if err != nil {
+		return nil, invalid.Because(err)
+	}
+	var encoded bytes.Buffer
+	if err := jpeg.Encode(&encoded, picture, &jpeg.Options{Quality: quality}); err != nil {
+		return nil, err
+	}
+	return encoded.Bytes(), nil
+}
+
+// deadlineReader fails after its deadline. A small JPEG can go over all its pixels a hundred thousand times; the decoder
+// reads again after each 4 KiB.
+type deadlineReader struct {
+	io.Reader
+	deadline time.Time
+}
+
+func (r *deadlineReader) Read(p []byte) (int, error) {
+	if time.Now().After(r.deadline) {
+		return 0, errTimeout
+	}
+	return r.Reader.Read(p)
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
+	"flixtube/contracts/limits"
+	"flixtube/video-upload/internal/spool"
+	"flixtube/video-upload/internal/tus"
+)
+
+// maxPosters is how many posters are received at a time. Each takes its bytes of memory.
+const maxPosters = 20
+
+// putPoster keeps the poster of an upload that is not complete. The storage gets it together with the video.
+func (s *service) putPoster(c echo.Context) error {
+	id, err := s.incomplete(c)
+	if err != nil {
+		return err
+	}
+	select {
+	case s.posterSlots <- struct{}{}:
+		defer func() { <-s.posterSlots }()
+	default:
+		c.Response().Header().Set("Retry-After", "10")
+		return web.Errorf(http.StatusServiceUnavailable, codes.TooManyPosters, "too many posters are being received, try again later")
+	}
+	// A slow client must not keep its slot for long. (A recorder in tests has no deadlines.)
+	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(s.idleTimeout))
+	data, err := web.ReadBody(c.Response(), c.Request(), limits.Poster)
+	if err != nil {
+		return err
+	}
+	jpeg, err := s.encoder.Encode(data)
+	if err != nil {
+		return err
+	}
+	err = s.spool.SavePoster(id, jpeg)
+	if errors.Is(err, spool.ErrNoSpace) {
+		return web.Errorf(http.StatusInsufficientStorage, codes.NoSpace, "no space is left for the poster").Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := s.incomplete(c); err != nil {
+		return err // the last bytes arrived in the meantime, perhaps before the poster was saved
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// incomplete returns the id of the request's upload while bytes of it are missing.
+func (s *service) incomplete(c echo.Context) (id string, err error) {
+	up, err := s.resumable.Find(c)
+	if err == nil && up.Complete() {
+		err = tus.ErrUploaded
+	}
+	return up.ID, err
+}
