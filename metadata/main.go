@@ -24,6 +24,7 @@ import (
 
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
 )
 
@@ -40,20 +41,19 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		return err
 	}
 	defer db.Close()
-	broker, err := messaging.Connect(cfg.rabbit)
+	broker, err := brokers.Connect(cfg.rabbit)
 	if err != nil {
 		return err
 	}
 	defer broker.Close()
 
 	videos := newStore(db)
-	announcer := newAnnouncer(videos, func(ctx context.Context, msgs []messaging.Message) error {
-		return broker.Publish(ctx, removedTo, msgs)
-	}, log)
+	announcer := newAnnouncer(videos, broker.Publisher(removedTo).Publish, log)
+	consumers := messaging.NewConsumers(broker, log, subscriptions(videos)...)
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(videos, announcer.wake, log, database.Check(db), messaging.Check(broker)),
+		Handler:    newHandler(videos, announcer.wake, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker))...),
 		Log:        log,
-		Background: append(messaging.Consumers(broker, log, subscriptions(videos)...), announcer.run),
+		Background: []func(context.Context) error{consumers.Run, announcer.run},
 	}.Run(ctx)
 }

@@ -26,6 +26,7 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/web"
 	"flixtube/contracts"
 	"flixtube/contracts/limits"
@@ -726,13 +727,13 @@ func TestService(t *testing.T) {
 	address := chassistest.Start(t, run, map[string]string{
 		"RABBIT": rabbit, "DBHOST": chassistest.Mongo(t), "DBNAME": "metadata-" + uuid.NewString()[:8],
 	})
-	broker, err := messaging.Connect(rabbit)
+	broker, err := brokers.Connect(rabbit)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer broker.Close()
 	id := uuid.NewString()
-	err = broker.Publish(t.Context(), contracts.VideoUploaded.Destination(), []messaging.Message{
+	err = broker.Publisher(contracts.VideoUploaded.Destination()).Publish(t.Context(), []messaging.Message{
 		{ID: uuid.NewString(), Body: []byte(`{"owner":{"id":"ann"},"video":{"id":"` + id + `","name":"n"}}`)},
 	})
 	if err != nil {

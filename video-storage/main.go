@@ -30,6 +30,7 @@ import (
 
 	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
 )
 
@@ -52,7 +53,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	} else if videos, err = newBlobs(cfg.azure); err != nil {
 		return err
 	}
-	broker, err := messaging.Connect(cfg.rabbit)
+	broker, err := brokers.Connect(cfg.rabbit)
 	if err != nil {
 		return err
 	}
@@ -62,10 +63,11 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		videos: videos, metadata: cfg.metadata, client: &http.Client{Transport: httpclient.NewTransport(), Timeout: 10 * time.Second},
 		waiting: broker.Len, log: log,
 	}
+	consumers := messaging.NewConsumers(broker, log, removal(videos))
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(videos, log, messaging.Check(broker)),
+		Handler:    newHandler(videos, log, append(consumers.Checks(), messaging.Check(broker))...),
 		Log:        log,
-		Background: append(messaging.Consumers(broker, log, removal(videos)), sweeps.run),
+		Background: []func(context.Context) error{consumers.Run, sweeps.run},
 	}.Run(ctx)
 }

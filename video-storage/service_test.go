@@ -27,6 +27,7 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 )
 
 // stores runs a test on every store that the service can have.
@@ -537,7 +538,7 @@ func TestRun(t *testing.T) {
 // removedByMessage has x removed, twice, after ids that nothing can be stored under; y stays.
 func removedByMessage(t *testing.T, rabbit, base string) {
 	t.Helper()
-	broker, err := messaging.Connect(rabbit)
+	broker, err := brokers.Connect(rabbit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -547,7 +548,7 @@ func removedByMessage(t *testing.T, rabbit, base string) {
 		msgs = append(msgs, messaging.Message{ID: rand.Text(), Body: fmt.Appendf(nil, `{"video":{"id":%q}}`, id)})
 	}
 	to := messaging.Fanout("video-removed", "video-storage.video-removed")
-	if err := broker.Publish(t.Context(), to, msgs); err != nil {
+	if err := broker.Publisher(to).Publish(t.Context(), msgs); err != nil {
 		t.Fatal(err)
 	}
 	await(t, 404, "GET", base+"/video?id=x", "")

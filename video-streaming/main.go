@@ -32,6 +32,7 @@ import (
 	"flixtube/chassis/health"
 	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/process"
 )
@@ -56,14 +57,12 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		send = direct(transport, cfg.history.JoinPath("viewed").String(), log)
 		checks = append(checks, health.Service("history", client, cfg.history))
 	} else {
-		broker, err := messaging.Connect(cfg.rabbit)
+		broker, err := brokers.Connect(cfg.rabbit)
 		if err != nil {
 			return err
 		}
 		defer broker.Close()
-		send = func(ctx context.Context, msgs []messaging.Message) error {
-			return broker.Publish(ctx, viewedTo[cfg.delivery], msgs)
-		}
+		send = broker.Publisher(viewedTo[cfg.delivery]).Publish
 		checks = append(checks, messaging.Check(broker))
 	}
 	box, err := outbox.Open(cfg.outboxDir, int(cfg.outboxLimit), log)

@@ -31,6 +31,7 @@ import (
 	"io"
 
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/process"
 )
@@ -43,7 +44,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		return err
 	}
 	log := process.NewLogger(stdout, cfg.logLevel)
-	broker, err := messaging.Connect(cfg.rabbit)
+	broker, err := brokers.Connect(cfg.rabbit)
 	if err != nil {
 		return err
 	}
@@ -59,11 +60,8 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	relay := func(ctx context.Context) error {
-		return box.Relay(ctx, func(ctx context.Context, msgs []messaging.Message) error {
-			return broker.Publish(ctx, uploadedTo, msgs)
-		})
-	}
+	publisher := broker.Publisher(uploadedTo)
+	relay := func(ctx context.Context) error { return box.Relay(ctx, publisher.Publish) }
 	return process.Service{
 		Addr:       cfg.addr,
 		Handler:    newHandler(storage, box, resumable, cfg.uploadLimit, log, storage.check(), messaging.Check(broker)),
