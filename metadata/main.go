@@ -26,6 +26,7 @@ import (
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
+	"flixtube/chassis/relay"
 )
 
 func main() { process.Main(run) }
@@ -48,12 +49,12 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	defer broker.Close()
 
 	videos := newStore(db)
-	announcer := newAnnouncer(videos, broker.Publisher(removedTo).Publish, log)
+	removals := newRemovals(videos)
 	consumers := messaging.NewConsumers(broker, log, subscriptions(videos)...)
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(videos, announcer.wake, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker))...),
+		Handler:    newHandler(videos, removals.added.Send, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker))...),
 		Log:        log,
-		Background: []func(context.Context) error{consumers.Run, announcer.run},
+		Background: []func(context.Context) error{consumers.Run, relay.New(removals, broker.Publisher(removedTo).Publish, log).Run},
 	}.Run(ctx)
 }

@@ -35,6 +35,7 @@ import (
 	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/process"
+	"flixtube/chassis/relay"
 )
 
 // answerTime is how long storage may take to begin an answer.
@@ -52,7 +53,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	client := httpclient.New(transport)
 	checks := []health.Check{health.Service("video-storage", client, cfg.storage).Require()}
 
-	var send sender
+	var send relay.Send
 	if cfg.delivery == "direct" {
 		send = direct(transport, cfg.history.JoinPath("viewed").String(), log)
 		checks = append(checks, health.Service("history", client, cfg.history))
@@ -75,7 +76,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		Addr:       cfg.addr,
 		Handler:    newHandler(cfg.storage, transport, box, log, checks...),
 		Log:        log,
-		Background: []func(context.Context) error{func(ctx context.Context) error { return box.Relay(ctx, send) }},
+		Background: []func(context.Context) error{relay.New(box, send, log).Run},
 	}.Run(ctx)
 }
 

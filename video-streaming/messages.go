@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/relay"
 )
 
 // viewed says that a video was watched. Without a known viewer it names none.
@@ -40,15 +41,12 @@ var viewedTo = map[string]messaging.Destination{
 	"queue":  messaging.To(messaging.Queue{Name: "viewed"}),
 }
 
-// sender returns nil when all of msgs are in safe hands; otherwise they will be sent again.
-type sender func(ctx context.Context, msgs []messaging.Message) error
-
 const directTimeout = 10 * time.Second
 
 // direct posts each message to target and takes 2xx for a confirm. A message that target judges to be
 // wrong would be refused again: it is given up, and kept in the log. Any other answer is about something else, and the
 // message will be sent again.
-func direct(transport http.RoundTripper, target string, log *slog.Logger) sender {
+func direct(transport http.RoundTripper, target string, log *slog.Logger) relay.Send {
 	return func(ctx context.Context, msgs []messaging.Message) error {
 		for _, m := range msgs {
 			status, err := post(ctx, transport, target, m.Body)

@@ -34,6 +34,7 @@ import (
 	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/process"
+	"flixtube/chassis/relay"
 )
 
 func main() { process.Main(run) }
@@ -60,12 +61,10 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	publisher := broker.Publisher(uploadedTo)
-	relay := func(ctx context.Context) error { return box.Relay(ctx, publisher.Publish) }
 	return process.Service{
 		Addr:       cfg.addr,
 		Handler:    newHandler(storage, box, resumable, cfg.uploadLimit, log, storage.check(), messaging.Check(broker)),
 		Log:        log,
-		Background: []func(context.Context) error{relay, resumable.work},
+		Background: []func(context.Context) error{relay.New(box, broker.Publisher(uploadedTo).Publish, log).Run, resumable.work},
 	}.Run(ctx)
 }
