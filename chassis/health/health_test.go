@@ -49,11 +49,13 @@ func TestHandler(t *testing.T) {
 		{[]health.Check{check("a", true, true, nil)}, 200, `{"dependencies":{"a":"ok"},"status":"ready"}`},
 		{[]health.Check{check("a", false, false, failed)}, 200, `{"dependencies":{"a":"down"},"status":"ready"}`},
 		{
-			[]health.Check{check("a", true, false, failed), check("b", false, true, nil)}, 503,
+			[]health.Check{check("a", true, false, failed), check("b", false, true, nil)},
+			503,
 			`{"dependencies":{"a":"down","b":"ok"},"status":"not ready"}`,
 		},
 		{
-			[]health.Check{check("queue q", true, true, errors.New("wrong type")), check("b", false, false, failed)}, 503,
+			[]health.Check{check("queue q", true, true, errors.New("wrong type")), check("b", false, false, failed)},
+			503,
 			`{"dependencies":{"b":"down","queue q":"down"},"reasons":{"queue q":"wrong type"},"status":"not ready"}`,
 		},
 	} {

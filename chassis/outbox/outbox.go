@@ -24,10 +24,10 @@ var (
 	ErrFull = errors.New("the outbox is full")
 	// ErrBusy is why a fact is refused when they come faster than the disk takes them.
 	ErrBusy = errors.New("the outbox is busy")
-	// ErrTooLong is why a fact is refused that no broker would take, and that would keep back all after it.
+	// ErrTooLong is why a fact is refused that every broker would reject, and that would block all after it.
 	ErrTooLong = errors.New("the fact is too long")
 
-	// ErrClosed is why a fact is refused once the outbox is being closed.
+	// ErrClosed is why a fact is refused once the outbox is closed.
 	ErrClosed = errors.New("the outbox is closed")
 
 	errLogged = errors.New("as was logged before")
@@ -72,8 +72,8 @@ type fact struct {
 
 // Open opens the outbox in dir, which is made if need be, for at most limit facts. The caller closes it.
 //
-// Replicas may share dir: each process takes the first outbox file that no other one holds, and now and then sends
-// what replicas have left behind that are gone. A file that is damaged stays as it is, with an error in the log.
+// Replicas may share dir: each process takes the first outbox file that no other one holds, and its relay also sends
+// facts that a replica left when it ended. A file that is damaged stays as it is, with an error in the log.
 func Open(dir string, limit int, log *slog.Logger) (*Outbox, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
@@ -107,7 +107,7 @@ func openFree(dir string, log *slog.Logger) (*file, error) {
 	return nil, errors.New("none of a hundred files is free in " + dir)
 }
 
-// Offer hands m over without waiting. settled is called once, from another goroutine or this one: with nil once m is
+// Offer adds m without waiting. settled is called once, from another goroutine or this one: with nil once m is
 // on disk, or with the reason why it was refused.
 func (o *Outbox) Offer(m messaging.Message, settled func(error)) {
 	o.mu.RLock()
@@ -153,7 +153,7 @@ func (o *Outbox) Close() error {
 	return o.own.close()
 }
 
-// write puts the facts that came in together on disk with one sync.
+// write writes the facts that came in together, with one sync.
 func (o *Outbox) write() {
 	defer close(o.written)
 	for first := range o.incoming {

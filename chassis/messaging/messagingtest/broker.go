@@ -78,7 +78,7 @@ func (s suite) connectTo(t *testing.T, address string) messaging.Connection {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
@@ -485,7 +485,7 @@ func failedOpen(t *testing.T, s suite) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if other, err := b.Open(ended, messaging.Queue{Name: Unique("viewed")}, 10); err == nil {
-		other.Close()
+		_ = other.Close()
 		t.Error("opened though its context had ended")
 	} else if errors.Is(err, messaging.ErrQueueRejected) {
 		t.Errorf("no time left is no rejection: %v", err)
@@ -533,7 +533,7 @@ func connectionCut(t *testing.T, s suite) {
 		t.Error("pinged without a connection")
 	}
 	if session, err := sending.Open(t.Context(), messaging.Queue{Name: Unique("viewed")}, 1); err == nil {
-		session.Close()
+		_ = session.Close()
 		t.Error("opened without a connection")
 	} else if errors.Is(err, messaging.ErrQueueRejected) {
 		t.Errorf("a broker that is away rejects no queue: %v", err)

@@ -1,6 +1,7 @@
 package messagingtest
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -48,7 +49,7 @@ func (p *proxy) start(t *testing.T) {
 
 func (p *proxy) forward(listener net.Listener, client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", p.upstream)
+	server, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.upstream)
 	if err != nil {
 		return
 	}
