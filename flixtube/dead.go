@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 )
 
 // queues are all that the services consume; each has dead letters of its own.
@@ -49,7 +50,7 @@ func runDead(ctx context.Context, args []string, getenv func(string) string, std
 	if err != nil {
 		return err
 	}
-	broker, err := messaging.Connect(address)
+	broker, err := brokers.Connect(address)
 	if err != nil {
 		return err
 	}
@@ -92,8 +93,16 @@ func brokerAddress(data string, getenv func(string) string) (string, error) {
 }
 
 type deadLetters struct {
-	broker messaging.Broker
+	broker messaging.Connection
 	out    io.Writer
+}
+
+// letter is a dead letter, and where it came from.
+type letter struct {
+	messaging.Delivery
+	queue     messaging.Queue
+	publisher messaging.Publisher // to the queue
+	session   messaging.Session
 }
 
 const (
@@ -170,15 +179,16 @@ func printable(s string) string {
 }
 
 // each does something with the dead letters of that id, in whichever queue, or with all of them.
-func (d deadLetters) each(ctx context.Context, id string, do func(context.Context, messaging.Queue, messaging.Session, messaging.Delivery) error) error {
+func (d deadLetters) each(ctx context.Context, id string, do func(context.Context, letter) error) error {
 	count, unseen := 0, 0
 	for _, q := range queues {
+		publisher := d.broker.Publisher(messaging.To(q))
 		n, err := d.look(ctx, q, func(session messaging.Session, l messaging.Delivery) error {
 			if id != "all" && idOf(l) != id {
 				return nil
 			}
 			count++
-			return do(ctx, q, session, l)
+			return do(ctx, letter{l, q, publisher, session})
 		})
 		if err != nil {
 			return err
@@ -195,8 +205,8 @@ func (d deadLetters) each(ctx context.Context, id string, do func(context.Contex
 	return nil
 }
 
-func (d deadLetters) show(_ context.Context, q messaging.Queue, _ messaging.Session, l messaging.Delivery) error {
-	fmt.Fprintf(d.out, "queue: %s\nid: %s\n", q.Name, idOf(l))
+func (d deadLetters) show(_ context.Context, l letter) error {
+	fmt.Fprintf(d.out, "queue: %s\nid: %s\n", l.queue.Name, idOf(l.Delivery))
 	for _, name := range slices.Sorted(maps.Keys(l.Headers)) {
 		fmt.Fprintf(d.out, "%s: %s\n", printable(name), printable(l.Headers[name]))
 	}
@@ -206,14 +216,13 @@ func (d deadLetters) show(_ context.Context, q messaging.Queue, _ messaging.Sess
 
 // back sends the message to its queue again, and only then takes it from the dead letters: if that is
 // interrupted it is in both, and handling it twice changes nothing.
-func (d deadLetters) back(ctx context.Context, q messaging.Queue, session messaging.Session, l messaging.Delivery) error {
-	err := d.broker.Publish(ctx, messaging.To(q), []messaging.Message{{ID: l.ID, Body: l.Body}})
-	if err != nil {
+func (d deadLetters) back(ctx context.Context, l letter) error {
+	if err := l.publisher.Publish(ctx, []messaging.Message{{ID: l.ID, Body: l.Body}}); err != nil {
 		return err
 	}
-	return session.Ack([]messaging.Delivery{l})
+	return l.session.Ack([]messaging.Delivery{l.Delivery})
 }
 
-func (d deadLetters) drop(_ context.Context, _ messaging.Queue, session messaging.Session, l messaging.Delivery) error {
-	return session.Ack([]messaging.Delivery{l})
+func (d deadLetters) drop(_ context.Context, l letter) error {
+	return l.session.Ack([]messaging.Delivery{l.Delivery})
 }

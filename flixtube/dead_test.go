@@ -15,6 +15,7 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 )
 
 func TestDead(t *testing.T) {
@@ -52,7 +53,7 @@ func TestDead(t *testing.T) {
 // deadCommands has three dead letters in two queues and takes them one after the other.
 func deadCommands(t *testing.T, address string, dead func(...string) (string, error)) {
 	t.Helper()
-	broker, err := messaging.Connect(address)
+	broker, err := brokers.Connect(address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func deadCommands(t *testing.T, address string, dead func(...string) (string, er
 	}
 	for q, ids := range map[messaging.Queue][]string{history: {"one", "two"}, {Name: "viewed"}: {"three"}} {
 		for _, id := range ids {
-			if err := broker.Publish(t.Context(), messaging.To(q.Dead()), []messaging.Message{letter(id)}); err != nil {
+			if err := broker.Publisher(messaging.To(q.Dead())).Publish(t.Context(), []messaging.Message{letter(id)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -129,14 +130,16 @@ func manyLetters(t *testing.T, broker messaging.Broker, dead func(...string) (st
 	for i := range letters {
 		letters[i] = messaging.Message{ID: fmt.Sprintf("letter-%d", i), Body: []byte("?")}
 	}
-	if err := broker.Publish(ctx, messaging.To(q.Dead()), letters); err != nil {
+	if err := broker.Publisher(messaging.To(q.Dead())).Publish(ctx, letters); err != nil {
 		t.Fatal(err)
 	}
 	consumed := make(chan error, 1)
 	go func() {
-		consumed <- messaging.Consume(ctx, broker, messaging.Subscription{
-			Queue: q, Handler: func(context.Context, []messaging.Message) error { return messaging.Rejects{0: errors.New("again")} }, Batch: 1,
-		}, slog.New(slog.DiscardHandler))
+		consumed <- messaging.NewConsumers(broker, slog.New(slog.DiscardHandler), messaging.Subscription{
+			Queue: q, Handler: messaging.Decoded(
+				func(messaging.Message) (any, error) { return nil, errors.New("again") },
+				func(context.Context, []any) error { return nil }),
+		}).Run(ctx)
 	}()
 	for _, step := range []struct {
 		args []string

@@ -21,6 +21,7 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 )
 
 const (
@@ -103,8 +104,8 @@ type bench struct {
 	ctx    context.Context
 	rabbit string
 	mongo  string
-	store  *store           // a new one for each run
-	broker messaging.Broker // of ours, connected
+	store  *store               // a new one for each run
+	broker messaging.Connection // of ours
 	conn   [2]*amqp.Connection
 }
 
@@ -112,7 +113,7 @@ func newBench(b *testing.B) *bench {
 	b.Helper()
 	s := &bench{ctx: b.Context(), rabbit: chassistest.RabbitMQ(b).URL, mongo: chassistest.Mongo(b)}
 	var err error
-	if s.broker, err = messaging.Connect(s.rabbit); err != nil {
+	if s.broker, err = brokers.Connect(s.rabbit); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.broker.Close() })
@@ -189,11 +190,11 @@ func (s *bench) ours(msgs []messaging.Message) error {
 	}
 	consumed := make(chan error, 1)
 	go func() {
-		consumed <- messaging.Consume(ctx, s.broker, messaging.Subscription{
+		consumed <- messaging.NewConsumers(s.broker, slog.New(slog.DiscardHandler), messaging.Subscription{
 			Queue: messaging.Queue{Name: "ours.viewed", Exchange: "ours"}, Handler: messaging.Decoded(decodeViewed, record),
-		}, slog.New(slog.DiscardHandler))
+		}).Run(ctx)
 	}()
-	if err := s.broker.Publish(ctx, messaging.Fanout("ours", "ours.viewed"), msgs); err != nil {
+	if err := s.broker.Publisher(messaging.Fanout("ours", "ours.viewed")).Publish(ctx, msgs); err != nil {
 		return err
 	}
 	select {
@@ -293,13 +294,14 @@ func (s *bench) bareConsume(ctx context.Context, in *amqp.Channel, deliveries <-
 
 func (s *bench) windowed(msgs []messaging.Message) error {
 	defer s.purge()
-	return s.broker.Publish(s.ctx, messaging.Fanout("single", "single.viewed"), msgs)
+	return s.broker.Publisher(messaging.Fanout("single", "single.viewed")).Publish(s.ctx, msgs)
 }
 
 func (s *bench) oneByOne(msgs []messaging.Message) error {
+	publisher := s.broker.Publisher(messaging.Fanout("single", "single.viewed"))
 	defer s.purge()
 	for i := range msgs {
-		if err := s.broker.Publish(s.ctx, messaging.Fanout("single", "single.viewed"), msgs[i:i+1]); err != nil {
+		if err := publisher.Publish(s.ctx, msgs[i:i+1]); err != nil {
 			return err
 		}
 	}

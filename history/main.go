@@ -24,6 +24,7 @@ import (
 
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
 )
 
@@ -40,17 +41,18 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		return err
 	}
 	defer db.Close()
-	broker, err := messaging.Connect(cfg.rabbit)
+	broker, err := brokers.Connect(cfg.rabbit)
 	if err != nil {
 		return err
 	}
 	defer broker.Close()
 
 	s := newStore(db)
+	consumers := messaging.NewConsumers(broker, log, subscriptions(s)...)
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(s, log, database.Check(db), messaging.Check(broker)),
+		Handler:    newHandler(s, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker))...),
 		Log:        log,
-		Background: messaging.Consumers(broker, log, subscriptions(s)...),
+		Background: []func(context.Context) error{consumers.Run},
 	}.Run(ctx)
 }

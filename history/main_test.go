@@ -12,6 +12,7 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/contracts"
 )
 
@@ -28,7 +29,7 @@ func TestService(t *testing.T) {
 	address := chassistest.Start(t, run, map[string]string{
 		"RABBIT": rabbit, "DBHOST": chassistest.Mongo(t), "DBNAME": "history_" + strings.ToLower(rand.Text()),
 	})
-	broker, err := messaging.Connect(rabbit)
+	broker, err := brokers.Connect(rabbit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func TestService(t *testing.T) {
 		{everyone, view("last", "z", "03")},
 		{alone, view("last alone", "z", "04")},
 	} {
-		if err := broker.Publish(t.Context(), sent.to, []messaging.Message{sent.message}); err != nil {
+		if err := broker.Publisher(sent.to).Publish(t.Context(), []messaging.Message{sent.message}); err != nil {
 			t.Fatal(err)
 		}
 	}

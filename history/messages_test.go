@@ -13,6 +13,7 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/messaging/messagingtest"
 	"flixtube/contracts"
 	"flixtube/contracts/limits"
@@ -130,14 +131,14 @@ func TestDecodeViewedWithoutAnyID(t *testing.T) {
 // TestForeignViewsCountOnce: views of other programs, without an id, that were stored and then failed are the same
 // views when they are retried; one that has a time is the same view even when it is delivered again.
 func TestForeignViewsCountOnce(t *testing.T) {
-	broker, err := messaging.Connect(chassistest.JetStream(t))
+	broker, err := brokers.Connect(chassistest.JetStream(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer broker.Close()
 	q := messaging.Queue{Name: "viewed"}
 	dated := messaging.Message{Body: []byte(`{"viewedAt":"2026-01-02T03:04:05Z","video":{"id":"dated"}}`)}
-	if err := broker.Publish(t.Context(), messaging.To(q), []messaging.Message{
+	if err := broker.Publisher(messaging.To(q)).Publish(t.Context(), []messaging.Message{
 		{Body: []byte(`{"video":{"id":"bare"}}`)}, dated, {Body: []byte(`{"video":{"id":"bare"}}`)}, dated,
 	}); err != nil {
 		t.Fatal(err)
@@ -148,8 +149,8 @@ func TestForeignViewsCountOnce(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	consumed := make(chan error, 1)
 	go func() {
-		consumed <- messaging.Consume(ctx, broker, messaging.Subscription{
-			Queue: q, Pause: time.Millisecond,
+		consumed <- messaging.NewConsumers(broker, slog.New(slog.DiscardHandler), messaging.Subscription{
+			Queue: q,
 			Handler: messaging.Decoded(decodeViewed, func(ctx context.Context, views []view) error {
 				err := s.record(ctx, views)
 				if calls++; err == nil && calls <= 3 {
@@ -160,7 +161,7 @@ func TestForeignViewsCountOnce(t *testing.T) {
 				}
 				return err
 			}),
-		}, slog.New(slog.DiscardHandler))
+		}).Run(ctx)
 	}()
 	enough := time.After(30 * time.Second)
 	for n := 0; n < 4; {

@@ -24,7 +24,9 @@ import (
 
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
+	"flixtube/chassis/relay"
 )
 
 func main() { process.Main(run) }
@@ -40,20 +42,19 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		return err
 	}
 	defer db.Close()
-	broker, err := messaging.Connect(cfg.rabbit)
+	broker, err := brokers.Connect(cfg.rabbit)
 	if err != nil {
 		return err
 	}
 	defer broker.Close()
 
 	videos := newStore(db)
-	announcer := newAnnouncer(videos, func(ctx context.Context, msgs []messaging.Message) error {
-		return broker.Publish(ctx, removedTo, msgs)
-	}, log)
+	removals := newRemovals(videos)
+	consumers := messaging.NewConsumers(broker, log, subscriptions(videos)...)
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(videos, announcer.wake, log, database.Check(db), messaging.Check(broker)),
+		Handler:    newHandler(videos, removals.added.Send, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker))...),
 		Log:        log,
-		Background: append(messaging.Consumers(broker, log, subscriptions(videos)...), announcer.run),
+		Background: []func(context.Context) error{consumers.Run, relay.New(removals, broker.Publisher(removedTo).Publish, log).Run},
 	}.Run(ctx)
 }

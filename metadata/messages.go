@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/relay"
 	"flixtube/chassis/text"
 	"flixtube/contracts"
 	"flixtube/contracts/limits"
@@ -78,75 +78,34 @@ func (r removal) message() messaging.Message {
 	return messaging.Message{ID: v.ID, Body: body}
 }
 
-// announcer sends the events that wait in the documents of removed videos. Two of them at the same time send
-// some events twice, under the same id, and do no other harm.
-type announcer struct {
-	videos      *store
-	publish     func(context.Context, []messaging.Message) error
-	log         *slog.Logger
-	woken       chan struct{}
-	idle, retry time.Duration
+// removals are the events in the documents of removed videos, as a source for the relay.
+type removals struct {
+	videos *store
+	added  relay.Signal
 }
 
-func newAnnouncer(videos *store, publish func(context.Context, []messaging.Message) error, log *slog.Logger) *announcer {
-	return &announcer{
-		videos: videos, publish: publish, log: log, woken: make(chan struct{}, 1),
-		idle:  5 * time.Second, // each look reads the whole collection in FerretDB
-		retry: time.Second,
-	}
-}
+func newRemovals(videos *store) *removals { return &removals{videos, relay.NewSignal()} }
 
-// wake makes run look at once.
-func (a *announcer) wake() {
-	select {
-	case a.woken <- struct{}{}:
-	default:
-	}
-}
+// Added implements [relay.Source].
+func (r *removals) Added() <-chan struct{} { return r.added }
 
-// run works until ctx is done and then returns nil. Without being woken it finds what an earlier process left.
-func (a *announcer) run(ctx context.Context) error {
-	failing := false
-	for {
-		pause := a.idle
-		err := a.announce(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			pause = a.retry
-			if !failing {
-				a.log.Warn("removed videos wait to be announced", "error", err)
-			}
-		case failing:
-			a.log.Info("removed videos are announced again")
-		}
-		failing = err != nil
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-a.woken:
-		case <-time.After(pause):
-		}
-	}
-}
-
-func (a *announcer) announce(ctx context.Context) error {
-	waiting, err := a.videos.unsent(ctx)
-	if err != nil || len(waiting) == 0 {
-		return err
+// Next implements [relay.Source].
+func (r *removals) Next(ctx context.Context) ([]messaging.Message, func(context.Context) error, error) {
+	waiting, err := r.videos.unsent(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
 	msgs := make([]messaging.Message, len(waiting))
-	for i, r := range waiting {
-		msgs[i] = r.message()
+	for i, w := range waiting {
+		msgs[i] = w.message()
 	}
-	if err := a.publish(ctx, msgs); err != nil {
-		return fmt.Errorf("publish video-removed: %w", err)
-	}
-	for _, r := range waiting {
-		if err := a.videos.sent(ctx, r); err != nil {
-			return err
+	forget := func(ctx context.Context) error {
+		for _, w := range waiting {
+			if err := r.videos.sent(ctx, w); err != nil {
+				return err
+			}
 		}
+		return nil
 	}
-	return nil
+	return msgs, forget, nil
 }

@@ -26,6 +26,8 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
+	"flixtube/chassis/relay"
 	"flixtube/chassis/web"
 	"flixtube/contracts"
 	"flixtube/contracts/limits"
@@ -315,7 +317,7 @@ func TestOnlyTheOwner(t *testing.T) {
 		}
 	}
 	if removed == 0 {
-		t.Error("the announcer is not woken")
+		t.Error("the relay is not woken")
 	}
 	for _, gone := range []struct{ method, viewer string }{{"GET", ""}, {"PATCH", "ann"}, {"DELETE", "bob"}} {
 		if status, _ := call(t, h, gone.method, "/video?id=v", gone.viewer, name); status != 404 {
@@ -506,15 +508,14 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func TestRemovalIsAnnounced(t *testing.T) {
 	s := newTestStore(t)
 	broker := &fakeBroker{refuse: 3}
-	a := newAnnouncer(s, broker.publish, quiet)
-	a.idle, a.retry = time.Hour, 5*time.Millisecond
-	h := newHandler(s, a.wake, quiet)
+	source := newRemovals(s)
+	h := newHandler(s, source.added.Send, quiet)
 	oid := bson.NewObjectID()
 	insert(t, s, video{ID: "v", Owner: "ann"}, bson.D{{Key: "_id", Value: oid}, {Key: "owner", Value: "ann"}})
 
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- a.run(ctx) }()
+	go func() { done <- relay.New(source, broker.publish, quiet).Run(ctx) }()
 	for _, id := range []string{"v", oid.Hex()} {
 		if status, _ := call(t, h, "DELETE", "/video?id="+id, "ann", ""); status != 204 {
 			t.Fatalf("DELETE: %d", status)
@@ -526,7 +527,7 @@ func TestRemovalIsAnnounced(t *testing.T) {
 	})
 	stop()
 	if err := <-done; err != nil {
-		t.Errorf("the announcer ended with %v", err)
+		t.Errorf("the relay ended with %v", err)
 	}
 	told := map[string]string{} // event id by video
 	for _, m := range broker.messages() {
@@ -541,23 +542,26 @@ func TestRemovalIsAnnounced(t *testing.T) {
 	}
 }
 
-// TestTwoAnnouncers: both may send an event, but under one id; and one that is late takes out nothing but its own.
-func TestTwoAnnouncers(t *testing.T) {
+// TestTwoRelays: both may send an event, but under one id; and one that is late forgets nothing but its own.
+func TestTwoRelays(t *testing.T) {
 	s := newTestStore(t)
 	insert(t, s, video{ID: "v", Owner: "ann"})
 	if err := s.remove(t.Context(), "v", "ann"); err != nil {
 		t.Fatal(err)
 	}
 	broker := &fakeBroker{}
-	second := newAnnouncer(s, broker.publish, quiet)
-	first := newAnnouncer(s, func(ctx context.Context, msgs []messaging.Message) error {
-		if err := second.announce(ctx); err != nil {
-			t.Error(err)
+	var forget []func(context.Context) error
+	for range 2 {
+		msgs, f, err := newRemovals(s).Next(t.Context())
+		if err := errors.Join(err, broker.publish(t.Context(), msgs)); err != nil {
+			t.Fatal(err)
 		}
-		return broker.publish(ctx, msgs)
-	}, quiet)
-	if err := first.announce(t.Context()); err != nil {
-		t.Fatal(err)
+		forget = append(forget, f)
+	}
+	for _, f := range forget {
+		if err := f(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if got := broker.messages(); len(got) != 2 || got[0].ID != got[1].ID || string(got[0].Body) != string(got[1].Body) {
 		t.Errorf("sent %v, want the same message twice", got)
@@ -652,11 +656,16 @@ func TestOrder(t *testing.T) {
 		t.Run(order, func(t *testing.T) {
 			s := newTestStore(t)
 			broker := &fakeBroker{}
-			a := newAnnouncer(s, broker.publish, quiet)
 			steps := map[rune]func() error{
 				'u': func() error { return uploaded(t, s, message, message) },
 				'r': func() error { return s.remove(t.Context(), "v", "ann") },
-				't': func() error { return a.announce(t.Context()) },
+				't': func() error { // as the relay does
+					msgs, forget, err := newRemovals(s).Next(t.Context())
+					if err != nil {
+						return err
+					}
+					return errors.Join(broker.publish(t.Context(), msgs), forget(t.Context()))
+				},
 				'n': func() error { _, err := s.rename(t.Context(), "v", "ann", "new"); return err },
 			}
 			for _, step := range order + "t" {
@@ -726,13 +735,13 @@ func TestService(t *testing.T) {
 	address := chassistest.Start(t, run, map[string]string{
 		"RABBIT": rabbit, "DBHOST": chassistest.Mongo(t), "DBNAME": "metadata-" + uuid.NewString()[:8],
 	})
-	broker, err := messaging.Connect(rabbit)
+	broker, err := brokers.Connect(rabbit)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer broker.Close()
 	id := uuid.NewString()
-	err = broker.Publish(t.Context(), contracts.VideoUploaded.Destination(), []messaging.Message{
+	err = broker.Publisher(contracts.VideoUploaded.Destination()).Publish(t.Context(), []messaging.Message{
 		{ID: uuid.NewString(), Body: []byte(`{"owner":{"id":"ann"},"video":{"id":"` + id + `","name":"n"}}`)},
 	})
 	if err != nil {

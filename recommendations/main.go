@@ -23,6 +23,7 @@ import (
 
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
 )
 
@@ -39,17 +40,18 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		return err
 	}
 	defer db.Close()
-	broker, err := messaging.Connect(cfg.rabbit)
+	broker, err := brokers.Connect(cfg.rabbit)
 	if err != nil {
 		return err
 	}
 	defer broker.Close()
 
 	views, videos := newStore(db), newMetadata(cfg.metadata)
+	consumers := messaging.NewConsumers(broker, log, subscriptions(views)...)
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(views, videos, log, database.Check(db), messaging.Check(broker), videos.check()),
+		Handler:    newHandler(views, videos, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker), videos.check())...),
 		Log:        log,
-		Background: messaging.Consumers(broker, log, subscriptions(views)...),
+		Background: []func(context.Context) error{consumers.Run},
 	}.Run(ctx)
 }

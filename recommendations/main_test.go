@@ -11,6 +11,7 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/web"
 	"flixtube/contracts"
 )
@@ -31,14 +32,14 @@ func TestService(t *testing.T) {
 		"DBNAME":       "recommendations_" + strings.ToLower(rand.Text()),
 		"METADATA_URL": "http://127.0.0.1:1",
 	})
-	broker, err := messaging.Connect(rabbit)
+	broker, err := brokers.Connect(rabbit)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer broker.Close()
 	send := func(fact contracts.Fact, messages ...messaging.Message) {
 		t.Helper()
-		if err := broker.Publish(t.Context(), fact.Destination(), messages); err != nil {
+		if err := broker.Publisher(fact.Destination()).Publish(t.Context(), messages); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -32,6 +32,7 @@ import (
 	"flixtube/chassis/health"
 	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
 )
 
@@ -62,7 +63,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	} else if videos, err = newBlobs(cfg.azure); err != nil {
 		return err
 	}
-	broker, err := messaging.Connect(cfg.rabbit)
+	broker, err := brokers.Connect(cfg.rabbit)
 	if err != nil {
 		return err
 	}
@@ -71,11 +72,13 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	client := httpclient.New(httpclient.NewTransport())
 	client.Timeout = 10 * time.Second
 	sweeps := &sweeper{videos: videos, metadata: cfg.metadata, client: client, queueLen: broker.Len, log: log}
+	consumers := messaging.NewConsumers(broker, log, removal(videos))
+	checks := append(consumers.Checks(), messaging.Check(broker), storeCheck(videos))
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(videos, videos, log, messaging.Check(broker), storeCheck(videos)),
+		Handler:    newHandler(videos, videos, log, checks...),
 		Log:        log,
-		Background: append(messaging.Consumers(broker, log, removal(videos)), sweeps.run),
+		Background: []func(context.Context) error{consumers.Run, sweeps.run},
 	}.Run(ctx)
 }
 

@@ -27,6 +27,7 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/contracts"
 )
 
@@ -539,7 +540,7 @@ func TestRun(t *testing.T) {
 // removedByMessage has x removed, twice, after ids that nothing can be stored under; y stays.
 func removedByMessage(t *testing.T, rabbit, base string) {
 	t.Helper()
-	broker, err := messaging.Connect(rabbit)
+	broker, err := brokers.Connect(rabbit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -548,7 +549,7 @@ func removedByMessage(t *testing.T, rabbit, base string) {
 	for _, id := range []string{"..", "../y", "none", "x", "x"} {
 		msgs = append(msgs, messaging.Message{ID: rand.Text(), Body: fmt.Appendf(nil, `{"video":{"id":%q}}`, id)})
 	}
-	if err := broker.Publish(t.Context(), contracts.VideoRemoved.Destination(), msgs); err != nil {
+	if err := broker.Publisher(contracts.VideoRemoved.Destination()).Publish(t.Context(), msgs); err != nil {
 		t.Fatal(err)
 	}
 	await(t, 404, "GET", base+"/video?id=x", "")

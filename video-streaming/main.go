@@ -32,8 +32,10 @@ import (
 	"flixtube/chassis/health"
 	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/process"
+	"flixtube/chassis/relay"
 )
 
 // headerTimeout is how long video-storage may take to begin its response.
@@ -51,19 +53,17 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	client := httpclient.New(transport)
 	checks := []health.Check{health.Service("video-storage", client, cfg.storage).Require()}
 
-	var send sender
+	var send relay.Send
 	if cfg.delivery == "direct" {
 		send = direct(transport, cfg.history.JoinPath("viewed").String(), log)
 		checks = append(checks, health.Service("history", client, cfg.history))
 	} else {
-		broker, err := messaging.Connect(cfg.rabbit)
+		broker, err := brokers.Connect(cfg.rabbit)
 		if err != nil {
 			return err
 		}
 		defer broker.Close()
-		send = func(ctx context.Context, msgs []messaging.Message) error {
-			return broker.Publish(ctx, destinations[cfg.delivery], msgs)
-		}
+		send = broker.Publisher(destinations[cfg.delivery]).Publish
 		checks = append(checks, messaging.Check(broker))
 	}
 	box, err := outbox.Open(cfg.outboxDir, int(cfg.outboxLimit), log)
@@ -76,7 +76,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		Addr:       cfg.addr,
 		Handler:    newHandler(cfg.storage, transport, box, log, checks...),
 		Log:        log,
-		Background: []func(context.Context) error{func(ctx context.Context) error { return box.Relay(ctx, send) }},
+		Background: []func(context.Context) error{relay.New(box, send, log).Run},
 	}.Run(ctx)
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/relay"
 	"flixtube/contracts"
 )
 
@@ -41,14 +42,11 @@ var destinations = map[string]messaging.Destination{
 	"queue":  messaging.To(contracts.ViewedQueue),
 }
 
-// sender returns nil when another program has confirmed all of msgs. Otherwise the outbox sends all of them again.
-type sender func(ctx context.Context, msgs []messaging.Message) error
-
 const directTimeout = 10 * time.Second
 
 // direct posts each message to target; a 2xx confirms it. A message that target rejects as invalid would be rejected
 // again: it is logged and dropped. After any other status all messages are sent again.
-func direct(transport http.RoundTripper, target string, log *slog.Logger) sender {
+func direct(transport http.RoundTripper, target string, log *slog.Logger) relay.Send {
 	return func(ctx context.Context, msgs []messaging.Message) error {
 		for _, m := range msgs {
 			status, err := post(ctx, transport, target, m.Body)

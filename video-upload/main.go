@@ -39,8 +39,10 @@ import (
 	"time"
 
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/process"
+	"flixtube/chassis/relay"
 	"flixtube/contracts"
 	"flixtube/video-upload/internal/spool"
 	"flixtube/video-upload/internal/storage"
@@ -57,7 +59,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		return err
 	}
 	log := process.NewLogger(stdout, cfg.logLevel)
-	broker, err := messaging.Connect(cfg.rabbit)
+	broker, err := brokers.Connect(cfg.rabbit)
 	if err != nil {
 		return err
 	}
@@ -76,15 +78,11 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	relay := func(ctx context.Context) error {
-		return box.Relay(ctx, func(ctx context.Context, msgs []messaging.Message) error {
-			return broker.Publish(ctx, contracts.VideoUploaded.Destination(), msgs)
-		})
-	}
+	announce := broker.Publisher(contracts.VideoUploaded.Destination()).Publish
 	return process.Service{
 		Addr:       cfg.addr,
 		Handler:    service.handler(videos.Check(), messaging.Check(broker)),
 		Log:        log,
-		Background: []func(context.Context) error{relay, service.publisher.Run},
+		Background: []func(context.Context) error{relay.New(box, announce, log).Run, service.publisher.Run},
 	}.Run(ctx)
 }

@@ -19,6 +19,7 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/process"
 	"flixtube/video-upload/internal/spool"
@@ -329,7 +330,7 @@ func startProcess(t *testing.T, vars map[string]string) (address string, kill fu
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	rabbit := chassistest.JetStream(t)
-	broker, err := messaging.Connect(rabbit)
+	broker, err := brokers.Connect(rabbit)
 	if err != nil {
 		t.Fatal(err)
 	}

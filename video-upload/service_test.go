@@ -23,6 +23,7 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/web"
 	"flixtube/contracts"
@@ -650,7 +651,7 @@ func TestService(t *testing.T) {
 	if err != nil || res.StatusCode != http.StatusOK || !strings.Contains(string(ready), `"video-storage":"ok"`) {
 		t.Errorf("/readyz: %s %s, %v", res.Status, ready, err)
 	}
-	broker, err := messaging.Connect(vars["RABBIT"])
+	broker, err := brokers.Connect(vars["RABBIT"])
 	if err != nil {
 		t.Fatal(err)
 	}

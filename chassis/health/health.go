@@ -12,11 +12,12 @@ import (
 	"flixtube/chassis/httpclient"
 )
 
-// Check is one dependency as /readyz reports it. Without one that is Required the service cannot do its
-// work and answers 503; the others are only named.
+// Check is one dependency as /readyz reports it. Without one that is Required the service cannot do its work and answers
+// 503; the others are only named.
 type Check struct {
-	Name     string // of the service behind it, as in video-storage; "broker" and "database" for those two
+	Name     string // of the service, as in video-storage; or "broker", "database", "storage", "queue <name>"
 	Required bool
+	Public   bool // the error of Probe holds no secret, and the answer shows it
 	Probe    func(context.Context) error
 }
 
@@ -40,7 +41,8 @@ func (c Check) Require() Check {
 // timeout is how long an answer of /readyz waits for all dependencies together.
 const timeout = 3 * time.Second
 
-// Handler answers GET /readyz. It probes every dependency at the same time.
+// Handler answers GET /readyz: {"status","dependencies":{"broker":"ok"|"down"},"reasons":{…}}, with 200 or 503. It probes
+// every dependency at the same time.
 func Handler(checks []Check) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		ctx, cancel := context.WithTimeout(req.Context(), timeout)
@@ -52,18 +54,26 @@ func Handler(checks []Check) http.Handler {
 		}
 		wg.Wait()
 		status, word := http.StatusOK, "ready"
-		dependencies := map[string]string{}
+		dependencies, reasons := map[string]string{}, map[string]string{}
 		for i, check := range checks {
 			dependencies[check.Name] = "ok"
-			if failed[i] != nil {
-				dependencies[check.Name] = "down"
-				if check.Required {
-					status, word = http.StatusServiceUnavailable, "not ready"
-				}
+			if failed[i] == nil {
+				continue
 			}
+			dependencies[check.Name] = "down"
+			if check.Public {
+				reasons[check.Name] = failed[i].Error()
+			}
+			if check.Required {
+				status, word = http.StatusServiceUnavailable, "not ready"
+			}
+		}
+		answer := map[string]any{"status": word, "dependencies": dependencies}
+		if len(reasons) > 0 {
+			answer["reasons"] = reasons
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(map[string]any{"status": word, "dependencies": dependencies}) // fails only if the caller is gone
+		_ = json.NewEncoder(w).Encode(answer) // fails only if the client is gone
 	})
 }

@@ -38,7 +38,7 @@ func TestFullDisk(t *testing.T) {
 			box := open(t, dir, 1_000_000)
 			accepted := fill(random, box)
 			b := &broker{}
-			stop := relay(t, box, b)
+			stop := runRelay(t, box, b)
 			err := chassistest.Poll(30*time.Second, func() error {
 				b.mu.Lock()
 				defer b.mu.Unlock()
@@ -55,7 +55,7 @@ func TestFullDisk(t *testing.T) {
 
 			box, b = open(t, dir, 1_000_000), &broker{}
 			add(t, box, 0, 1)
-			stop = relay(t, box, b)
+			stop = runRelay(t, box, b)
 			b.expect(t, 1) // what was left would have come before it
 			stop()
 			box.Close()

@@ -17,6 +17,7 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/outbox"
+	"flixtube/chassis/relay"
 )
 
 func open(t *testing.T, dir string, limit int) *outbox.Outbox {
@@ -93,11 +94,11 @@ func (b *broker) expect(t *testing.T, n int) {
 	}
 }
 
-func relay(t *testing.T, box *outbox.Outbox, b *broker) (stop func()) {
+func runRelay(t *testing.T, box *outbox.Outbox, b *broker) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- box.Relay(ctx, b.send) }()
+	go func() { ended <- relay.New(box, b.send, slog.New(slog.DiscardHandler)).Run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -111,7 +112,7 @@ func relay(t *testing.T, box *outbox.Outbox, b *broker) (stop func()) {
 func TestFactsLeaveInTheirOrder(t *testing.T) {
 	box, b := open(t, t.TempDir(), 10_000), &broker{}
 	add(t, box, 0, 20)
-	relay(t, box, b)
+	runRelay(t, box, b)
 	b.expect(t, 20)
 	add(t, box, 20, 40) // the relay wakes up for them
 	b.expect(t, 40)
@@ -131,14 +132,14 @@ func TestFactsOutliveTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := &broker{}
-	relay(t, open(t, left, 10_000), b)
+	runRelay(t, open(t, left, 10_000), b)
 	b.expect(t, 700)
 }
 
 func TestWhatWasSentIsForgotten(t *testing.T) {
 	dir, b := t.TempDir(), &broker{}
 	box := open(t, dir, 10_000)
-	stop := relay(t, box, b)
+	stop := runRelay(t, box, b)
 	add(t, box, 0, 10)
 	b.expect(t, 10)
 	stop()
@@ -146,14 +147,14 @@ func TestWhatWasSentIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	box = open(t, dir, 10_000)
-	relay(t, box, b)
+	runRelay(t, box, b)
 	add(t, box, 10, 11)
 	b.expect(t, 11)
 }
 
 func TestBrokerIsWaitedFor(t *testing.T) {
 	box, b := open(t, t.TempDir(), 10_000), &broker{down: true}
-	relay(t, box, b)
+	runRelay(t, box, b)
 	add(t, box, 0, 10)
 	err := chassistest.Poll(30*time.Second, func() error {
 		b.mu.Lock()
@@ -176,7 +177,7 @@ func TestFullKeepsTheOldest(t *testing.T) {
 	if err := box.Add(t.Context(), message(99)); !errors.Is(err, outbox.ErrFull) {
 		t.Errorf("the sixth of five: %v", err)
 	}
-	relay(t, box, b)
+	runRelay(t, box, b)
 	b.expect(t, 5)
 	// Forgetting what was sent comes after sending it, so there is room a moment later.
 	if err := chassistest.Poll(30*time.Second, func() error { return box.Add(t.Context(), message(5)) }); err != nil {
@@ -190,8 +191,8 @@ func TestReplicasShareAFolder(t *testing.T) {
 	first, second := open(t, dir, 10), open(t, dir, 10)
 	add(t, first, 0, 3)
 	add(t, second, 0, 2)
-	relay(t, first, one)
-	relay(t, second, two)
+	runRelay(t, first, one)
+	runRelay(t, second, two)
 	one.expect(t, 3)
 	two.expect(t, 2)
 }
@@ -202,9 +203,9 @@ func TestFactsOfAReplicaThatIsGone(t *testing.T) {
 	add(t, goes, 0, 3)
 	add(t, lives, 3, 5)
 	goes.Close()
-	relay(t, stays, b)
+	runRelay(t, stays, b)
 	b.expect(t, 3)
-	relay(t, lives, b)
+	runRelay(t, lives, b)
 	b.expect(t, 5)
 	if err := open(t, dir, 3).Add(t.Context(), message(5)); err != nil { // into the file that is free again
 		t.Error(err)
@@ -226,7 +227,7 @@ func TestClosedRefuses(t *testing.T) {
 func TestOffers(t *testing.T) {
 	dir, b := t.TempDir(), &broker{}
 	box := open(t, dir, 1_000_000)
-	stop := relay(t, box, b)
+	stop := runRelay(t, box, b)
 	var accepted, settled, offered atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
@@ -258,7 +259,7 @@ func TestOffers(t *testing.T) {
 	if settled.Load() != offered.Load() {
 		t.Errorf("%d of %d were settled", settled.Load(), offered.Load())
 	}
-	relay(t, open(t, dir, 1_000_000), b)
+	runRelay(t, open(t, dir, 1_000_000), b)
 	if err := chassistest.Poll(30*time.Second, func() error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -283,16 +284,43 @@ func TestFactsOfAReplicaThatIsGoneUnderLoad(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	arrived := false
-	err := busy.Relay(ctx, func(_ context.Context, msgs []messaging.Message) error {
+	err := relay.New(busy, func(_ context.Context, msgs []messaging.Message) error {
 		if msgs[0].ID == "left behind" {
 			arrived = true
 			cancel()
 			return nil
 		}
 		return busy.Add(ctx, message(1))
-	})
+	}, slog.New(slog.DiscardHandler)).Run(ctx)
 	if !arrived || err != nil {
 		t.Errorf("arrived: %v, %v", arrived, err)
+	}
+}
+
+// TestAdoptedFileThatFails: facts of a replica that is gone that cannot be sent do not block one's own.
+func TestAdoptedFileThatFails(t *testing.T) {
+	dir := t.TempDir()
+	own, goes := open(t, dir, 10), open(t, dir, 10)
+	if err := goes.Add(t.Context(), messaging.Message{ID: "poison"}); err != nil {
+		t.Fatal(err)
+	}
+	goes.Close()
+	add(t, own, 0, 3)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	tried, arrived := false, 0
+	err := relay.New(own, func(_ context.Context, msgs []messaging.Message) error {
+		if msgs[0].ID == "poison" {
+			tried = true
+			return errors.New("rejected")
+		}
+		if arrived += len(msgs); arrived == 3 {
+			cancel()
+		}
+		return nil
+	}, slog.New(slog.DiscardHandler)).Run(ctx)
+	if !tried || arrived != 3 || err != nil {
+		t.Errorf("tried: %v, own facts that arrived: %d, %v", tried, arrived, err)
 	}
 }
 
@@ -313,7 +341,7 @@ func TestDamagedFiles(t *testing.T) {
 	}
 	goes, stays := open(t, dir, 10), open(t, dir, 10) // the third file, and a fourth
 	goes.Close()
-	relay(t, stays, b)
+	runRelay(t, stays, b)
 	b.expect(t, 3)
 	for i := range 2 {
 		got, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("outbox-%d.db", i)))
@@ -344,7 +372,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 			t.Errorf("into an outbox for none: %v", err)
 		}
 	}
-	relay(t, box, &broker{})
+	runRelay(t, box, &broker{})
 	enough := time.After(30 * time.Second)
 	for n := int64(0); n < 3; {
 		select {

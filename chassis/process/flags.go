@@ -25,11 +25,11 @@ func Name() string {
 	return filepath.Base(os.Args[0])
 }
 
-// answerFlag does what the only argument asks for, if it is one that every service knows:
+// answerFlag obeys the only argument, if it is one that every service knows:
 //
 //	-version  prints the name and the version
 //	-health   asks the service that runs on PORT of this machine whether it is ready; an error if it is not. It
-//	          is for containers, which have no other program to ask with
+//	          is for containers, which have no other program that could
 func answerFlag(args []string, getenv func(string) string, stdout io.Writer) (answered bool, err error) {
 	if len(args) != 1 {
 		return false, nil

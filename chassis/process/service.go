@@ -13,11 +13,11 @@ import (
 )
 
 // DrainTime is how long a stopping service waits for the requests in flight before it cuts them off. The background
-// work ends after that: what stops a service should wait for longer, as the production containers (20 seconds)
+// work ends after that: a supervisor should wait for longer, as the production containers (20 seconds)
 // and Kubernetes (30) do. Docker by itself kills after ten.
 const DrainTime = 8 * time.Second
 
-// Service is a running service: its HTTP side, and what it does besides.
+// Service is a running service: its HTTP server and its background work.
 type Service struct {
 	Addr    string // host:port; port 0 picks a free one, which the "listening" log line tells
 	Handler http.Handler

@@ -1,4 +1,4 @@
-// Package web is what every service's HTTP side has in common: Echo with /livez and /readyz, errors with codes as JSON,
+// Package web is the HTTP server side that all services share: Echo with /livez and /readyz, errors with codes as JSON,
 // request ids, and the reading of requests.
 package web
 
@@ -18,11 +18,10 @@ import (
 	"flixtube/chassis/requestid"
 )
 
-// Metrics answers GET /metrics in the text format of Prometheus. It is for services that only others of ours can
-// reach.
+// Metrics answers GET /metrics in the text format of Prometheus. It is for services that cannot be reached from outside.
 func Metrics() echo.HandlerFunc { return echo.WrapHandler(promhttp.Handler()) }
 
-// NewEcho returns an Echo with what every service has: GET /livez, GET /readyz, request ids, panics caught, errors
+// NewEcho returns an Echo with the parts of every service: GET /livez, GET /readyz, request ids, panics caught, errors
 // answered as JSON (see Error).
 func NewEcho(log *slog.Logger, checks ...health.Check) *echo.Echo {
 	e := echo.New()
@@ -72,7 +71,7 @@ func Codes() []string {
 	}
 }
 
-// Error is an answer to the caller: a status, a code for programs, and a sentence that shows no internals. As JSON it is
+// Error is an answer to the client: a status, a code for programs, and a sentence that shows no internals. As JSON it is
 // {"error":"…","code":"name_too_long","args":{"max":200}}. Handlers return it; any other error is answered with 500 and
 // logged.
 type Error struct {
@@ -83,7 +82,7 @@ type Error struct {
 	cause   error
 }
 
-// Errorf returns an Error. Its message is for the caller; a cause, wrapped with Because, is for the log.
+// Errorf returns an Error. Its message is for the client; a cause, wrapped with Because, is for the log.
 func Errorf(status int, code, format string, values ...any) *Error {
 	return &Error{Status: status, Code: code, Message: fmt.Sprintf(format, values...)}
 }
@@ -114,7 +113,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.cause }
 
-// AsError returns what the caller is told about err: err itself if it is an Error, the router's 404 or 405, or else 500.
+// AsError returns the answer to the client for err: err itself if it is an Error, the router's 404 or 405, or else 500.
 func AsError(err error) *Error {
 	var own *Error
 	var routing *echo.HTTPError
@@ -134,7 +133,7 @@ func AsError(err error) *Error {
 	return Errorf(http.StatusInternalServerError, CodeInternal, "internal error")
 }
 
-// Log logs err if it is the service's fault and the caller still waits for an answer.
+// Log logs err if it is the service's fault and the client still waits for an answer.
 func Log(log *slog.Logger, req *http.Request, status int, err error) {
 	if status >= http.StatusInternalServerError && req.Context().Err() == nil {
 		log.ErrorContext(req.Context(), "request failed", "method", req.Method, "path", req.URL.Path, "status", status, "error", err)
@@ -145,7 +144,7 @@ func Log(log *slog.Logger, req *http.Request, status int, err error) {
 func WriteError(log *slog.Logger, c echo.Context, err error) {
 	answer := AsError(err)
 	Log(log, c.Request(), answer.Status, err)
-	if !c.Response().Committed { // else the caller has a status already; the rest of the answer is missing
+	if !c.Response().Committed { // else the client has a status already; the rest of the answer is missing
 		answer.Write(c.Response(), c.Request())
 	}
 }
@@ -155,6 +154,6 @@ func (e *Error) Write(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(e.Status)
 	if req.Method != http.MethodHead {
-		_ = json.NewEncoder(w).Encode(e) // fails only if the caller is gone
+		_ = json.NewEncoder(w).Encode(e) // fails only if the client is gone
 	}
 }

@@ -1,4 +1,5 @@
-// Package messagingtest holds the subscriptions of a service to what a broker may do.
+// Package messagingtest tests both ends of messaging: TestBroker holds an adapter to the delivery contract, and InAnyOrder
+// holds the subscriptions of a service to what a broker may do under it.
 package messagingtest
 
 import (

@@ -1,0 +1,204 @@
+package rabbitmq_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"flixtube/chassis/chassistest"
+	"flixtube/chassis/health"
+	"flixtube/chassis/messaging"
+	"flixtube/chassis/messaging/messagingtest"
+	"flixtube/chassis/messaging/rabbitmq"
+)
+
+// TestRabbitMQ has one server for all, which the last tests stop and start.
+func TestRabbitMQ(t *testing.T) {
+	server := chassistest.RabbitMQ(t)
+	messagingtest.TestBroker(t, server.URL, func(address string) (messaging.Connection, error) {
+		return rabbitmq.Connect(address), nil
+	})
+	t.Run("plainly declared by others", func(t *testing.T) { plainlyDeclared(t, server.URL) })
+	t.Run("a rejected queue makes the service not ready", func(t *testing.T) { rejectedQueue(t, server) })
+	t.Run("killed and started again", func(t *testing.T) { survivesKill(t, server) })
+}
+
+func connect(t *testing.T, address string) messaging.Connection {
+	t.Helper()
+	b := rabbitmq.Connect(address)
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+const timeout = 90 * time.Second
+
+// foreignChannel is a channel of another program.
+func foreignChannel(t *testing.T, address string) *amqp.Channel {
+	t.Helper()
+	conn, err := amqp.Dial(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ch
+}
+
+// survivesKill kills the broker while messages are in flight: those that were confirmed are all there afterwards.
+func survivesKill(t *testing.T, server *chassistest.RabbitMQServer) {
+	exchange, queue := messagingtest.Unique("viewed"), messagingtest.Unique("history.viewed")
+	publisher := connect(t, server.URL).Publisher(messaging.Fanout(exchange, queue))
+	var in messagingtest.Inbox
+	messagingtest.Consume(t, connect(t, server.URL), messaging.Subscription{
+		Queue: messaging.Queue{Name: queue, Exchange: exchange}, Handler: in.Handle,
+	})
+
+	var confirmed []messaging.Message
+	killed := make(chan struct{})
+	// RabbitMQ 3.10 notes the leader of a new quorum queue every five seconds; killed before, the queue never
+	// elects one again.
+	time.AfterFunc(7*time.Second, func() { server.Kill(); close(killed) })
+	for {
+		msgs := messagingtest.Messages(100)
+		if publisher.Publish(t.Context(), msgs) != nil {
+			break
+		}
+		confirmed = append(confirmed, msgs...)
+	}
+	<-killed
+	server.Start()
+	after := messagingtest.Messages(100)
+	if err := chassistest.Poll(timeout, func() error { return publisher.Publish(t.Context(), after) }); err != nil {
+		t.Fatal(err)
+	}
+	in.Expect(t, append(confirmed, after...))
+}
+
+// rejectedQueue has a classic queue left over under the name of a quorum queue, and then a broker that is away: only the
+// first makes the service not ready.
+func rejectedQueue(t *testing.T, server *chassistest.RabbitMQServer) {
+	name := messagingtest.Unique("history.viewed")
+	q := messaging.Queue{Name: name, Exchange: messagingtest.Unique("viewed")}
+	ch := foreignChannel(t, server.URL)
+	if _, err := ch.QueueDeclare(name, true, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	b := connect(t, server.URL)
+	if session, err := b.Open(t.Context(), q, 1); err == nil {
+		session.Close()
+		t.Error("a queue of another type was opened")
+	} else if !errors.Is(err, messaging.ErrQueueRejected) {
+		t.Errorf("not a rejection: %v", err)
+	}
+
+	var in messagingtest.Inbox
+	consumers := messaging.NewConsumers(b, slog.New(slog.DiscardHandler),
+		messaging.Subscription{Queue: q, Handler: in.Handle},
+		messaging.Subscription{Queue: messaging.Queue{Name: "other-" + name}, Handler: in.Handle})
+	ready := health.Handler(append(consumers.Checks(), messaging.Check(b)))
+	expect := func(status int, parts ...string) {
+		t.Helper()
+		err := chassistest.Poll(timeout, func() error {
+			w := httptest.NewRecorder()
+			ready.ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+			for _, part := range parts {
+				if w.Code != status || !strings.Contains(w.Body.String(), part) {
+					return fmt.Errorf("/readyz is %d %s, want %d with %s", w.Code, w.Body.String(), status, part)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	messagingtest.Run(t, consumers)
+	rejected := []string{`"queue ` + name + `":"down"`, `"queue other-` + name + `":"ok"`, "PRECONDITION_FAILED", "declare queue " + name}
+	expect(503, append(rejected, `"broker":"ok"`)...)
+	server.Kill()
+	expect(503, append(rejected, `"broker":"down"`)...) // as far as anybody knows
+	server.Start()
+
+	if _, err := foreignChannel(t, server.URL).QueueDelete(name, false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	expect(200, `"queue `+name+`":"ok"`, `"broker":"ok"`)
+	msgs := messagingtest.Messages(1)
+	messagingtest.Publish(t, b, messaging.Fanout(q.Exchange, name), msgs)
+	in.Expect(t, msgs)
+	server.Kill()
+	expect(200, `"queue `+name+`":"ok"`, `"broker":"down"`)
+	server.Start()
+}
+
+// plainlyDeclared has another program that declares plainly what it uses, before and after us.
+func plainlyDeclared(t *testing.T, address string) {
+	ch := foreignChannel(t, address)
+	exchange, queue, single := messagingtest.Unique("viewed"), messagingtest.Unique("history.viewed"), messagingtest.Unique("viewed")
+	declare := func() error {
+		if err := ch.ExchangeDeclare(exchange, "fanout", true, false, false, false, nil); err != nil {
+			return err
+		}
+		_, err := ch.QueueDeclare(single, true, false, false, false, nil)
+		return err
+	}
+	if err := declare(); err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := ch.QueueDeclare("", false, true, true, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.QueueBind(foreign.Name, "", exchange, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := ch.Consume(foreign.Name, "", true, true, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	b := connect(t, address)
+	var fanned, alone messagingtest.Inbox
+	messagingtest.Consume(t, b, messaging.Subscription{Queue: messaging.Queue{Name: queue, Exchange: exchange}, Handler: fanned.Handle})
+	messagingtest.Consume(t, b, messaging.Subscription{Queue: messaging.Queue{Name: single}, Handler: alone.Handle})
+	ours := messagingtest.Messages(1)
+	messagingtest.Publish(t, b, messaging.Fanout(exchange, queue), ours)
+	messagingtest.Publish(t, b, messaging.To(messaging.Queue{Name: single}), ours)
+	fanned.Expect(t, ours)
+	alone.Expect(t, ours)
+	select {
+	case d := <-theirs:
+		if d.MessageId != ours[0].ID || d.ContentType != "application/json" {
+			t.Errorf("a foreign program got %+v", d)
+		}
+	case <-time.After(timeout):
+		t.Error("a foreign program got nothing")
+	}
+	if err := declare(); err != nil {
+		t.Errorf("declaring plainly after us: %v", err)
+	}
+
+	body := []byte(`{"video":{"id":"x"}}`)
+	if err := ch.Publish(exchange, "", false, false, amqp.Publishing{Body: body}); err != nil {
+		t.Fatal(err)
+	}
+	err = chassistest.Poll(timeout, func() error {
+		msgs := fanned.Messages()
+		if last := msgs[len(msgs)-1]; string(last.Body) != string(body) {
+			return fmt.Errorf("the last message is %s", last.Body)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

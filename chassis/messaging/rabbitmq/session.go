@@ -1,0 +1,75 @@
+package rabbitmq
+
+import (
+	"fmt"
+	"sync"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"flixtube/chassis/messaging"
+)
+
+// session is a connection with one channel and one consumer. Its delivery tags count from 1 (AMQP 0-9-1 section 1.8).
+type session struct {
+	conn   *connection
+	ch     *amqp.Channel
+	out    chan messaging.Delivery
+	closed chan struct{}
+	once   sync.Once
+
+	acked, highest uint64 // how many tags are acknowledged, and the highest of them
+}
+
+func (s *session) receive(in <-chan amqp.Delivery) {
+	defer close(s.out)
+	for d := range in {
+		headers := map[string]string{}
+		for k, v := range d.Headers {
+			headers[k] = fmt.Sprint(v)
+		}
+		// Absent on the first delivery. From RabbitMQ 4.3 on the first need not count deliveries to consumers that died.
+		delivered, _ := d.Headers["x-delivery-count"].(int64)
+		acquired, _ := d.Headers["x-acquired-count"].(int64)
+		delivery := messaging.Delivery{
+			Message:      messaging.Message{ID: d.MessageId, Body: d.Body, Headers: headers},
+			Redeliveries: int(max(delivered, acquired)), Tag: d.DeliveryTag,
+		}
+		select {
+		case s.out <- delivery:
+		case <-s.closed:
+			return
+		}
+	}
+}
+
+// Deliveries implements [messaging.Session].
+func (s *session) Deliveries() <-chan messaging.Delivery { return s.out }
+
+// Ack acknowledges a whole run of tags with one frame (multiple) when no older one is unacknowledged.
+func (s *session) Ack(handled []messaging.Delivery) error {
+	if len(handled) == 0 {
+		return nil // tag 0 would mean all that were delivered
+	}
+	last := uint64(0)
+	for _, d := range handled {
+		last = max(last, d.Tag.(uint64))
+	}
+	all := s.acked+uint64(len(handled)) == last && s.highest <= last
+	s.acked += uint64(len(handled))
+	s.highest = max(s.highest, last)
+	if all {
+		return s.ch.Ack(last, true)
+	}
+	for _, d := range handled {
+		if err := s.ch.Ack(d.Tag.(uint64), false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close implements [messaging.Session].
+func (s *session) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return s.conn.close()
+}
