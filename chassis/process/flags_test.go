@@ -29,7 +29,7 @@ func TestFlags(t *testing.T) {
 		{nil, port, 200, false, "", ""},
 		{[]string{"-data"}, port, 200, false, "", ""},
 		{[]string{"-data", "-health"}, port, 200, false, "", ""},
-		{[]string{"-version"}, "", 200, true, "process development\n", ""},
+		{[]string{"-version"}, "", 200, true, "chassis development\n", ""},
 		{[]string{"-health"}, port, 200, true, "", ""},
 		{[]string{"-health"}, port, 503, true, "", `503 Service Unavailable: {"db":"down"}`},
 		{[]string{"-health"}, "1", 200, true, "", "connection refused"},

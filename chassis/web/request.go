@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+
+	"flixtube/chassis/process"
 )
 
 // ViewerHeader carries the viewer's id from the gateway inward. The gateway never takes it from outside.
@@ -39,10 +41,18 @@ func ReadBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, er
 	if errors.As(err, &tooLarge) {
 		return nil, Errorf(http.StatusRequestEntityTooLarge, CodeBodyTooLarge, "the body may have at most %d bytes", limit).With("max", limit)
 	}
+	if errors.Is(err, process.ErrBodyTimeout) {
+		return nil, BodyTimeout()
+	}
 	if err != nil {
 		return nil, Errorf(http.StatusBadRequest, CodeBodyIncomplete, "the body ended early").Because(err)
 	}
 	return body, nil
+}
+
+// BodyTimeout is the answer to a request whose body does not arrive in time (RFC 9110 section 15.5.9).
+func BodyTimeout() *Error {
+	return Errorf(http.StatusRequestTimeout, CodeBodyTimeout, "the body did not arrive in time")
 }
 
 // MaxPage is the most that one page of a list may hold.
