@@ -23,6 +23,9 @@ type Service struct {
 	Handler http.Handler
 	Log     *slog.Logger
 
+	// Connections bounds those of clients; its zero value lets half of the process's descriptors be clients'.
+	Connections Connections
+
 	// Background holds consumers and relays. Each works until its context is done, which is after the last
 	// request has been answered, and then returns nil. One that returns an error stops the service.
 	Background []func(ctx context.Context) error
@@ -35,9 +38,12 @@ func (s Service) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	// No WriteTimeout: it would cut long streams. No ReadTimeout: it would cut long uploads.
+	// No WriteTimeout, which would cut long streams, and no ReadTimeout, which would cut long uploads: conn and body
+	// have deadlines for the next bytes instead.
 	server := &http.Server{
-		Handler:           s.Handler,
+		Handler:           guardBodies(s.Handler, defaultBodyTimes),
+		ConnContext:       withConn,
+		MaxHeaderBytes:    maxHeaderBytes,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
@@ -51,7 +57,7 @@ func (s Service) Run(ctx context.Context) error {
 		work.Go(func() error { return f(failed) })
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(newListener(listener, s.Connections.orDefault())) }()
 
 	select {
 	case <-ctx.Done():

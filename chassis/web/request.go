@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+
+	"flixtube/chassis/process"
 )
 
 // ViewerHeader carries the viewer's id from the gateway inward. The gateway never takes it from outside.
@@ -32,7 +34,7 @@ func RequireViewer(header http.Header) (string, error) {
 }
 
 // NewBody wraps the body of a request that is copied to another place. When the client is at fault, Read returns the *Error
-// to answer with: 413 for http.MaxBytesReader, otherwise 400. Find it with errors.As in the error of the copy; every
+// to answer with: 413 for http.MaxBytesReader, 408 for a body that does not arrive in time, otherwise 400. Find it with errors.As in the error of the copy; every
 // other error is about the other place.
 //
 // The first error is final, and wraps none of io's: net/http's body returns io.EOF after an error, which would make a
@@ -53,6 +55,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		return n, err
 	}
 	b.failed = Errorf(http.StatusBadRequest, CodeBodyIncomplete, "the body ended early").Because(errors.New(err.Error()))
+	if errors.Is(err, process.ErrBodyTimeout) {
+		b.failed = BodyTimeout()
+	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		b.failed = Errorf(http.StatusRequestEntityTooLarge, CodeBodyTooLarge, "the body may have at most %d bytes", tooLarge.Limit).
@@ -61,14 +66,19 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, b.failed
 }
 
-// ReadBody returns the body of a request, of up to limit bytes. Its error is an *Error: 413 for a longer body, 400 for an
-// incomplete one.
+// ReadBody returns the body of a request, of up to limit bytes. Its error is an *Error: 413 for a longer body, 408
+// for one that does not arrive in time, 400 for an incomplete one.
 func ReadBody(w http.ResponseWriter, req *http.Request, limit int64) ([]byte, error) {
 	body, err := io.ReadAll(NewBody(http.MaxBytesReader(w, req.Body, limit)))
 	if err != nil {
 		return nil, err
 	}
 	return body, nil
+}
+
+// BodyTimeout is the answer to a request whose body does not arrive in time (RFC 9110 section 15.5.9).
+func BodyTimeout() *Error {
+	return Errorf(http.StatusRequestTimeout, CodeBodyTimeout, "the body did not arrive in time")
 }
 
 // MaxPage is the most that one page of a list may hold.

@@ -58,6 +58,7 @@ const (
 	CodeBadRequest       = "bad_request"        // whatever has no code of its own
 	CodeBodyTooLarge     = "body_too_large"     // args: max, in bytes
 	CodeBodyIncomplete   = "body_incomplete"
+	CodeBodyTimeout      = "body_timeout"
 	CodeInvalidNumber    = "invalid_number" // args: name
 	CodeViewerMissing    = "viewer_missing"
 	CodeNoAnswer         = "no_answer" // of a service behind this one
@@ -66,7 +67,7 @@ const (
 // Codes are all of them.
 func Codes() []string {
 	return []string{
-		CodeInternal, CodeNotFound, CodeMethodNotAllowed, CodeBadRequest, CodeBodyTooLarge, CodeBodyIncomplete,
+		CodeInternal, CodeNotFound, CodeMethodNotAllowed, CodeBadRequest, CodeBodyTooLarge, CodeBodyIncomplete, CodeBodyTimeout,
 		CodeInvalidNumber, CodeViewerMissing, CodeNoAnswer,
 	}
 }

@@ -1,0 +1,205 @@
+package process
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// writeTimeout is how long a client may read nothing of an answer before its connection is closed. A player that
+	// is paused with a full buffer reads nothing either; when it plays again it asks for the rest with a Range.
+	writeTimeout = 5 * time.Minute
+
+	// writeChunk is how many bytes must go within writeTimeout.
+	writeChunk = 1 << 20
+
+	maxHeaderBytes = 32 << 10 // of a request; more is answered with 431
+)
+
+// Connections bounds the connections of a server.
+type Connections struct {
+	Total      int // further ones wait to be accepted
+	PerAddress int // further ones of one address are closed at once; 0: no bound
+
+	// Trusted are the addresses without a bound of their own: proxies, whose connections are those of many clients.
+	Trusted []netip.Prefix
+}
+
+// listener accepts connections within their bounds. An IPv6 network of 64 bits counts as one address.
+type listener struct {
+	net.Listener
+	bounds Connections
+	places chan struct{} // holds a token for each connection
+	closed chan struct{}
+	close  func() error
+
+	mu   sync.Mutex
+	open map[netip.Addr]int // connections by address
+}
+
+func newListener(l net.Listener, bounds Connections) *listener {
+	closed := make(chan struct{})
+	return &listener{
+		Listener: l, bounds: bounds, places: make(chan struct{}, bounds.Total), open: map[netip.Addr]int{}, closed: closed,
+		close: sync.OnceValue(func() error {
+			close(closed)
+			return l.Close()
+		}),
+	}
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case l.places <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	for {
+		accepted, err := l.Listener.Accept()
+		if err != nil {
+			<-l.places
+			return nil, err
+		}
+		address := Client(accepted.RemoteAddr())
+		if l.enter(address) {
+			return &conn{TCPConn: accepted.(*net.TCPConn), timeout: writeTimeout, left: sync.OnceFunc(func() { l.leave(address) })}, nil
+		}
+		accepted.Close()
+	}
+}
+
+func (l *listener) Close() error { return l.close() }
+
+// Client returns the address that limits are counted by: that of an IPv4 host, or of an IPv6 network of 64 bits.
+func Client(remote net.Addr) netip.Addr {
+	ap, err := netip.ParseAddrPort(remote.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ClientAddr(ap.Addr())
+}
+
+// ClientAddr is Client for an address that is parsed already.
+func ClientAddr(address netip.Addr) netip.Addr {
+	address = address.Unmap().WithZone("")
+	if address.Is6() {
+		network, _ := address.Prefix(64) // never fails
+		return network.Addr()
+	}
+	return address
+}
+
+// enter reports whether one more connection of the address is within the bounds.
+func (l *listener) enter(address netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bounds.PerAddress > 0 && l.open[address] >= l.bounds.PerAddress && !Contains(l.bounds.Trusted, address) {
+		return false
+	}
+	l.open[address]++
+	return true
+}
+
+func (l *listener) leave(address netip.Addr) {
+	l.mu.Lock()
+	if l.open[address]--; l.open[address] == 0 {
+		delete(l.open, address)
+	}
+	l.mu.Unlock()
+	<-l.places
+}
+
+// Contains reports whether address is in one of the networks.
+func Contains(networks []netip.Prefix, address netip.Addr) bool {
+	for _, n := range networks {
+		if n.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
+
+// conn is a client's connection. Its writes must make progress, and it can be told to hold no further request.
+type conn struct {
+	*net.TCPConn
+	timeout time.Duration // of a write
+	last    atomic.Bool   // nothing more is read
+	left    func()
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	if c.last.Load() {
+		return 0, net.ErrClosed // not io.EOF, which would end the body in flight
+	}
+	return c.TCPConn.Read(p)
+}
+
+func (c *conn) Write(p []byte) (n int, err error) {
+	for len(p) > 0 && err == nil {
+		var written int
+		if err = c.SetWriteDeadline(time.Now().Add(c.timeout)); err == nil {
+			written, err = c.TCPConn.Write(p[:min(len(p), writeChunk)])
+		}
+		n += written
+		p = p[written:]
+	}
+	return n, err
+}
+
+// ReadFrom hands files and connections on to the system (sendfile, splice), a chunk at a time.
+func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
+	source, limited := r.(*io.LimitedReader)
+	if !limited {
+		source = &io.LimitedReader{R: r, N: 1<<63 - 1}
+	}
+	for source.N > 0 {
+		if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
+			return n, err
+		}
+		chunk := &io.LimitedReader{R: source.R, N: min(source.N, writeChunk)}
+		wanted := chunk.N
+		written, err := c.TCPConn.ReadFrom(chunk)
+		n += written
+		source.N -= written
+		if err != nil || written < wanted {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func (c *conn) Close() error {
+	defer c.left()
+	return c.TCPConn.Close()
+}
+
+type connKey struct{}
+
+// withConn is the ConnContext of a server.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// lastRequest makes the request that ctx belongs to the last on its connection.
+func lastRequest(ctx context.Context) {
+	if c, ok := ctx.Value(connKey{}).(*conn); ok {
+		c.last.Store(true)
+	}
+}
+
+// manyDescriptors is what a process is taken to have where the system has no limit.
+const manyDescriptors = 1 << 14
+
+// orDefault returns c with its defaults. Half of the descriptors are for clients: each stream has a second connection,
+// or a file, behind it.
+func (c Connections) orDefault() Connections {
+	if c.Total == 0 {
+		c.Total = descriptors() / 2
+	}
+	return c
+}

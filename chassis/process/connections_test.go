@@ -1,0 +1,366 @@
+package process
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// serve answers with handler on a port of its own, and returns the address and the listener.
+func serve(t *testing.T, handler http.Handler, bounds Connections, times bodyTimes) (string, *listener) {
+	t.Helper()
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newListener(tcp, bounds.orDefault())
+	server := &http.Server{Handler: guardBodies(handler, times), ConnContext: withConn, MaxHeaderBytes: maxHeaderBytes}
+	done := make(chan struct{})
+	go func() { _ = server.Serve(l); close(done) }()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-done
+	})
+	return tcp.Addr().String(), l
+}
+
+type client struct {
+	t *testing.T
+	net.Conn
+	r *bufio.Reader
+}
+
+func dialRaw(t *testing.T, address string) client {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return client{t, c, bufio.NewReader(c)}
+}
+
+func (c client) send(s string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c, s); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c client) status() int {
+	c.t.Helper()
+	res, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, res.Body)
+	return res.StatusCode
+}
+
+// closed fails the test unless the server closes the connection without another byte.
+func (c client) closed() {
+	c.t.Helper()
+	rest, err := io.ReadAll(c.r)
+	if len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Errorf("the connection goes on: %q, %v", rest, err)
+	}
+}
+
+const smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\nX-Padding: 12345\r\n\r\n"
+
+// TestLateBodyIsNoRequest: the bytes of a body that come after the answer are not taken for a request, however the handler
+// treats the body.
+func TestLateBodyIsNoRequest(t *testing.T) {
+	times := bodyTimes{whole: 200 * time.Millisecond, upload: 200 * time.Millisecond, drain: 50 * time.Millisecond}
+	handlers := map[string]http.HandlerFunc{
+		"ignores it": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
+		"reads it": func(w http.ResponseWriter, req *http.Request) {
+			_, _ = io.Copy(io.Discard, req.Body)
+			w.WriteHeader(http.StatusNotFound)
+		},
+		"answers first": func(w http.ResponseWriter, req *http.Request) {
+			control := http.NewResponseController(w)
+			_ = control.EnableFullDuplex()
+			w.WriteHeader(http.StatusNotFound)
+			_ = control.Flush()
+			_, _ = io.Copy(io.Discard, req.Body)
+		},
+		"answers first and reads nothing": func(w http.ResponseWriter, _ *http.Request) {
+			control := http.NewResponseController(w)
+			_ = control.EnableFullDuplex()
+			w.WriteHeader(http.StatusNotFound)
+			_ = control.Flush()
+		},
+		"leaves a reader behind": func(w http.ResponseWriter, req *http.Request) {
+			LongBody(req)
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			go func() { _, _ = io.Copy(io.Discard, req.Body) }() // as a transport does whose server has answered
+			w.WriteHeader(http.StatusNotFound)
+		},
+	}
+	for name, handler := range handlers {
+		for _, framing := range []string{"Content-Length: 52", "Transfer-Encoding: chunked", "Content-Length: 52\r\nExpect: 100-continue"} {
+			t.Run(name+" "+framing, func(t *testing.T) {
+				asked := make(chan string, 10)
+				address, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+					asked <- req.URL.Path
+					handler(w, req)
+				}), Connections{}, times)
+				c := dialRaw(t, address)
+				c.send("POST /nope HTTP/1.1\r\nHost: x\r\n" + framing + "\r\n\r\n")
+				res, err := http.ReadResponse(c.r, nil)
+				if err == nil && res.StatusCode == http.StatusContinue {
+					res, err = http.ReadResponse(c.r, nil)
+				}
+				if err != nil || res.StatusCode != http.StatusNotFound {
+					t.Fatalf("%v, %v", res, err)
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				_, _ = io.WriteString(c, smuggled) // it may be closed already
+				c.closed()
+				if len(asked) != 1 {
+					t.Errorf("%d requests were seen", len(asked))
+				}
+			})
+		}
+	}
+}
+
+// TestReadBodiesKeepTheConnection: a body that was sent costs no connection, read or not.
+func TestReadBodiesKeepTheConnection(t *testing.T) {
+	for _, read := range []bool{true, false} {
+		address, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if read {
+				_, _ = io.Copy(io.Discard, req.Body)
+			}
+			w.WriteHeader(http.StatusNoContent)
+		}), Connections{}, defaultBodyTimes)
+		c := dialRaw(t, address)
+		for range 3 {
+			c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+			if status := c.status(); status != http.StatusNoContent {
+				t.Errorf("read %t: %d", read, status)
+			}
+		}
+	}
+}
+
+// TestDeadlineEndsWithTheBody: the time for a body is no limit on what the handler does afterwards.
+func TestDeadlineEndsWithTheBody(t *testing.T) {
+	times := bodyTimes{whole: 50 * time.Millisecond, upload: 50 * time.Millisecond, drain: 50 * time.Millisecond}
+	address, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		select {
+		case <-req.Context().Done():
+			t.Error("the client was taken for gone")
+		case <-time.After(4 * times.whole):
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}), Connections{}, times)
+	c := dialRaw(t, address)
+	for range 2 {
+		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+		if status := c.status(); status != http.StatusNoContent {
+			t.Error(status)
+		}
+	}
+}
+
+// TestBodyDeadlines: a body must arrive within its time, an upload only must go on.
+func TestBodyDeadlines(t *testing.T) {
+	times := bodyTimes{whole: 300 * time.Millisecond, upload: 300 * time.Millisecond, drain: 50 * time.Millisecond}
+	result := make(chan error, 1)
+	address, _ := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/upload" {
+			LongBody(req)
+		}
+		_, err := io.Copy(io.Discard, req.Body)
+		result <- err
+	}), Connections{}, times)
+	for path, want := range map[string]error{"/form": ErrBodyTimeout, "/upload": nil} {
+		c := dialRaw(t, address)
+		c.send("POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+		tick := time.NewTicker(times.whole / 4)
+		for range 10 { // two and a half times as long as a whole body may take
+			<-tick.C
+			if _, err := io.WriteString(c, "x"); err != nil {
+				break
+			}
+		}
+		tick.Stop()
+		if err := <-result; !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", path, err, want)
+		}
+	}
+	c := dialRaw(t, address)
+	c.send("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx")
+	if err := <-result; !errors.Is(err, ErrBodyTimeout) {
+		t.Errorf("an upload that stands still: %v", err)
+	}
+}
+
+func TestLargeHeaders(t *testing.T) {
+	address, _ := serve(t, http.NotFoundHandler(), Connections{}, defaultBodyTimes)
+	c := dialRaw(t, address)
+	c.send("GET / HTTP/1.1\r\nHost: x\r\nX-Large: " + strings.Repeat("a", 2*maxHeaderBytes))
+	if status := c.status(); status != http.StatusRequestHeaderFieldsTooLarge {
+		t.Error(status)
+	}
+}
+
+func TestConnectionBounds(t *testing.T) {
+	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	ask := func(c client) int {
+		c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		return c.status()
+	}
+	t.Run("address", func(t *testing.T) {
+		address, l := serve(t, ok, Connections{PerAddress: 2}, defaultBodyTimes)
+		first, second := dialRaw(t, address), dialRaw(t, address)
+		if ask(first) != 204 || ask(second) != 204 {
+			t.Error("two connections are not served")
+		}
+		third := dialRaw(t, address)
+		_, _ = io.WriteString(third, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		third.closed()
+		first.Close()
+		for deadline := time.Now().Add(10 * time.Second); ; { // until the server has noticed
+			l.mu.Lock()
+			n := l.open[netip.MustParseAddr("127.0.0.1")]
+			l.mu.Unlock()
+			if n < 2 || time.Now().After(deadline) {
+				break
+			}
+		}
+		if ask(dialRaw(t, address)) != 204 {
+			t.Error("a connection that was closed still counts")
+		}
+	})
+	t.Run("trusted", func(t *testing.T) {
+		address, _ := serve(t, ok, Connections{PerAddress: 1, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, defaultBodyTimes)
+		if ask(dialRaw(t, address)) != 204 || ask(dialRaw(t, address)) != 204 {
+			t.Error("a trusted address is bounded")
+		}
+	})
+	t.Run("total", func(t *testing.T) {
+		address, _ := serve(t, ok, Connections{Total: 1}, defaultBodyTimes)
+		first := dialRaw(t, address)
+		if ask(first) != 204 {
+			t.Error("one connection is not served")
+		}
+		second := dialRaw(t, address)
+		second.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		first.Close()
+		if status := second.status(); status != 204 {
+			t.Errorf("the next connection: %d", status)
+		}
+	})
+}
+
+func TestClientAddr(t *testing.T) {
+	for given, want := range map[string]string{
+		"192.0.2.7:1": "192.0.2.7", "[::ffff:192.0.2.7]:1": "192.0.2.7", "[2001:db8:1:2:3::4]:1": "2001:db8:1:2::",
+		"[fe80::1%lo]:1": "fe80::",
+	} {
+		if got := Client(address(given)).String(); got != want {
+			t.Errorf("%s counts as %s, want %s", given, got, want)
+		}
+	}
+}
+
+type address string
+
+func (address) Network() string  { return "tcp" }
+func (a address) String() string { return string(a) }
+
+// pipe returns both ends of a TCP connection, the first as a server has it.
+func pipe(t *testing.T, timeout time.Duration) (*conn, net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	other, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		other.Close()
+		accepted.Close()
+	})
+	return &conn{TCPConn: accepted.(*net.TCPConn), timeout: timeout, left: func() {}}, other
+}
+
+// TestFilesInChunks: files arrive whole, whatever their size in chunks is.
+func TestFilesInChunks(t *testing.T) {
+	for _, size := range []int{0, 1, writeChunk, 2*writeChunk + 1} {
+		content := bytes.Repeat([]byte("film"), size/4+1)[:size]
+		path := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, limit := range []int64{int64(size), int64(size) - 1, int64(size) + 10} {
+			file, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, other := pipe(t, time.Minute)
+			go func() {
+				_, _ = c.ReadFrom(&io.LimitedReader{R: file, N: limit})
+				c.Close()
+			}()
+			got, err := io.ReadAll(other)
+			if want := content[:min(max(limit, 0), int64(size))]; err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes of %d arrive, want %d: %v", len(got), size, len(want), err)
+			}
+			file.Close()
+		}
+	}
+}
+
+// TestReaderThatStops: a client that reads nothing more loses its connection; one that reads slowly does not.
+func TestReaderThatStops(t *testing.T) {
+	const timeout = 300 * time.Millisecond
+	endless := bytes.Repeat([]byte("film"), 16<<20)
+	send := map[string]func(*conn) error{
+		"Write":    func(c *conn) error { _, err := c.Write(endless); return err },
+		"ReadFrom": func(c *conn) error { _, err := c.ReadFrom(bytes.NewReader(endless)); return err },
+	}
+	for name, f := range send {
+		c, _ := pipe(t, timeout)
+		if err := f(c); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s to a client that stops: %v", name, err)
+		}
+		c, other := pipe(t, timeout)
+		go func() {
+			chunk := make([]byte, 8<<20)
+			for tick := time.NewTicker(timeout / 4); ; <-tick.C { // twice as long as the timeout in all
+				if _, err := io.ReadFull(other, chunk); err != nil {
+					tick.Stop()
+					return
+				}
+			}
+		}()
+		if err := f(c); err != nil {
+			t.Errorf("%s to a slow client: %v", name, err)
+		}
+	}
+}
