@@ -1,0 +1,3 @@
+module flixtube/deploy
+
+go 1.26.0
