@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,12 +15,6 @@ import (
 	"testing"
 	"time"
 )
-
-// workloads maps each service to what runs it.
-var workloads = map[string]string{
-	"gateway": "deployment", "video-storage": "deployment", "metadata": "deployment", "history": "deployment",
-	"recommendations": "deployment", "video-streaming": "statefulset", "video-upload": "statefulset",
-}
 
 // servers are the images of overlays/local that are not built here.
 var servers = []string{"rabbitmq:4-management", "mongo:8", "mcr.microsoft.com/azure-storage/azurite:3.37.0"}
@@ -48,7 +41,7 @@ func newCluster(t *testing.T) *cluster {
 	if namespace == "" {
 		t.Fatal("KUBERNETES is missing: scripts/test-kubernetes runs this")
 	}
-	c := &cluster{t: t, namespace: namespace, manifests: t.TempDir()}
+	c := &cluster{t: t, namespace: namespace, manifests: copyManifests(t)}
 	c.buildImages()
 	c.writeOverlay()
 	t.Cleanup(func() {
@@ -97,13 +90,10 @@ func (c *cluster) load(images ...string) {
 	c.run(exec.Command(words[0], append(words[1:], images...)...))
 }
 
-// writeOverlay copies the manifests and adds the overlay "test": overlays/local with other images, another namespace, and
+// writeOverlay adds the overlay "test": overlays/local with other images, another namespace, and
 // a port that the cluster chooses.
 func (c *cluster) writeOverlay() {
 	c.t.Helper()
-	if err := os.CopyFS(c.manifests, manifestFiles{os.DirFS(".")}); err != nil {
-		c.t.Fatal(err)
-	}
 	c.run(exec.Command(filepath.Join(c.manifests, "overlays/local/make-secrets")))
 	var images strings.Builder
 	for service := range workloads {
@@ -122,14 +112,6 @@ images:
 	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600)); err != nil {
 		c.t.Fatal(err)
 	}
-}
-
-// manifestFiles hides the secrets of the developer who runs the test.
-type manifestFiles struct{ fs.FS }
-
-func (f manifestFiles) ReadDir(name string) ([]fs.DirEntry, error) {
-	entries, err := fs.ReadDir(f.FS, name)
-	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return filepath.Ext(e.Name()) == ".env" }), err
 }
 
 // apply applies the overlay and waits until everything is ready.
