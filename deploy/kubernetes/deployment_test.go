@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,7 +50,11 @@ func TestDeployment(t *testing.T) {
 		{"broker away", (*deployment).testBrokerAway},
 		{"an image that does not start", (*deployment).testBrokenImage},
 		{"three replicas", (*deployment).testThreeReplicas},
+		{"backup and restore", (*deployment).testBackup},
 	} {
+		if step.name == "backup and restore" && !*full {
+			continue
+		}
 		ok := t.Run(step.name, func(t *testing.T) {
 			inner, base := *d, *d.cluster
 			inner.cluster, base.t = &base, t
@@ -318,4 +323,68 @@ func (d *deployment) testThreeReplicas() {
 			d.t.Errorf("%s has not three consumers:\n%s", queue, queues)
 		}
 	}
+}
+
+// testBackup saves the volumes of the database and of the blobs, restores them over what came later, and finds the site as it
+// was.
+func (d *deployment) testBackup() {
+	stop := func() {
+		d.kubectl("scale", "deployment,statefulset", "--all", "--replicas=0")
+		d.kubectl("wait", "pod", "--all", "--for=delete", "--timeout=3m")
+	}
+	start := func() {
+		d.kubectl("scale", "statefulset/db", "statefulset/rabbit", "statefulset/azurite", "--replicas=1")
+		d.kubectl("scale", "deployment,statefulset", "--selector", "app.kubernetes.io/part-of=flixtube", "--replicas=2")
+		d.rolledOut()
+		waitFor(d.t, "the home page", func() error { _, err := listed(d.site); return err })
+	}
+	claims := []string{"data-db-0", "data-azurite-0"}
+	volume := func(action, claim string) {
+		started := time.Now()
+		file := filepath.Join(d.manifests, claim+".tar")
+		cmd := exec.Command("sh", "-c", map[string]string{"save": `"$@" >"$0"`, "restore": `"$@" <"$0"`}[action],
+			file, filepath.Join(d.manifests, "overlays/local/volume"), action, claim)
+		cmd.Env = append(os.Environ(), "NAMESPACE="+d.namespace)
+		d.run(cmd)
+		info, err := os.Stat(file)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		measured(d.t, fmt.Sprintf("backup: %s %s, %d MB", action, claim, info.Size()/1e6), time.Since(started))
+	}
+
+	before := d.recorded()
+	stop()
+	for _, claim := range claims {
+		volume("save", claim)
+	}
+	start()
+	later := upload(d.t, d.site, "later.mp4", readSamples(d.t)[0])
+	waitFor(d.t, "the later video", func() error {
+		ids, err := listed(d.site)
+		if err == nil && !slices.Contains(ids, later) {
+			err = errors.New("it is not listed")
+		}
+		return err
+	})
+	stop()
+	for _, claim := range claims {
+		volume("restore", claim)
+	}
+	start()
+	d.waitListed()
+	ids, err := listed(d.site)
+	if err != nil || slices.Contains(ids, later) {
+		d.t.Errorf("the video that came after the backup is there: %v, %v", ids, err)
+	}
+	if body, err := get(d.site + "/api/video?id=" + d.ids[0] + "&view=" + newUUID()); err != nil || body != string(readSamples(d.t)[0]) {
+		d.t.Errorf("a restored video does not play: %d bytes, %v", len(body), err)
+	}
+	now := d.recorded()
+	for view := range before {
+		if !now[view] {
+			d.t.Fatalf("of %d views from before the backup one is lost: %s", len(before), view)
+		}
+	}
+	measured(d.t, "backup: views there after the restore", len(now))
 }
