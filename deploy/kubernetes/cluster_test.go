@@ -248,45 +248,57 @@ func (c *cluster) describe() {
 	}
 }
 
-// usage is what the pods of a service have used.
+// usage is what a pod has used until some time.
 type usage struct {
-	cpu    time.Duration // of all of them, since they started
-	memory int64         // bytes in the working set of the largest
+	service string // or server
+	cpu     time.Duration
+	memory  int64 // bytes in the working set
+	at      time.Time
 }
 
-// usages asks the kubelet, by the name of the service or server.
+// usages asks the kubelet, by the name of the pod, until it has looked at all of them after now.
 func (c *cluster) usages() map[string]usage {
 	c.t.Helper()
+	now := time.Now()
 	node := c.kubectl("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
-	var summary struct {
-		Pods []struct {
-			PodRef     struct{ Name, Namespace string }
-			Containers []struct {
-				CPU    struct{ UsageCoreNanoSeconds int64 }
-				Memory struct{ WorkingSetBytes int64 }
-			}
-		}
-	}
-	if err := c.raw("/api/v1/nodes/"+node+"/proxy/stats/summary", &summary); err != nil {
-		c.t.Fatal(err)
-	}
 	services := map[string]string{}
 	for _, p := range c.pods("") {
 		services[p.Metadata.Name] = p.service()
 	}
 	all := map[string]usage{}
-	for _, p := range summary.Pods {
-		service := services[p.PodRef.Name]
-		if p.PodRef.Namespace != c.namespace || service == "" {
-			continue
+	waitFor(c.t, "figures of all pods", func() error {
+		var summary struct {
+			Pods []struct {
+				PodRef     struct{ Name, Namespace string }
+				Containers []struct {
+					CPU struct {
+						Time                 time.Time
+						UsageCoreNanoSeconds int64
+					}
+					Memory struct{ WorkingSetBytes int64 }
+				}
+			}
 		}
-		for _, container := range p.Containers {
-			u := all[service]
-			u.cpu += time.Duration(container.CPU.UsageCoreNanoSeconds)
-			u.memory = max(u.memory, container.Memory.WorkingSetBytes)
-			all[service] = u
+		if err := c.raw("/api/v1/nodes/"+node+"/proxy/stats/summary", &summary); err != nil {
+			return err
 		}
-	}
+		for _, p := range summary.Pods {
+			if p.PodRef.Namespace != c.namespace || services[p.PodRef.Name] == "" || len(p.Containers) == 0 {
+				continue
+			}
+			it := p.Containers[0]
+			if !it.CPU.Time.After(now) {
+				return fmt.Errorf("those of %s are from %v", p.PodRef.Name, it.CPU.Time)
+			}
+			all[p.PodRef.Name] = usage{
+				services[p.PodRef.Name], time.Duration(it.CPU.UsageCoreNanoSeconds), it.Memory.WorkingSetBytes, it.CPU.Time,
+			}
+		}
+		if len(all) < len(services) {
+			return fmt.Errorf("there are those of %d pods of %d", len(all), len(services))
+		}
+		return nil
+	})
 	return all
 }
 

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -37,10 +38,11 @@ func TestDeployment(t *testing.T) {
 	d.long = upload(t, d.site, "long.mp4", d.content)
 	d.waitListed()
 
-	for _, step := range []struct {
+	type step struct {
 		name string
 		run  func(*deployment)
-	}{
+	}
+	steps := []step{
 		{"only the gateway is exposed", (*deployment).testExposed},
 		{"journeys", (*deployment).testJourneys},
 		{"steady load", (*deployment).testSteady},
@@ -50,11 +52,11 @@ func TestDeployment(t *testing.T) {
 		{"broker away", (*deployment).testBrokerAway},
 		{"an image that does not start", (*deployment).testBrokenImage},
 		{"three replicas", (*deployment).testThreeReplicas},
-		{"backup and restore", (*deployment).testBackup},
-	} {
-		if step.name == "backup and restore" && !*full {
-			continue
-		}
+	}
+	if *full {
+		steps = append(steps, step{"costs", (*deployment).testCosts}, step{"backup and restore", (*deployment).testBackup})
+	}
+	for _, step := range steps {
 		ok := t.Run(step.name, func(t *testing.T) {
 			inner, base := *d, *d.cluster
 			inner.cluster, base.t = &base, t
@@ -176,17 +178,58 @@ func (d *deployment) testJourneys() {
 // testSteady measures what the pods use while nothing happens to them.
 func (d *deployment) testSteady() {
 	d.under("steady load", func() {
-		while(5 * time.Second) // connections are made, caches filled
-		before, started := d.usages(), time.Now()
+		before := d.usages()
 		while(20 * time.Second)
-		after, length := d.usages(), time.Since(started)
-		for _, name := range slices.Sorted(maps.Keys(after)) {
-			cores := (after[name].cpu - before[name].cpu).Seconds() / length.Seconds()
-			measured(d.t, "all pods of "+name+" under this load",
-				fmt.Sprintf("%.3f cores; the largest holds %d MiB", cores, after[name].memory>>20))
+		after := d.usages()
+		cores, memory := map[string]float64{}, map[string]int64{}
+		for name, a := range after {
+			cores[a.service] += (a.cpu - before[name].cpu).Seconds() / a.at.Sub(before[name].at).Seconds()
+			memory[a.service] = max(memory[a.service], a.memory)
+		}
+		for _, name := range slices.Sorted(maps.Keys(cores)) {
+			measured(d.t, "all pods of "+name+" under this load", fmt.Sprintf("%.3f cores; the largest holds %d MiB", cores[name], memory[name]>>20))
 		}
 	})
 	d.noRestarts()
+}
+
+// testCosts measures the CPU that each kind of request costs in each service.
+func (d *deployment) testCosts() {
+	cost := func(what string, units float64, work func()) {
+		before := d.usages()
+		work()
+		seconds := map[string]float64{}
+		for name, a := range d.usages() {
+			seconds[a.service] += (a.cpu - before[name].cpu).Seconds()
+		}
+		var list []string
+		for _, name := range slices.Sorted(maps.Keys(seconds)) {
+			list = append(list, fmt.Sprintf("%s %.2f", name, 1000*seconds[name]/units))
+		}
+		measured(d.t, "CPU milliseconds for one "+what, strings.Join(list, ", "))
+	}
+	// at makes n requests, four at a time.
+	at := func(n int, path func() string, headers ...string) func() {
+		return func() {
+			var four sync.WaitGroup
+			for range 4 {
+				four.Go(func() {
+					for range n / 4 {
+						if _, err := get(d.site+path(), headers...); err != nil {
+							d.t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			four.Wait()
+		}
+	}
+	cost("home page", 400, at(400, func() string { return "/" }))
+	cost("page of a video", 400, at(400, func() string { return "/video?id=" + d.ids[0] }))
+	cost("view that begins", 2000, at(2000, func() string { return "/api/video?id=" + d.ids[0] + "&view=" + newUUID() }, "Range", "bytes=0-0"))
+	cost("range of 64 KiB", 2000, at(2000, func() string { return "/api/video?id=" + d.long + "&view=" + newUUID() }, "Range", "bytes=5000000-5065535"))
+	cost("GiB of long ranges", 2, at(32, func() string { return "/api/video?id=" + d.long + "&view=" + newUUID() }, "Range", fmt.Sprintf("bytes=1-%d", longVideo)))
 }
 
 func (d *deployment) testRollingRestart() {
