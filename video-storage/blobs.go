@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
@@ -36,22 +37,40 @@ const (
 type blobs struct{ container *container.Client }
 
 func newBlobs(cfg azure) (*blobs, error) {
-	credential, err := container.NewSharedKeyCredential(cfg.account, cfg.key)
+	transport := httpclient.NewTransport()
+	transport.ResponseHeaderTimeout = 30 * time.Second
+	client, err := newContainer(cfg, &container.ClientOptions{ClientOptions: azcore.ClientOptions{
+		Transport: &http.Client{Transport: transport},
+		Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return &blobs{client}, nil
+}
+
+func newContainer(cfg azure, options *container.ClientOptions) (*container.Client, error) {
+	address := strings.TrimRight(cfg.endpoint, "/") + "/" + containerName
+	if cfg.key == "" {
+		identity, err := azidentity.NewWorkloadIdentityCredential(nil)
+		if err != nil {
+			return nil, fmt.Errorf("the workload identity: %w", err)
+		}
+		client, err := container.NewClient(address, identity, options)
+		if err != nil {
+			return nil, fmt.Errorf("STORAGE_ENDPOINT: %w", err)
+		}
+		return client, nil
+	}
+	key, err := container.NewSharedKeyCredential(cfg.account, cfg.key)
 	if err != nil {
 		return nil, errors.New("STORAGE_ACCESS_KEY must be base64") // err may show the key
 	}
-	transport := httpclient.NewTransport()
-	transport.ResponseHeaderTimeout = 30 * time.Second
-	client, err := container.NewClientWithSharedKeyCredential(
-		strings.TrimRight(cfg.endpoint, "/")+"/"+containerName, credential,
-		&container.ClientOptions{ClientOptions: azcore.ClientOptions{
-			Transport: &http.Client{Transport: transport},
-			Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second},
-		}})
+	client, err := container.NewClientWithSharedKeyCredential(address, key, options)
 	if err != nil {
 		return nil, fmt.Errorf("STORAGE_ENDPOINT: %w", err)
 	}
-	return &blobs{client}, nil
+	return client, nil
 }
 
 // Ready creates the container when it is missing.

@@ -17,6 +17,10 @@ type config struct {
 	logLevel slog.Level
 }
 
+// federatedTokenFile is set by Azure's workload identity add-on, with the other variables that azidentity reads.
+const federatedTokenFile = "AZURE_FEDERATED_TOKEN_FILE"
+
+// azure has no key where the pod's workload identity is to be used.
 type azure struct{ account, key, endpoint string }
 
 func readConfig(getenv func(string) string) (config, error) {
@@ -38,8 +42,11 @@ func readConfig(getenv func(string) string) (config, error) {
 	case blobs != "":
 		cfg.azure = azure{
 			account:  env.Required("STORAGE_ACCOUNT_NAME"),
-			key:      env.Required("STORAGE_ACCESS_KEY"),
+			key:      getenv("STORAGE_ACCESS_KEY"),
 			endpoint: env.Required("STORAGE_ENDPOINT"),
+		}
+		if getenv(federatedTokenFile) == "" {
+			env.Required("STORAGE_ACCESS_KEY")
 		}
 		if cfg.azure.endpoint != "" {
 			env.URL("STORAGE_ENDPOINT", "")

@@ -21,7 +21,8 @@
 //	VIDEOS_DIR            the directory of the videos, which only this process may change; or:
 //	STORAGE_ENDPOINT      the address of the blob service, as in https://<account>.blob.core.windows.net
 //	STORAGE_ACCOUNT_NAME  its account, and
-//	STORAGE_ACCESS_KEY    its key. The videos are in the container "videos", which is created if it is missing
+//	STORAGE_ACCESS_KEY    its key; without one, the pod's Azure workload identity. The videos are in the container
+//	                      "videos", which is made if it is missing
 package main
 
 import (
