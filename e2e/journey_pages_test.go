@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package e2e
 
 import (
 	"bytes"
@@ -15,13 +15,16 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"flixtube/chassis/chassistest"
 )
 
 // The cards of the library, as the page has them.
 const listed = `[...document.querySelectorAll("#video-list > div .title")].map(title => title.textContent)`
 
-// searching: as one types and by the plain form, page by page.
-func searching(t *testing.T, s *site) {
+// TestJourneySearch: as one types and by the plain form, page by page.
+func TestJourneySearch(t *testing.T) {
+	s := anySite(t)
 	anna, otto := newPerson(t, s), newPerson(t, s)
 	v := anna.visitor()
 	word := unique("찾기")
@@ -31,7 +34,7 @@ func searching(t *testing.T, s *site) {
 		ids = append(ids, v.upload(fmt.Sprintf("%s %d", word, i), tiny))
 	}
 	v.waitListed(ids[24], word+" 24")
-	waitFor(t, "the first is listed", func() error {
+	chassistest.Eventually(t, timeout, "the first is listed", func() error {
 		found, err := v.list("/?"+url.Values{"q": {word}, "skip": {"24"}}.Encode(), "video-list")
 		if err == nil && len(found) != 1 {
 			err = fmt.Errorf("%d are on the second page", len(found))
@@ -42,10 +45,10 @@ func searching(t *testing.T, s *site) {
 	anna.open("/")
 	anna.write(".search input", word+" 7")
 	anna.until(fmt.Sprintf(`%s.join() === %q && new URLSearchParams(location.search).get("q") === %q`, listed, word+" 7", word+" 7"))
-	anna.picture("search", "typed")
+	anna.screenshot("search", "typed")
 	anna.write(".search input", "nothing is named "+word)
 	anna.until(listed + `.length === 0 && !!document.querySelector(".empty")`)
-	anna.picture("search", "nothing")
+	anna.screenshot("search", "nothing")
 
 	otto.withoutScripts()
 	otto.open("/")
@@ -68,8 +71,9 @@ func searching(t *testing.T, s *site) {
 	}
 }
 
-// hostileTitles are shown as text, and the pages around them stay whole.
-func hostileTitles(t *testing.T, s *site) {
+// TestJourneyHostileTitles are shown as text, and the pages around them stay whole.
+func TestJourneyHostileTitles(t *testing.T) {
+	s := anySite(t)
 	anna := newPerson(t, s)
 	v := anna.visitor()
 	tiny := sample(t)[:4<<10]
@@ -89,7 +93,7 @@ func hostileTitles(t *testing.T, s *site) {
 		a := v.must(v.send(http.MethodPost, "/api/upload", bytes.NewReader(tiny), "File-Name", url.PathEscape(name+".mp4")))
 		ids[v.uploaded(a)] = title
 	}
-	waitFor(t, "all are listed", func() error {
+	chassistest.Eventually(t, timeout, "all are listed", func() error {
 		found, err := v.titled(mark)
 		if err == nil && len(found) != len(ids) {
 			err = fmt.Errorf("%d of %d are listed", len(found), len(ids))
@@ -100,14 +104,14 @@ func hostileTitles(t *testing.T, s *site) {
 	whole := func(page string) {
 		t.Helper()
 		const foreign = `document.querySelectorAll("main script, main img[onerror], main b, [onmouseover], [onfocus], [autofocus]").length`
-		if got := look[string](anna, `[typeof hacked, `+foreign+`, document.querySelectorAll("body > header, body > main, body > footer").length].join()`); got != "undefined,0,3" {
+		if got := eval[string](anna, `[typeof hacked, `+foreign+`, document.querySelectorAll("body > header, body > main, body > footer").length].join()`); got != "undefined,0,3" {
 			t.Errorf("%s is not whole: %s", page, got)
 		}
 		anna.noScrollingSideways(page)
 	}
-	anna.looks(phone, light)
+	anna.setWindow(phone, light)
 	anna.open("/?" + url.Values{"q": {mark}}.Encode())
-	cards := look[[][2]string](anna, `[...document.querySelectorAll("#video-list > div > a")].map(a => [a.search.replace("?id=", ""), a.querySelector(".title").textContent])`)
+	cards := eval[[][2]string](anna, `[...document.querySelectorAll("#video-list > div > a")].map(a => [a.search.replace("?id=", ""), a.querySelector(".title").textContent])`)
 	if len(cards) != len(ids) {
 		t.Errorf("%d cards are shown, want %d", len(cards), len(ids))
 	}
@@ -119,29 +123,29 @@ func hostileTitles(t *testing.T, s *site) {
 		ids[id] = title
 	}
 	whole("the list")
-	anna.looks(wide, light)
-	anna.picture("hostile", "list")
-	anna.looks(phone, light)
+	anna.setWindow(wide, light)
+	anna.screenshot("hostile", "list")
+	anna.setWindow(phone, light)
 	for id := range ids {
-		v.looksInto(id)
+		v.watchFirstByte(id)
 	}
 	lines := func() []string {
 		t.Helper()
 		anna.open("/history")
-		return look[[]string](anna, `[...document.querySelectorAll("#history-list .title")].map((title) => title.textContent)`)
+		return eval[[]string](anna, `[...document.querySelectorAll("#history-list .title")].map((title) => title.textContent)`)
 	}
-	waitFor(t, "the history has all", func() error {
+	chassistest.Eventually(t, timeout, "the history has all", func() error {
 		if got, want := slices.Sorted(slices.Values(lines())), slices.Sorted(maps.Values(ids)); !slices.Equal(got, want) {
 			return fmt.Errorf("it shows %.300q, want %.300q", got, want)
 		}
 		return nil
 	})
 	whole("the history")
-	anna.picture("hostile", "history")
+	anna.screenshot("hostile", "history")
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
 		title := ids[id]
 		anna.open(videoPage(id))
-		got := look[[]string](anna, `[document.querySelector("h1").textContent, document.querySelector(".owner input[name=name]").value, document.title.slice(0, -" · FlixTube".length)]`)
+		got := eval[[]string](anna, `[document.querySelector("h1").textContent, document.querySelector(".owner input[name=name]").value, document.title.slice(0, -" · FlixTube".length)]`)
 		if want := []string{title, title, strings.Join(strings.Fields(title), " ")}; !slices.Equal(got, want) { // document.title has no two spaces
 			t.Errorf("the page of %q shows %q", title, got)
 		}
@@ -157,59 +161,62 @@ func hostileTitles(t *testing.T, s *site) {
 			t.Fatal(err)
 		}
 	}
-	anna.looks(phone, light)
-	anna.bear("415")
+	anna.setWindow(phone, light)
+	anna.ignore("415")
 	anna.open("/upload")
 	anna.choose(files...)
 	anna.until(`document.querySelectorAll("#uploads li.failed").length === 4`)
 	whole("the page of uploads")
-	anna.picture("hostile", "upload")
+	anna.screenshot("hostile", "upload")
 }
 
-// theOwner renames and removes; nobody else is offered that.
-func theOwner(t *testing.T, s *site) {
+// TestJourneyOwner renames and removes; nobody else is offered that.
+func TestJourneyOwner(t *testing.T) {
+	s := anySite(t)
 	anna, otto := newPerson(t, s), newPerson(t, s)
 	v := anna.visitor()
 	title, better := unique("A title"), unique(`A "better" </title></h1><script>hacked=1</script> &amp; 제목`)
 	id := v.upload(title, sample(t))
 	v.waitListed(id, title)
 
+	v.upload(unique("Another"), sample(t)) // to be offered when the first is gone
 	otto.open(videoPage(id))
-	if look[bool](otto, `document.querySelector(".owner") !== null`) {
-		t.Error("who is not the owner is offered to rename it")
+	if eval[bool](otto, `document.querySelector(".owner") !== null`) {
+		t.Error("a viewer who is not the owner is offered to rename it")
 	}
 	anna.open(videoPage(id))
 	anna.click(`.owner details:nth-of-type(1) summary`)
 	anna.write(`.owner input[name=name]`, better)
-	anna.picture("owner", "rename")
+	anna.screenshot("owner", "rename")
 	anna.click(`.owner details:nth-of-type(1) button`)
 	anna.arrives(videoPage(id), fmt.Sprintf(`document.querySelector("h1").textContent === %q`, better))
 	otto.findListed(id, better)
 
 	anna.click(`.owner details:nth-of-type(2) summary`)
-	anna.picture("owner", "remove")
+	anna.screenshot("owner", "remove")
 	anna.click(`.owner details:nth-of-type(2) button`)
 	anna.arrives("/", `true`)
-	waitFor(t, "it is gone", func() error {
+	chassistest.Eventually(t, timeout, "it is gone", func() error {
 		ids, err := v.titled(better)
 		if err == nil && len(ids) > 0 {
 			err = fmt.Errorf("listed are %q", ids)
 		}
 		return err
 	})
-	otto.bear("404")
+	otto.ignore("404")
 	otto.open(videoPage(id))
 	otto.until(`document.querySelector(".error .status")?.textContent === "404" && document.querySelectorAll("#next-list > div").length > 0`)
 }
 
-// itsLanguage is that of the browser, or what was chosen.
-func itsLanguage(t *testing.T, s *site) {
+// TestJourneyLanguage is that of the browser, or what was chosen.
+func TestJourneyLanguage(t *testing.T) {
+	s := anySite(t)
 	anna := newPerson(t, s)
-	anna.speaks("ko-KR,ko;q=0.9,en;q=0.5")
+	anna.setLanguage("ko-KR,ko;q=0.9,en;q=0.5")
 	anna.open("/history")
 	anna.until(`document.documentElement.lang === "ko" && document.querySelector("h1").textContent === "시청 기록"`)
 	anna.isAccessible("the Korean history")
-	anna.picture("language", "history")
+	anna.screenshot("language", "history")
 	anna.click(`.foot button[lang=en]`)
 	anna.arrives("/history", `document.documentElement.lang === "en" && document.querySelector("h1").textContent === "History"`)
 	anna.open("/")
@@ -217,12 +224,13 @@ func itsLanguage(t *testing.T, s *site) {
 	anna.click(`.foot button[lang=ko]`)
 	anna.arrives("/", `document.documentElement.lang === "ko"`)
 	anna.isAccessible("the Korean library")
-	anna.picture("language", "home")
+	anna.screenshot("language", "home")
 	needsAxe(t)
 }
 
-// noScripts: browsing, watching, uploading and the history work without scripts.
-func noScripts(t *testing.T, s *site) {
+// TestJourneyWithoutScripts: browsing, watching, uploading and the history work without scripts.
+func TestJourneyWithoutScripts(t *testing.T) {
+	s := anySite(t)
 	anna := newPerson(t, s)
 	anna.withoutScripts()
 	title := unique("By the plain form")
@@ -232,12 +240,12 @@ func noScripts(t *testing.T, s *site) {
 	}
 	anna.open("/upload")
 	anna.do("choose a file", chromedp.SetUploadFiles(chromedp.CSS("#files"), []string{file}))
-	anna.picture("plain", "upload")
+	anna.screenshot("plain", "upload")
 	anna.click("#upload-form button[type=submit]")
 	anna.arrives("/", `true`)
 	v := anna.viewer()
 	var id string
-	waitFor(t, "it is listed", func() error {
+	chassistest.Eventually(t, timeout, "it is listed", func() error {
 		ids, err := v.titled(title)
 		if err == nil && len(ids) != 1 {
 			err = fmt.Errorf("listed are %q", ids)
@@ -246,19 +254,20 @@ func noScripts(t *testing.T, s *site) {
 		return err
 	})
 	anna.open("/")
-	anna.picture("plain", "home")
+	anna.screenshot("plain", "home")
 	anna.follow(id)
 	anna.plays()
-	anna.picture("plain", "watch")
+	anna.screenshot("plain", "watch")
 	newest := v.wantHistory(id)
 	anna.open("/history")
-	anna.picture("plain", "history")
+	anna.screenshot("plain", "history")
 	anna.click(fmt.Sprintf(`#history-list li:has(a[href=%q]) button`, videoPage(newest)))
 	anna.arrives("/history", `document.querySelectorAll("#history-list li").length === 1`)
 }
 
-// byKeyboard: everything up to a video is reached with the keyboard alone, and shows that it is.
-func byKeyboard(t *testing.T, s *site) {
+// TestJourneyKeyboard: everything up to a video is reached with the keyboard alone, and shows that it is.
+func TestJourneyKeyboard(t *testing.T) {
+	s := anySite(t)
 	anna := newPerson(t, s)
 	v := anna.visitor()
 	title := unique("By keyboard")
@@ -273,7 +282,7 @@ func byKeyboard(t *testing.T, s *site) {
 	var reached []string
 	for len(reached) < 20 && (len(reached) == 0 || reached[len(reached)-1] != title) {
 		press("\t")
-		at := look[[]string](anna, `(() => {
+		at := eval[[]string](anna, `(() => {
 			const at = document.activeElement, box = at.getBoundingClientRect();
 			const seen = getComputedStyle(at).outlineStyle !== "none" && box.width > 0 && box.top >= 0 && box.bottom <= innerHeight;
 			return [at.querySelector(".title")?.textContent ?? at.getAttribute("aria-label") ?? at.innerText, seen ? "seen" : "not to be seen"];
@@ -287,7 +296,7 @@ func byKeyboard(t *testing.T, s *site) {
 	if !slices.Equal(reached, want) {
 		t.Fatalf("with the tab key one reaches %q, want %q", reached, want)
 	}
-	anna.picture("keyboard", "card")
+	anna.screenshot("keyboard", "card")
 	press("\r")
 	anna.arrives(videoPage(id), `document.getElementById("player") !== null`)
 	press("k")
@@ -304,7 +313,7 @@ func byKeyboard(t *testing.T, s *site) {
 // noScrollingSideways: the page is no wider than its window.
 func (p *person) noScrollingSideways(page string) {
 	p.t.Helper()
-	if wide := look[int64](p, `document.documentElement.scrollWidth`); wide > p.size.width {
+	if wide := eval[int64](p, `document.documentElement.scrollWidth`); wide > p.size.width {
 		p.t.Errorf("%s is %d wide in a window of %d", page, wide, p.size.width)
 	}
 }

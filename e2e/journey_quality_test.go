@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package e2e
 
 import (
 	"fmt"
@@ -18,30 +18,31 @@ import (
 	"flixtube/chassis/chassistest"
 )
 
-// everyPage fits into a phone and onto a wide screen, in both themes, has nothing serious for axe to find, and stands
-// still for who wants that.
-func everyPage(t *testing.T, s *site) {
+// TestJourneyEveryPage: every page fits a phone and a wide screen, in both themes, has no serious violation that axe
+// finds, and does not move for viewers who prefer reduced motion.
+func TestJourneyEveryPage(t *testing.T) {
+	s := anySite(t)
 	anna := newPerson(t, s)
 	anna.visit(func(page string) {
 		for _, theme := range []string{light, dark} {
 			for _, window := range []size{phone, laptop, wide} {
-				anna.looks(window, theme)
+				anna.setWindow(window, theme)
 				anna.noScrollingSideways(page)
-				anna.picture("pages", page)
+				anna.screenshot("pages", page)
 				if window != wide {
 					anna.isAccessible(page)
 				}
 			}
 		}
-		anna.looks(laptop, light, &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
-		moving := look[[]string](anna, `[...document.querySelectorAll("*")].filter((e) => {
+		anna.setWindow(laptop, light, &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
+		moving := eval[[]string](anna, `[...document.querySelectorAll("*")].filter((e) => {
 			const { transitionProperty, animationName, scrollBehavior } = getComputedStyle(e);
 			return transitionProperty !== "none" || animationName !== "none" || scrollBehavior !== "auto";
 		}).map((e) => e.outerHTML.slice(0, 100))`)
 		if len(moving) > 0 {
 			t.Errorf("on %s moves %q", page, moving)
 		}
-		anna.looks(laptop, light)
+		anna.setWindow(laptop, light)
 	})
 	needsAxe(t)
 }
@@ -62,7 +63,7 @@ func (p *person) isAccessible(page string) {
 		return
 	}
 	p.do("load axe", chromedp.Evaluate[chromedp.Void](string(axe)+";0")) // the page's policy is not about this
-	found := look[[]string](p, `axe.run(document, {resultTypes: ["violations"], preload: false}).then((result) => result.violations
+	found := eval[[]string](p, `axe.run(document, {resultTypes: ["violations"], preload: false}).then((result) => result.violations
 		.filter((v) => ["serious", "critical"].includes(v.impact))
 		.map((v) => v.id + " (" + v.help + "): " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("; ")))`)
 	for _, violation := range found {
@@ -80,9 +81,9 @@ func (p *person) visit(look func(page string)) {
 	others := other.uploadSample("Colours drifting by", word+" <i>elsewhere<i>")
 	other.waitListed(own, word+" to everything")
 	other.waitListed(others, word+" <i>elsewhere<i>")
-	v.looksInto(own)
-	other.looksInto(own)
-	other.looksInto(others)
+	v.watchFirstByte(own)
+	other.watchFirstByte(own)
+	other.watchFirstByte(others)
 	a := v.must(v.send(http.MethodPost, "/api/position?video="+own, strings.NewReader(`{"position":6,"duration":15}`), "Content-Type", "application/json"))
 	if a.status != http.StatusNoContent {
 		p.t.Errorf("the position was answered %d", a.status)
@@ -93,7 +94,7 @@ func (p *person) visit(look func(page string)) {
 		}
 		return nil
 	})
-	waitFor(p.t, "the history", func() error {
+	chassistest.Eventually(p.t, timeout, "the history", func() error {
 		ids, err := v.history()
 		if err == nil && !slices.Equal(ids, []string{own}) {
 			err = fmt.Errorf("it is %q", ids)
@@ -116,9 +117,9 @@ func (p *person) visit(look func(page string)) {
 	} {
 		switch page.name {
 		case "404":
-			p.bear("404")
+			p.ignore("404")
 		case "error":
-			p.bear("400")
+			p.ignore("400")
 		}
 		p.open(page.path)
 		p.do("unfold", chromedp.Evaluate[chromedp.Void](`for (const d of document.querySelectorAll("details")) d.open = true`))
@@ -129,10 +130,11 @@ func (p *person) visit(look func(page string)) {
 
 const mayShift = 0.02
 
-// isLight: little is fetched, and only once; nothing moves when something comes later.
-func isLight(t *testing.T, s *site) {
+// TestJourneyPageWeight: little is fetched, and only once; nothing moves when something loads late.
+func TestJourneyPageWeight(t *testing.T) {
+	s := anySite(t)
 	anna := newPerson(t, s)
-	v := newViewer(t, *s)
+	v := newViewer(t, s)
 	title := unique("Light")
 	id := v.uploadSample("The game of life", title)
 	v.waitListed(id, title)
@@ -141,25 +143,25 @@ func isLight(t *testing.T, s *site) {
 			for (const shift of list.getEntries()) shifted += shift.value;
 		}).observe({ type: "layout-shift", buffered: true });`)
 	// Posters come late enough to be seen coming, each time.
-	tell(anna, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
-	tell(anna, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+	command(anna, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
+	command(anna, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
 		MatchedNetworkConditions: []*network.Conditions{{URLPattern: s.url + "/api/poster*", Latency: 300, DownloadThroughput: -1, UploadThroughput: -1}},
 	})
 	settled := func(page string) {
 		t.Helper()
 		anna.open(page)
 		anna.until(`document.readyState === "complete" && [...document.images].every((image) => image.complete || image.getBoundingClientRect().top > innerHeight || image.getBoundingClientRect().left > innerWidth)`)
-		if look[int](anna, `document.images.length`) == 0 {
+		if eval[int](anna, `document.images.length`) == 0 {
 			t.Errorf("%s has no pictures", page)
 		}
-		look[float64](anna, `new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)))`)
-		if shifted := look[float64](anna, `shifted`); shifted > mayShift {
+		eval[float64](anna, `new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)))`)
+		if shifted := eval[float64](anna, `shifted`); shifted > mayShift {
 			t.Errorf("%s moves by %g (https://web.dev/articles/cls)", page, shifted)
 		}
 	}
 
 	for _, window := range []size{phone, laptop} {
-		anna.looks(window, light)
+		anna.setWindow(window, light)
 		settled("/")
 		settled(videoPage(id))
 	}

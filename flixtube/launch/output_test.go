@@ -1,4 +1,4 @@
-package main
+package launch
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ func TestLinesAreWholeAndNamed(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var buf bytes.Buffer
-			l := newOutput(&buf).named("history")
+			l := NewOutput(&buf).Named("history")
 			for _, w := range test.writes {
 				if n, err := l.Write([]byte(w)); n != len(w) || err != nil {
 					t.Fatalf("Write = %d, %v", n, err)
@@ -40,10 +40,10 @@ func TestLinesAreWholeAndNamed(t *testing.T) {
 
 func TestLinesOfSeveralWritersDoNotMix(t *testing.T) {
 	var buf bytes.Buffer
-	out := newOutput(&buf)
+	out := NewOutput(&buf)
 	var wg sync.WaitGroup
 	for i := range 4 {
-		l := out.named(fmt.Sprint("s", i))
+		l := out.Named(fmt.Sprint("s", i))
 		wg.Go(func() {
 			for range 100 {
 				fmt.Fprintf(l, "from %d", i)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package e2e
 
 import (
 	"bytes"
@@ -15,6 +15,9 @@ import (
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"flixtube/chassis/chassistest"
+	"flixtube/flixtube/samples"
 )
 
 // The last line of the upload page, and how far it is.
@@ -23,8 +26,9 @@ const (
 	sentSoFar  = lastUpload + `.querySelector("progress").value`
 )
 
-// uploadCut: over a slow line that breaks, and after the page was left, an upload goes on where it was.
-func uploadCut(t *testing.T, s *site) {
+// TestJourneyUploadInterrupted: an upload resumes where it was after the connection broke, and after the page was left.
+func TestJourneyUploadInterrupted(t *testing.T) {
+	s := anySite(t)
 	u, err := url.Parse(s.url)
 	if err != nil {
 		t.Fatal(err)
@@ -33,23 +37,23 @@ func uploadCut(t *testing.T, s *site) {
 	through := *s
 	through.url = "http://" + line.Listen
 	anna := newPerson(t, &through)
-	anna.bear("net::ERR_", "beforeunload") // of the broken line, and of a page that is left while it sends
+	anna.ignore("net::ERR_", "beforeunload") // from the broken connection, and from leaving the page during an upload
 	title := unique("끊긴 영상")
 	file, body := sampleFile(t, "Deep into the Mandelbrot set", title)
 
 	anna.open("/upload")
-	anna.sends(200_000)
+	anna.limitUpload(200_000)
 	anna.choose(file)
 	anna.until(sentSoFar + ` > 0.1`)
 	anna.until(`/^\d+ % of 2.5 MB · \d+ .+\/s · \d+ (sec|min) left$/.test(` + lastUpload + `.querySelector(".state").innerText)`)
-	anna.picture("upload", "slow")
+	anna.screenshot("upload", "slow")
 	line.Stop()
 	anna.until(lastUpload + `.querySelector(".state").innerText.startsWith("The connection broke.")`)
-	anna.picture("upload", "broken")
+	anna.screenshot("upload", "broken")
 	if err := line.Start(); err != nil {
 		t.Fatal(err)
 	}
-	sent := look[float64](anna, sentSoFar)
+	sent := eval[float64](anna, sentSoFar)
 	anna.until(fmt.Sprintf(`%s > %g`, sentSoFar, sent+0.1))
 	anna.open("/")
 	anna.open("/upload")
@@ -57,9 +61,9 @@ func uploadCut(t *testing.T, s *site) {
 	anna.until(sentSoFar + ` > 0`)
 	better := unique("Cut, resumed & named anew")
 	anna.write("#uploads .title", better+"\r")
-	anna.sends(unlimited)
+	anna.limitUpload(unlimited)
 	anna.until(lastUpload + `.querySelector(".state").innerText.startsWith("The title is saved.")`)
-	anna.picture("upload", "resumed")
+	anna.screenshot("upload", "resumed")
 
 	begun, resumed := 0, 0
 	for _, l := range anna.loaded("/api/uploads") {
@@ -85,8 +89,9 @@ func uploadCut(t *testing.T, s *site) {
 	anna.showsFacts(id, "0:16")
 }
 
-// uploadCancelled: of an upload that is cancelled nothing is left, and it can be begun again.
-func uploadCancelled(t *testing.T, s *site) {
+// TestJourneyUploadCancelled: a cancelled upload leaves nothing behind, and can be started again.
+func TestJourneyUploadCancelled(t *testing.T) {
+	s := anySite(t)
 	anna := newPerson(t, s)
 	v := anna.visitor()
 	title := unique("Cancelled")
@@ -96,7 +101,7 @@ func uploadCancelled(t *testing.T, s *site) {
 		t.Fatal(err)
 	}
 
-	anna.sends(200_000)
+	anna.limitUpload(200_000)
 	anna.choose(text)
 	anna.until(`document.querySelectorAll("#uploads li.failed").length === 1`)
 	if sent := anna.loaded("/api/uploads/"); len(sent) > 0 {
@@ -105,7 +110,7 @@ func uploadCancelled(t *testing.T, s *site) {
 	anna.choose(file)
 	anna.until(sentSoFar + ` > 0.1`)
 	anna.click("#uploads > li:last-child .cancel")
-	waitFor(t, "the server is told", func() error {
+	chassistest.Eventually(t, timeout, "the server is told", func() error {
 		for _, l := range anna.loaded("/api/uploads/") {
 			if l.method == http.MethodDelete && l.status == http.StatusNoContent {
 				return nil
@@ -113,13 +118,13 @@ func uploadCancelled(t *testing.T, s *site) {
 		}
 		return fmt.Errorf("asked for was %v", anna.loaded("/api/uploads/"))
 	})
-	anna.picture("upload", "cancelled")
+	anna.screenshot("upload", "cancelled")
 	marker := unique("marker")
 	v.waitListed(v.upload(marker, sample(t)), marker)
 	if ids, err := v.titled(title); err != nil || len(ids) != 0 {
 		t.Errorf("of the cancelled upload is listed %q, error %v", ids, err)
 	}
-	anna.sends(unlimited)
+	anna.limitUpload(unlimited)
 	anna.click("#uploads > li:last-child .retry")
 	ids := anna.uploaded()
 	v.waitListed(ids[0], title)
@@ -135,23 +140,23 @@ func (p *person) uploading(look func()) {
 	if err := errors.Join(os.WriteFile(none, []byte("This is a text.\n"), 0o600), os.WriteFile(short, body[:16<<10], 0o600)); err != nil {
 		p.t.Fatal(err)
 	}
-	p.bear("415")
+	p.ignore("415")
 	p.open("/upload")
-	p.sends(100_000)
+	p.limitUpload(100_000)
 	p.choose(none, short, long)
 	p.until(`document.querySelectorAll("#uploads li.failed").length === 1 && document.querySelectorAll("#uploads li.done").length === 1 &&
 		document.querySelector("#uploads li:last-child progress").value > 0`)
 	look()
 	p.click("#uploads li:last-child .cancel")
-	p.sends(unlimited)
+	p.limitUpload(unlimited)
 }
 
 const unlimited = -1
 
 // sends makes the browser send no more than this many bytes per second from now on.
-func (p *person) sends(perSecond float64) {
+func (p *person) limitUpload(perSecond float64) {
 	p.t.Helper()
-	tell(p, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+	command(p, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
 		MatchedNetworkConditions: []*network.Conditions{{UploadThroughput: perSecond, DownloadThroughput: unlimited}},
 	})
 }
@@ -159,7 +164,7 @@ func (p *person) sends(perSecond float64) {
 // sampleFile is a sample that goes by another name.
 func sampleFile(t *testing.T, name, title string) (file string, body []byte) {
 	t.Helper()
-	body, err := samples.ReadFile("samples/" + name + ".mp4")
+	body, _, err := samples.Read(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,18 +175,10 @@ func sampleFile(t *testing.T, name, title string) (file string, body []byte) {
 	return file, body
 }
 
-// send uploads one of the samples, with its picture, under another title.
+// uploadSample uploads one of the samples, with its poster, under another title.
 func (v *viewer) uploadSample(name, title string) (id string) {
 	v.t.Helper()
-	video, err := samples.ReadFile("samples/" + name + ".mp4")
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	poster, err := samples.ReadFile("samples/" + name + ".jpg")
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	id, err = upload(v.t.Context(), v.http, v.site.url, title+".mp4", video, poster)
+	id, err := samples.Upload(v.t.Context(), v.http, v.site.url, name, title)
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -191,7 +188,7 @@ func (v *viewer) uploadSample(name, title string) (id string) {
 // choose chooses files on the upload page, which looks then whether they are in the library, and is told 404 at first.
 func (p *person) choose(files ...string) {
 	p.t.Helper()
-	p.bear("404")
+	p.ignore("404")
 	p.do("choose files", chromedp.SetUploadFiles(chromedp.CSS("#files"), files))
 }
 
@@ -199,7 +196,7 @@ func (p *person) choose(files ...string) {
 func (p *person) uploaded() (ids []string) {
 	p.t.Helper()
 	p.until(`[...document.querySelectorAll("#uploads > li")].every((li) => li.classList.contains("failed") || li.querySelector("a"))`)
-	for _, link := range look[[]string](p, `[...document.querySelectorAll("#uploads > li.done a")].map((a) => a.getAttribute("href"))`) {
+	for _, link := range eval[[]string](p, `[...document.querySelectorAll("#uploads > li.done a")].map((a) => a.getAttribute("href"))`) {
 		ids = append(ids, strings.TrimPrefix(link, videoPage("")))
 	}
 	return ids

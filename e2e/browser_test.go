@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package e2e
 
 import (
 	"context"
@@ -27,31 +27,33 @@ import (
 	"flixtube/chassis/chassistest"
 )
 
-// startBrowser starts a Chromium with a fresh profile and stops it at the end of the test.
-func startBrowser(t *testing.T) (context.Context, error) {
+// browser is a Chromium with a fresh profile, for all tests.
+var browser = share(func(tb testing.TB) context.Context {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chassistest.Chromium(t)),
+		chromedp.ExecPath(chassistest.Chromium(tb)),
 		chromedp.NoSandbox, // for root, and in containers; it sees our own pages alone
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("mute-audio", true),
-		chromedp.Env("HOME="+t.TempDir()), // not every user has one
-		chromedp.WSURLReadTimeout(patience),
+		chromedp.Env("HOME="+tb.TempDir()), // not every user has one
+		chromedp.WSURLReadTimeout(timeout),
 	)
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
+	tb.Cleanup(stop)
 	ctx, closeBrowser := chromedp.NewContext(ctx)
-	t.Cleanup(closeBrowser)
-	return ctx, chromedp.Do(ctx)
-}
+	tb.Cleanup(closeBrowser)
+	if err := chromedp.Do(ctx); err != nil {
+		tb.Fatalf("start Chromium: %v", err)
+	}
+	return ctx
+})
 
-// person has a tab with cookies of their own. Errors of scripts, and what the page's own policy refuses, fail
-// the test.
+// person uses a tab with cookies of its own. Errors of scripts, and violations of the page's own policy, fail the test.
 type person struct {
 	t     *testing.T
-	site  site
+	site  *site
 	tab   context.Context
 	size  size
 	theme string
@@ -59,7 +61,7 @@ type person struct {
 	mu       sync.Mutex
 	loads    []*load
 	problems []string
-	bears    []string // words of problems that are none here
+	ignored  []string // problems with one of these words do not count
 }
 
 // load is something that the browser asked for.
@@ -68,7 +70,7 @@ type load struct {
 	method string
 	url    *url.URL
 	sent   http.Header
-	status int64 // 0 until there is an answer
+	status int64 // 0 until there is a response
 	start  int   // of its Content-Range
 	cached bool
 	bytes  float64 // transferred
@@ -91,29 +93,24 @@ const (
 // newPerson opens a tab that is as large as a laptop's, light, and English.
 func newPerson(t *testing.T, s *site) *person {
 	t.Helper()
-	chassistest.Chromium(t) // what is missing skips this test alone
-	browser, err := s.browser()
-	if err != nil {
-		t.Fatalf("start Chromium: %v", err)
-	}
-	tab, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	tab, closeTab := chromedp.NewContext(browser(t), chromedp.WithNewBrowserContext())
 	t.Cleanup(closeTab)
-	p := &person{t: t, site: *s, tab: tab}
+	p := &person{t: t, site: s, tab: tab}
 	if err := errors.Join(chromedp.Do(tab), chromedp.Listen(tab, p.note)); err != nil {
 		t.Fatalf("open a tab: %v", err)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			p.picture(strings.ReplaceAll(t.Name(), "/", "_"), "failed")
+			p.screenshot(strings.ReplaceAll(t.Name(), "/", "_"), "failed")
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if len(p.problems) > 0 {
-			t.Errorf("the browser complains: %q", p.problems)
+			t.Errorf("the browser reports: %q", p.problems)
 		}
 	})
-	p.speaks("en")
-	p.looks(laptop, light)
+	p.setLanguage("en")
+	p.setWindow(laptop, light)
 	return p
 }
 
@@ -143,10 +140,10 @@ func (p *person) note(event any) {
 			l.bytes = e.EncodedDataLength
 		}
 	case *runtime.EventExceptionThrown:
-		p.complain(fmt.Sprintf("%s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
+		p.report(fmt.Sprintf("%s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
 	case *log.EventEntryAdded:
 		if e.Entry.Level == log.EntryLevelError {
-			p.complain(e.Entry.Text + " " + e.Entry.URL)
+			p.report(e.Entry.Text + " " + e.Entry.URL)
 		}
 	}
 }
@@ -171,8 +168,8 @@ func (p *person) load(id network.RequestID) *load {
 	return nil
 }
 
-func (p *person) complain(problem string) {
-	for _, word := range p.bears {
+func (p *person) report(problem string) {
+	for _, word := range p.ignored {
 		if strings.Contains(problem, word) {
 			return
 		}
@@ -180,11 +177,11 @@ func (p *person) complain(problem string) {
 	p.problems = append(p.problems, problem)
 }
 
-// bear lets the browser complain of something that the test does on purpose.
-func (p *person) bear(words ...string) {
+// bear lets the browser report of something that the test does on purpose.
+func (p *person) ignore(words ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.bears = append(p.bears, words...)
+	p.ignored = append(p.ignored, words...)
 }
 
 // loaded returns what was asked for under a path so far.
@@ -207,46 +204,46 @@ func (p *person) forgetLoads() {
 
 func (p *person) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.tab, patience)
+	ctx, cancel := context.WithTimeout(p.tab, timeout)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		p.t.Fatalf("%s: %v", what, err)
 	}
 }
 
-// tell gives the browser a command of its protocol.
-func tell[P, R any](p *person, command cdp.Command[P, R], params P) {
+// command gives the browser a command of its protocol.
+func command[P, R any](p *person, command cdp.Command[P, R], params P) {
 	p.t.Helper()
 	if _, err := chromedp.Call(p.tab, command, params); err != nil {
-		p.t.Fatalf("tell the browser %+v: %v", params, err)
+		p.t.Fatalf("command the browser: %+v: %v", params, err)
 	}
 }
 
-// see is the value of an expression in the page.
-func see[T any](p *person, js string) (T, error) {
-	ctx, cancel := context.WithTimeout(p.tab, patience)
+// tryEval returns the value of an expression in the page.
+func tryEval[T any](p *person, js string) (T, error) {
+	ctx, cancel := context.WithTimeout(p.tab, timeout)
 	defer cancel()
 	return chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
 }
 
-func look[T any](p *person, js string) T {
+func eval[T any](p *person, js string) T {
 	p.t.Helper()
-	value, err := see[T](p, js)
+	value, err := tryEval[T](p, js)
 	if err != nil {
 		p.t.Fatalf("%s: %v", js, err)
 	}
 	return value
 }
 
-// until waits for an expression to be true, also on a page that comes only now.
+// until waits for an expression to be true, also on a page that is still loading.
 func (p *person) until(js string) {
 	p.t.Helper()
-	waitFor(p.t, js, func() error {
-		yes, err := see[bool](p, js)
+	chassistest.Eventually(p.t, timeout, js, func() error {
+		yes, err := tryEval[bool](p, js)
 		if err != nil || yes {
 			return err
 		}
-		shown, err := see[string](p, `location.pathname + location.search + " shows " + document.body.innerText.slice(0, 1000)`)
+		shown, err := tryEval[string](p, `location.pathname + location.search + " shows " + document.body.innerText.slice(0, 1000)`)
 		return errors.Join(errors.New(shown), err)
 	})
 }
@@ -275,8 +272,8 @@ func (p *person) write(selector, text string) {
 		chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`), chromedp.KeyEvent(text))
 }
 
-// looks makes the window one of this size and theme, for somebody who prefers more.
-func (p *person) looks(s size, theme string, more ...*emulation.MediaFeature) {
+// setWindow sets the size and the theme of the window, and more preferences.
+func (p *person) setWindow(s size, theme string, more ...*emulation.MediaFeature) {
 	p.t.Helper()
 	p.size, p.theme = s, theme
 	var options []chromedp.EmulateViewportOption
@@ -284,15 +281,15 @@ func (p *person) looks(s size, theme string, more ...*emulation.MediaFeature) {
 		options = append(options, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch)
 	}
 	p.do("resize", chromedp.EmulateViewport(s.width, s.height, options...))
-	tell(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+	command(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: append(more, &emulation.MediaFeature{Name: "prefers-color-scheme", Value: theme}),
 	})
 }
 
-// speaks makes it somebody's who prefers this language.
-func (p *person) speaks(language string) {
+// setLanguage sets the browser's preferred language.
+func (p *person) setLanguage(language string) {
 	p.t.Helper()
-	tell(p, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{
+	command(p, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{
 		Headers: network.Headers{"Accept-Language": language},
 	})
 }
@@ -300,13 +297,13 @@ func (p *person) speaks(language string) {
 // withoutScripts turns off the scripts of all pages that are opened from now on.
 func (p *person) withoutScripts() {
 	p.t.Helper()
-	tell(p, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	command(p, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 }
 
 // atStart runs a script at the start of every page from now on.
 func (p *person) atStart(script string) {
 	p.t.Helper()
-	tell(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+	command(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
 }
 
 // asGesture lets a script do what only a click may.
@@ -315,7 +312,7 @@ func asGesture(e *runtime.EvaluateParams) {
 	e.UserGesture = &yes
 }
 
-// visitor speaks HTTP as the person, who has not been here before.
+// visitor speaks HTTP with the cookies of a person who opens the first page.
 func (p *person) visitor() *viewer {
 	p.t.Helper()
 	p.open("/upload")
@@ -327,7 +324,7 @@ func (p *person) viewer() *viewer {
 	p.t.Helper()
 	jar, err := chromedp.Call(p.tab, network.GetCookies, network.GetCookiesParams{URLs: []string{p.site.url}})
 	if err != nil {
-		p.t.Fatalf("look at the cookies: %v", err)
+		p.t.Fatalf("read the cookies: %v", err)
 	}
 	v := newViewer(p.t, p.site)
 	u, err := url.Parse(p.site.url)
@@ -340,8 +337,8 @@ func (p *person) viewer() *viewer {
 	return v
 }
 
-// picture saves what is to be seen, if SCREENSHOTS names a folder for it.
-func (p *person) picture(journey, what string) {
+// screenshot saves a picture of the page, if SCREENSHOTS names a folder for it.
+func (p *person) screenshot(journey, what string) {
 	folder := os.Getenv("SCREENSHOTS")
 	if folder == "" {
 		return
@@ -352,6 +349,6 @@ func (p *person) picture(journey, what string) {
 		err = errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(filepath.Join(folder, name), png, 0o644))
 	}
 	if err != nil {
-		p.t.Errorf("take a picture: %v", err)
+		p.t.Errorf("take a screenshot: %v", err)
 	}
 }

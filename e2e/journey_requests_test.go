@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package e2e
 
 import (
 	"bytes"
@@ -22,25 +22,28 @@ import (
 
 	"github.com/google/uuid"
 
+	"flixtube/chassis/chassistest"
 	"flixtube/chassis/web"
 )
 
 // These journeys need nothing but the gateway. Where more can be seen, they look there too.
 
-// ranges: RFC 9110 at the gateway, and nothing else at video-streaming and at video-storage. Without a named
+// TestJourneyRanges: RFC 9110 at the gateway, and nothing else at video-streaming and at video-storage. Without a named
 // viewing, what counts as one is an answer that starts at byte 0.
+func TestJourneyRanges(t *testing.T) { onEachSite(t, ranges) }
+
 func ranges(t *testing.T, s *site) {
 	body := sample(t)
 	n := len(body)
-	v := newViewer(t, *s)
+	v := newViewer(t, s)
 	name := unique("ranges")
 	id := v.upload(name, body)
 	v.waitListed(id, name)
 
 	hops := map[string]string{"gateway": s.url + "/api/video?id="}
-	if s.inside != nil {
-		hops["video-streaming"] = s.inside.addresses["video-streaming"] + "/video?id="
-		hops["video-storage"] = s.inside.addresses["video-storage"] + "/video?id="
+	if s.system != nil {
+		hops["video-streaming"] = s.system.Services["video-streaming"].Address + "/video?id="
+		hops["video-storage"] = s.system.Services["video-storage"].Address + "/video?id="
 	}
 	facts := v.must(v.send(http.MethodHead, hops["gateway"]+id, nil))
 	etag, modified := facts.header.Get("ETag"), facts.header.Get("Last-Modified")
@@ -130,7 +133,7 @@ func ranges(t *testing.T, s *site) {
 }
 
 // checkParts compares the body, or each part of one with several, with what it must be.
-func checkParts(a answer, whole []byte, want [][2]int) error {
+func checkParts(a response, whole []byte, want [][2]int) error {
 	check := func(header interface{ Get(string) string }, body []byte, part [2]int) error {
 		var contentRange string
 		if a.status == http.StatusPartialContent {
@@ -177,10 +180,11 @@ func checkParts(a answer, whole []byte, want [][2]int) error {
 	return nil
 }
 
-// hostileRequests: whatever is sent, the answer is 4xx, and nothing is read or written that is not a video.
-func hostileRequests(t *testing.T, s *site) {
+// TestJourneyHostileRequests: hostile requests are answered with 4xx, and nothing but videos is read or written.
+func TestJourneyHostileRequests(t *testing.T) {
+	s := anySite(t)
 	body := sample(t)
-	v := newViewer(t, *s)
+	v := newViewer(t, s)
 	name := unique("target")
 	id := v.upload(name, body)
 	v.waitListed(id, name)
@@ -309,7 +313,7 @@ func hostileRequests(t *testing.T, s *site) {
 	})
 
 	t.Run("afterwards", func(t *testing.T) {
-		v := &viewer{t, *s, v.http}
+		v := &viewer{t, s, v.http}
 		v.mustWatch(id, body)
 		v.waitListed(id, name)
 		if now := s.around(t); !slices.Equal(now, around) {
@@ -328,7 +332,7 @@ func hostileRequests(t *testing.T, s *site) {
 }
 
 // around returns the files beside and above the data, where none may come into being.
-func (s site) around(t *testing.T) []string {
+func (s *site) around(t *testing.T) []string {
 	t.Helper()
 	if s.videos == "" {
 		return nil
@@ -336,7 +340,7 @@ func (s site) around(t *testing.T) []string {
 	return slices.Concat(s.files(t, "../*"), s.files(t, "../../*"), s.files(t, "../../../*"))
 }
 
-func (s site) files(t *testing.T, pattern string) []string {
+func (s *site) files(t *testing.T, pattern string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.videos, pattern))
 	if err != nil {
@@ -357,14 +361,19 @@ func request(t *testing.T, method, address string, headers ...string) *http.Requ
 	return req
 }
 
-// isJSONError reports whether an answer is {"error": "..."} and no more.
-func isJSONError(a answer) bool {
-	var e map[string]string
-	return json.Unmarshal(a.body, &e) == nil && len(e) == 1 && e["error"] != ""
+// isJSONError reports whether a response is {"error": "...", "code": "..."}, perhaps with "args", and no more.
+func isJSONError(r response) bool {
+	var e struct {
+		Error, Code string
+		Args        map[string]any
+	}
+	decoder := json.NewDecoder(bytes.NewReader(r.body))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(&e) == nil && e.Error != "" && e.Code != ""
 }
 
 // dial connects to the gateway, for what http.Client would not send.
-func (s site) dial(t *testing.T) *net.TCPConn {
+func (s *site) dial(t *testing.T) *net.TCPConn {
 	t.Helper()
 	u, err := url.Parse(s.url)
 	if err != nil {
@@ -376,7 +385,7 @@ func (s site) dial(t *testing.T) *net.TCPConn {
 	}
 	conn, err := net.DialTimeout("tcp", net.JoinHostPort(u.Hostname(), port), 10*time.Second)
 	if err == nil {
-		err = conn.SetDeadline(time.Now().Add(patience))
+		err = conn.SetDeadline(time.Now().Add(timeout))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -386,25 +395,27 @@ func (s site) dial(t *testing.T) *net.TCPConn {
 }
 
 // raw sends bytes and returns the status that comes back.
-func (s site) raw(t *testing.T, sent string) (answer, error) {
+func (s *site) raw(t *testing.T, sent string) (response, error) {
 	t.Helper()
 	conn := s.dial(t)
 	defer conn.Close()
 	if _, err := io.WriteString(conn, sent); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	head := make([]byte, len("HTTP/1.1 200"))
 	if _, err := io.ReadFull(conn, head); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	status, err := strconv.Atoi(string(head[len("HTTP/1.1 "):]))
-	return answer{status: status}, err
+	return response{status: status}, err
 }
 
-// brokenUploads leave no bytes and no entry.
+// TestJourneyBrokenUploads leave no bytes and no entry.
+func TestJourneyBrokenUploads(t *testing.T) { onEachSite(t, brokenUploads) }
+
 func brokenUploads(t *testing.T, s *site) {
 	body := sample(t)
-	v := newViewer(t, *s)
+	v := newViewer(t, s)
 	half := string(body[:len(body)/2])
 	form := "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%s.mp4\"\r\nContent-Type: video/mp4\r\n\r\n" + half
 	tests := []struct{ name, sent string }{
@@ -428,7 +439,7 @@ func brokenUploads(t *testing.T, s *site) {
 					t.Fatal(err)
 				}
 				if s.videos != "" {
-					waitFor(t, "the upload has reached the store", func() error {
+					chassistest.Eventually(t, timeout, "the upload has reached the store", func() error {
 						more, err := s.stored(before)
 						if err == nil && len(more) == 0 {
 							err = errors.New("there is no more than before")
@@ -464,10 +475,11 @@ func brokenUploads(t *testing.T, s *site) {
 	}
 }
 
-// onlyTheCookie: a viewer is who the cookie says, and not who a header says.
-func onlyTheCookie(t *testing.T, s *site) {
+// TestJourneyViewerCookie: the cookie alone identifies a viewer; headers do not.
+func TestJourneyViewerCookie(t *testing.T) {
+	s := anySite(t)
 	body := sample(t)
-	v, other := newViewer(t, *s), newViewer(t, *s)
+	v, other := newViewer(t, s), newViewer(t, s)
 	name := unique("mine")
 	id := v.upload(name, body)
 	v.waitListed(id, name)
@@ -493,7 +505,7 @@ func onlyTheCookie(t *testing.T, s *site) {
 		a := other.must(other.send(http.MethodPost, path, strings.NewReader(form.Encode()),
 			"Content-Type", "application/x-www-form-urlencoded", web.ViewerHeader, v.id()))
 		if a.status != http.StatusForbidden {
-			t.Errorf("%s by who is not the owner is answered %d", path, a.status)
+			t.Errorf("%s by a viewer who is not the owner is answered %d", path, a.status)
 		}
 	}
 	v.waitListed(id, name)

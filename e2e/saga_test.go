@@ -1,15 +1,12 @@
 //go:build unix
 
-package main
+package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -24,56 +21,34 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/web"
+	"flixtube/contracts"
+	"flixtube/flixtube/launch"
 )
 
-// TestSaga runs on RabbitMQ, with the whole system around it.
-func TestSaga(t *testing.T) {
-	rabbit := chassistest.RabbitMQ(t)
-	s, err := start(t.Context(), options{
-		data: t.TempDir(), getenv: chassistest.Env(map[string]string{"RABBIT": rabbit.URL}), out: t.Output(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.stop()
-	g := saga{s, "owner-" + uuid.NewString()}
-	t.Run("a program of others", func(t *testing.T) { g.foreignProgram(t, rabbit.URL) })
-	t.Run("removing while services are killed", g.removalUnderFire)
-}
-
-// saga talks to the services as one viewer.
-type saga struct {
-	*system
+// caller talks to the services behind the gateway as one viewer.
+type caller struct {
+	system *launch.System
 	viewer string
 }
 
-func (g saga) call(t *testing.T, method, service, target string, body []byte, header ...string) (status int, answer []byte) {
+func newCaller(s *site) caller { return caller{s.system, "viewer-" + uuid.NewString()} }
+
+// call sends a request, and returns the error of one that is cut off, which happens to killed services, as its body.
+func (c caller) call(t *testing.T, method, service, target string, body []byte, headers ...string) (status int, answer []byte) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, g.addresses[service]+target, bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set(web.ViewerHeader, g.viewer)
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
 	client := http.Client{Timeout: 20 * time.Second}
-	res, err := client.Do(req)
-	if err != nil {
-		return 0, []byte(err.Error()) // killed, perhaps
-	}
-	defer res.Body.Close()
-	answer, err = io.ReadAll(res.Body)
+	r, err := call(t.Context(), &client, method, c.system.Services[service].Address+target, bytes.NewReader(body),
+		append(headers, web.ViewerHeader, c.viewer)...)
 	if err != nil {
 		return 0, []byte(err.Error())
 	}
-	return res.StatusCode, answer
+	return r.status, r.body
 }
 
-func (g saga) history(t *testing.T) (videos []string) {
+func (c caller) history(t *testing.T) (videos []string) {
 	t.Helper()
-	within(t, 2*time.Minute, "history", func() error {
-		status, answer := g.call(t, "GET", "history", "/history?limit=500", nil)
+	chassistest.Eventually(t, 2*time.Minute, "history", func() error {
+		status, answer := c.call(t, "GET", "history", "/history?limit=500", nil)
 		var list struct {
 			History []struct {
 				VideoID string `json:"videoId"`
@@ -91,10 +66,12 @@ func (g saga) history(t *testing.T) (videos []string) {
 	return videos
 }
 
-// foreignProgram declares plainly what it uses, gets our messages, and has its own, which lack nearly everything,
-// recorded.
-func (g saga) foreignProgram(t *testing.T, address string) {
-	conn, err := amqp.Dial(address)
+// TestForeignProgram: a program of others declares plainly what it uses, gets our messages, and its own messages, which
+// lack nearly everything, are recorded.
+func TestForeignProgram(t *testing.T) {
+	s := withRabbit(t)
+	g := newCaller(s)
+	conn, err := amqp.Dial(s.rabbit.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +124,7 @@ func (g saga) foreignProgram(t *testing.T, address string) {
 		// RabbitMQ refuses what a quorum queue cannot take that has just been made and has no leader yet. What it has
 		// confirmed is recorded.
 		var name string
-		within(t, 2*time.Minute, "their view is confirmed", func() error {
+		chassistest.Eventually(t, 2*time.Minute, "their view is confirmed", func() error {
 			name = "theirs-" + uuid.NewString()
 			confirm, err := ch.PublishWithDeferredConfirm(to.exchange, to.key, false, false,
 				amqp.Publishing{Body: []byte(`{"video":{"id":"` + name + `"}}`)})
@@ -156,12 +133,12 @@ func (g saga) foreignProgram(t *testing.T, address string) {
 			}
 			acked, err := confirm.WaitContext(t.Context())
 			if err == nil && !acked {
-				err = errors.New("it was refused")
+				err = errors.New("the broker refused it")
 			}
 			return err
 		})
-		within(t, 2*time.Minute, "their view", func() error {
-			everyone := saga{g.system, ""}
+		chassistest.Eventually(t, 2*time.Minute, "their view", func() error {
+			everyone := caller{s.system, ""}
 			if videos := everyone.history(t); strings.Count(strings.Join(videos, " "), name) != 1 {
 				return fmt.Errorf("history has %d views, not theirs", len(videos))
 			}
@@ -171,23 +148,15 @@ func (g saga) foreignProgram(t *testing.T, address string) {
 }
 
 // uploaded returns the id of a new video once it is listed.
-func (g saga) uploaded(t *testing.T, name string) (id string) {
+func (c caller) uploaded(t *testing.T, name string) (id string) {
 	t.Helper()
-	files, err := fs.Glob(samples, "samples/*.mp4")
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := samples.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	status, answer := g.call(t, "POST", "video-upload", "/upload", body, "File-Name", url.PathEscape(name))
+	status, answer := c.call(t, "POST", "video-upload", "/upload", sample(t), "File-Name", url.PathEscape(name))
 	var created struct{ Video struct{ ID string } }
 	if err := json.Unmarshal(answer, &created); err != nil || status != http.StatusCreated {
 		t.Fatalf("upload: %d %s", status, answer)
 	}
-	within(t, 2*time.Minute, "the upload is listed", func() error {
-		if status, answer := g.call(t, "GET", "metadata", "/video?id="+created.Video.ID, nil); status != http.StatusOK {
+	chassistest.Eventually(t, 2*time.Minute, "the upload is listed", func() error {
+		if status, answer := c.call(t, "GET", "metadata", "/video?id="+created.Video.ID, nil); status != http.StatusOK {
 			return fmt.Errorf("%d %s", status, answer)
 		}
 		return nil
@@ -195,14 +164,16 @@ func (g saga) uploaded(t *testing.T, name string) (id string) {
 	return created.Video.ID
 }
 
-// removalUnderFire removes videos that were watched; with each removal one of the four services that have a part
-// in it is killed, at a moment of the time that a removal takes. None of them knows the videos any more then, and all
+// TestRemovalWhileServicesAreKilled removes videos that were watched; with each removal one of the four services that take
+// part in it is killed, at a moment of the time that a removal takes. In the end none of them knows the videos, and all
 // know the one that stays. CHAOS_SEED repeats the moments of an earlier run.
-func (g saga) removalUnderFire(t *testing.T) {
+func TestRemovalWhileServicesAreKilled(t *testing.T) {
+	s := withRabbit(t)
+	g, other := newCaller(s), newCaller(s)
 	seed := uint64(time.Now().UnixMilli())
-	if s := os.Getenv("CHAOS_SEED"); s != "" {
+	if text := os.Getenv("CHAOS_SEED"); text != "" {
 		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
 			t.Fatalf("CHAOS_SEED: %v", err)
 		}
 	}
@@ -212,18 +183,17 @@ func (g saga) removalUnderFire(t *testing.T) {
 	for i := range 12 {
 		gone = append(gone, g.uploaded(t, fmt.Sprintf("To be removed %d", i)))
 	}
-	first, stays := g.uploaded(t, "To be removed first"), g.uploaded(t, "To stay")
-	for _, id := range append(gone, first, stays) {
-		if status, answer := g.call(t, "GET", "video-streaming", "/video?id="+id+"&view="+uuid.NewString(), nil); status != http.StatusOK {
-			t.Fatalf("watch: %d %.200s", status, answer)
-		}
+	first, stays, both := g.uploaded(t, "To be removed first"), g.uploaded(t, "To stay"), g.uploaded(t, "Watched by both")
+	for _, id := range append(gone, first, stays, both) {
+		g.watch(t, id)
 	}
+	other.watch(t, both) // so that the videos are recommended to the other viewer before any of other tests
 
-	within(t, 2*time.Minute, "all is recorded", func() error {
-		if n := len(g.history(t)); n < len(gone)+2 {
+	chassistest.Eventually(t, timeout, "all is recorded", func() error {
+		if n := len(g.history(t)); n < len(gone)+3 {
 			return fmt.Errorf("%d views", n)
 		}
-		_, answer := saga{g.system, "somebody-else"}.call(t, "GET", "recommendations", "/recommendations?limit=50", nil)
+		_, answer := other.call(t, "GET", "recommendations", "/recommendations?limit=50", nil)
 		for _, id := range append(gone, first, stays) {
 			if !bytes.Contains(answer, []byte(id)) {
 				return fmt.Errorf("recommendations lack %s", id)
@@ -231,35 +201,47 @@ func (g saga) removalUnderFire(t *testing.T) {
 		}
 		return nil
 	})
-	g.readyAll(t)
+	s.waitReady(t)
+	handled := s.removalsHandled(t)
 	began := time.Now()
 	g.remove(t, first)
-	within(t, time.Minute, "all four have done their part", func() error { return g.forgotten(t, first) })
+	chassistest.Eventually(t, timeout, "all four have done their part", func() error {
+		// Recommendations are some seconds old.
+		if status, answer := g.call(t, "GET", "video-storage", "/video?id="+first, nil); status != http.StatusNotFound {
+			return fmt.Errorf("video-storage: %d %.100s", status, answer)
+		}
+		for service, n := range s.removalsHandled(t) {
+			if n <= handled[service] {
+				return fmt.Errorf("%s has handled %v removals", service, n)
+			}
+		}
+		return nil
+	})
 	span := time.Since(began)
 	targets := []string{"metadata", "video-storage", "history", "recommendations"}
 	landed := 0
 	for i, id := range gone {
-		g.readyAll(t)
-		victim := g.processes[targets[i%len(targets)]]
-		pid := victim.pid()
+		s.waitReady(t)
+		victim := s.system.Services[targets[i%len(targets)]].Process
+		pid := victim.PID()
 		moment := time.Duration(dice.Int64N(int64(span)))
 		var killed time.Duration
 		struck := make(chan struct{})
 		began := time.Now()
 		time.AfterFunc(moment, func() {
-			victim.kill()
+			kill(t, victim)
 			killed = time.Since(began)
 			close(struck)
 		})
 		g.remove(t, id)
 		<-struck
-		within(t, time.Minute, victim.name+" was killed", func() error {
-			if now := victim.pid(); now == pid {
+		chassistest.Eventually(t, timeout, victim.Name+" was killed", func() error {
+			if now := victim.PID(); now == pid {
 				return errors.New("it runs as before")
 			}
 			return nil
 		})
-		t.Logf("%s killed after %v of %v", victim.name, killed, span)
+		t.Logf("%s killed after %v of %v", victim.Name, killed, span)
 		if killed <= span {
 			landed++
 		}
@@ -271,16 +253,16 @@ func (g saga) removalUnderFire(t *testing.T) {
 	gone = append(gone, first)
 
 	for _, id := range gone {
-		for service, target := range map[string]string{"metadata": "/video?id=", "video-storage": "/video?id="} {
-			within(t, 2*time.Minute, service+" forgets", func() error {
-				if status, answer := g.call(t, "GET", service, target+id, nil); status != http.StatusNotFound {
+		for _, service := range []string{"metadata", "video-storage"} {
+			chassistest.Eventually(t, timeout, service+" forgets", func() error {
+				if status, answer := g.call(t, "GET", service, "/video?id="+id, nil); status != http.StatusNotFound {
 					return fmt.Errorf("%d %.100s", status, answer)
 				}
 				return nil
 			})
 		}
 	}
-	within(t, 2*time.Minute, "history forgets", func() error {
+	chassistest.Eventually(t, timeout, "history forgets", func() error {
 		seen := strings.Join(g.history(t), " ")
 		for _, id := range gone {
 			if strings.Contains(seen, id) {
@@ -292,8 +274,7 @@ func (g saga) removalUnderFire(t *testing.T) {
 		}
 		return nil
 	})
-	within(t, 2*time.Minute, "recommendations forget", func() error {
-		other := saga{g.system, "somebody-else"}
+	chassistest.Eventually(t, timeout, "recommendations forget", func() error {
 		status, answer := other.call(t, "GET", "recommendations", "/recommendations?limit=50", nil)
 		if status != http.StatusOK || !bytes.Contains(answer, []byte(stays)) {
 			return fmt.Errorf("%d %s", status, answer)
@@ -307,20 +288,18 @@ func (g saga) removalUnderFire(t *testing.T) {
 	})
 }
 
-// readyAll waits until every service is ready.
-func (g saga) readyAll(t *testing.T) {
+// watch is one viewing.
+func (c caller) watch(t *testing.T, id string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := g.waitReady(ctx); err != nil {
-		t.Fatal(err)
+	if status, answer := c.call(t, "GET", "video-streaming", "/video?id="+id+"&view="+uuid.NewString(), nil); status != http.StatusOK {
+		t.Fatalf("watch: %d %.200s", status, answer)
 	}
 }
 
-func (g saga) remove(t *testing.T, id string) {
+func (c caller) remove(t *testing.T, id string) {
 	t.Helper()
-	within(t, 2*time.Minute, "remove", func() error {
-		status, answer := g.call(t, "DELETE", "metadata", "/video?id="+id, nil)
+	chassistest.Eventually(t, timeout, "remove", func() error {
+		status, answer := c.call(t, "DELETE", "metadata", "/video?id="+id, nil)
 		if status != http.StatusNoContent {
 			return fmt.Errorf("%d %s", status, answer)
 		}
@@ -328,21 +307,17 @@ func (g saga) remove(t *testing.T, id string) {
 	})
 }
 
-// forgotten is nil once storage has deleted the first video that is removed, and the other two have handled the message:
-// what recommendations shows may be some seconds old.
-func (g saga) forgotten(t *testing.T, id string) error {
+// removalsHandled counts the messages about removed videos that history and recommendations have handled since they
+// were started.
+func (s *site) removalsHandled(t *testing.T) map[string]float64 {
 	t.Helper()
-	if status, answer := g.call(t, "GET", "video-storage", "/video?id="+id, nil); status != http.StatusNotFound {
-		return fmt.Errorf("video-storage: %d %.100s", status, answer)
-	}
+	counts := map[string]float64{}
 	for _, service := range []string{"history", "recommendations"} {
-		n, err := metric(g.addresses[service], `messages_handled_total{queue="`+service+`.video-removed"}`)
+		n, err := metric(s.system.Services[service].Address, `messages_handled_total{queue="`+contracts.VideoRemoved.Queue(service).Name+`"}`)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
-		if n == 0 {
-			return errors.New(service + " has handled nothing")
-		}
+		counts[service] = n
 	}
-	return nil
+	return counts
 }

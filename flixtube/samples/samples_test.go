@@ -1,11 +1,10 @@
-package main
+package samples
 
 import (
 	"bytes"
 	"fmt"
 	"image"
 	_ "image/jpeg"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -17,20 +16,18 @@ import (
 )
 
 func TestEverySampleHasAPoster(t *testing.T) {
-	files, err := fs.Glob(samples, "samples/*.mp4")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d samples, error %v", len(files), err)
+	if len(Titles()) == 0 {
+		t.Fatal("there are no samples")
 	}
-	for _, file := range files {
-		poster, err := samples.Open(strings.TrimSuffix(file, ".mp4") + ".jpg")
+	for _, title := range Titles() {
+		_, poster, err := Read(title)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		about, _ := poster.Stat()
-		picture, format, err := image.DecodeConfig(poster)
-		if err != nil || format != "jpeg" || picture.Width != 640 || about.Size() > 64<<10 {
-			t.Errorf("the poster of %s is a %s, %d wide, of %d bytes; error %v", file, format, picture.Width, about.Size(), err)
+		picture, format, err := image.DecodeConfig(bytes.NewReader(poster))
+		if err != nil || format != "jpeg" || picture.Width != 640 || len(poster) > 64<<10 {
+			t.Errorf("the poster of %s is a %s, %d wide, of %d bytes; error %v", title, format, picture.Width, len(poster), err)
 		}
 	}
 }
@@ -39,21 +36,17 @@ func TestSeconds(t *testing.T) {
 	if _, err := exec.LookPath("ffprobe"); err != nil {
 		chassistest.Missing(t, "ffprobe (apt install ffmpeg)")
 	}
-	files, err := fs.Glob(samples, "samples/*.mp4")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		video, err := samples.ReadFile(file)
+	for _, title := range Titles() {
+		video, _, err := Read(title)
 		if err != nil {
 			t.Fatal(err)
 		}
-		shown, err := exec.Command("ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", file).Output()
+		shown, err := exec.Command("ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", title+".mp4").Output()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if want, err := strconv.ParseFloat(strings.TrimSpace(string(shown)), 64); err != nil || seconds(video) != want {
-			t.Errorf("%s has %g seconds, ffprobe says %g; error %v", file, seconds(video), want, err)
+			t.Errorf("%s has %g seconds, ffprobe says %g; error %v", title, seconds(video), want, err)
 		}
 	}
 }
@@ -85,18 +78,17 @@ func TestSeedingAnEmptyLibrary(t *testing.T) {
 	mux.HandleFunc("PATCH /api/uploads/1", note)
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	s := &system{
-		addresses: map[string]string{"gateway": server.URL, "metadata": server.URL},
-		client:    server.Client(), say: func(string, ...any) {},
-	}
+	l := Library{Gateway: server.URL, Metadata: server.URL, Say: t.Logf}
 
 	for range 2 { // the second time there are videos
-		if err := s.seedSamples(t.Context()); err != nil {
+		if err := l.Seed(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	video, _ := samples.ReadFile("samples/Colours drifting by.mp4")
-	poster, _ := samples.ReadFile("samples/Colours drifting by.jpg")
+	video, poster, err := Read("Colours drifting by")
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := []string{
 		fmt.Sprintf("create %d filename Q29sb3VycyBkcmlmdGluZyBieS5tcDQ=,duration MTU=", len(video)), // its name, and 15
 		fmt.Sprintf("PUT /api/uploads/1/poster %d viewer=ann", len(poster)),

@@ -13,13 +13,13 @@ type RabbitMQServer struct{ URL string }
 func RabbitMQ(tb testing.TB) *RabbitMQServer { tb.Helper(); Missing(tb, unix); return nil }
 
 // Start is never called.
-func (*RabbitMQServer) Start() {}
+func (*RabbitMQServer) Start(testing.TB) {}
 
 // Stop is never called.
-func (*RabbitMQServer) Stop() {}
+func (*RabbitMQServer) Stop(testing.TB) {}
 
 // Kill is never called.
-func (*RabbitMQServer) Kill() {}
+func (*RabbitMQServer) Kill(testing.TB) {}
 
 // Azurite skips the test.
 func Azurite(tb testing.TB) (endpoint string) { tb.Helper(); Missing(tb, unix); return "" }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package e2e
 
 import (
 	"bytes"
@@ -10,9 +10,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
-	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,9 +21,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	mongooptions "go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"flixtube/chassis/chassistest"
 	"flixtube/chassis/database"
-	"flixtube/chassis/httpclient"
-	"flixtube/chassis/web"
 )
 
 // serviceLog reads what the services log. The lines about views that are accepted tell the test which are: they
@@ -181,11 +177,11 @@ func (c *crowd) tally(accepted map[string]viewing, history, views []document) (c
 func (c *chaos) check(t *testing.T, s scenario, crowd *crowd) chaosRow {
 	t.Helper()
 	settle := c.lasts(time.Minute, 5*time.Minute)
-	within(t, settle, "the outbox is sent", c.outboxEmpty)
-	within(t, settle, "the queues are taken", func() error {
+	chassistest.Eventually(t, settle, "the outbox is sent", c.outboxEmpty)
+	chassistest.Eventually(t, settle, "the queues are taken", func() error {
 		return c.empty("history.viewed", "recommendations.viewed", "viewed")
 	})
-	within(t, settle, "every view is accepted", func() error {
+	chassistest.Eventually(t, settle, "every view is accepted", func() error {
 		if shown, accepted := len(crowd.shown()), len(c.log.acceptedOf(crowd.shown())); shown > accepted+c.refused {
 			return fmt.Errorf("%d were shown, %d accepted, and %d need not be", shown, accepted, c.refused)
 		}
@@ -196,22 +192,20 @@ func (c *chaos) check(t *testing.T, s scenario, crowd *crowd) chaosRow {
 	}
 	var r chaosRow
 	var viewed map[pair]bool
-	last := errors.New("not looked yet")
-	for deadline := time.Now().Add(settle); last != nil && time.Now().Before(deadline); {
-		var history, views []document
-		accepted := c.log.acceptedOf(crowd.asked) // first: what is accepted meanwhile need not be there yet
-		if history, views, last = c.recorded.read(t.Context()); last == nil {
-			r, viewed, last = crowd.tally(accepted, history, views)
+	err := chassistest.Poll(settle, func() error {
+		accepted := c.log.acceptedOf(crowd.asked) // first: views that are accepted meanwhile need not be there yet
+		history, views, err := c.recorded.read(t.Context())
+		if err != nil {
+			return err
 		}
-		if last == nil && r.lost > 0 {
-			last = fmt.Errorf("%d views are lost", r.lost)
+		r, viewed, err = crowd.tally(accepted, history, views)
+		if err == nil && r.lost > 0 {
+			err = fmt.Errorf("%d views are lost", r.lost)
 		}
-		if last != nil {
-			letPass(200 * time.Millisecond)
-		}
-	}
-	if last != nil {
-		t.Error(last)
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 	if r.duplicates > 0 {
 		t.Errorf("%d views are there twice", r.duplicates)
@@ -221,8 +215,8 @@ func (c *chaos) check(t *testing.T, s scenario, crowd *crowd) chaosRow {
 	}
 	c.checkDead(t, crowd, &r)
 	c.checkCoViews(t, viewed)
-	for _, p := range c.sys.processes {
-		c.notePeak(t, p)
+	for _, service := range c.system.Services {
+		c.notePeak(t, service.Process)
 	}
 	for name, peak := range c.peaks {
 		r.peak = max(r.peak, peak)
@@ -290,7 +284,7 @@ func (c *chaos) checkDead(t *testing.T, crowd *crowd, r *chaosRow) {
 	t.Helper()
 	for _, queue := range []string{"history.viewed", "recommendations.viewed"} {
 		dead := map[string]int{}
-		within(t, time.Minute, "the poison is dead in "+queue, func() error {
+		chassistest.Eventually(t, time.Minute, "the poison is dead in "+queue, func() error {
 			if err := c.deadLetters(queue, dead); err != nil {
 				return err
 			}
@@ -319,20 +313,13 @@ func (c *chaos) checkCoViews(t *testing.T, viewed map[pair]bool) {
 	for range min(3, len(viewers)) {
 		viewer := viewers[c.rnd.IntN(len(viewers))]
 		want := coViewed(videos, viewer)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.sys.addresses["recommendations"]+"/recommendations?limit=50", nil)
+		found, err := recommendations(c.system, viewer)
 		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set(web.ViewerHeader, viewer)
-		var answer struct {
-			Recommendations []struct{ VideoID, Reason string }
-		}
-		if err := httpclient.GetJSON(c.sys.client, req, &answer); err != nil {
 			t.Error(err)
 			continue
 		}
 		var got []string
-		for _, r := range answer.Recommendations {
+		for _, r := range found {
 			if r.Reason == "co-viewed" {
 				got = append(got, r.VideoID)
 			}
@@ -372,16 +359,16 @@ func coViewed(videos map[string][]string, viewer string) []string {
 
 // metric reads one of video-streaming's metrics.
 func (c *chaos) metric(name string) (float64, error) {
-	return metric(c.sys.addresses["video-streaming"], name)
+	return metric(c.system.Services["video-streaming"].Address, name)
 }
 
 // metric reads one of a service's metrics. One with labels that was never counted is not there, and 0.
 func metric(address, name string) (float64, error) {
-	var text bytes.Buffer
-	if err := httpGet(address+"/metrics", &text); err != nil {
+	text, err := get(address + "/metrics")
+	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(text.String()) {
+	for line := range strings.Lines(string(text)) {
 		if found, value, _ := strings.Cut(strings.TrimSpace(line), " "); found == name {
 			return strconv.ParseFloat(value, 64)
 		}
@@ -398,29 +385,4 @@ func (c *chaos) outboxEmpty() error {
 		err = fmt.Errorf("%v facts wait", waiting)
 	}
 	return err
-}
-
-// httpGet fails unless the answer is 200. Its body goes to w, which may be nil.
-func httpGet(address string, w io.Writer) error {
-	client := http.Client{Timeout: 5 * time.Second}
-	res, err := client.Get(address)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", address, res.Status)
-	}
-	if w == nil {
-		return nil
-	}
-	_, err = io.Copy(w, res.Body)
-	return err
-}
-
-// goBuild builds the launcher itself.
-func goBuild(ctx context.Context, path string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, ".")
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	return cmd.Run()
 }

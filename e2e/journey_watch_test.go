@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package e2e
 
 import (
 	"errors"
@@ -18,17 +18,16 @@ import (
 	"flixtube/chassis/chassistest"
 )
 
-// inABrowser: somebody uploads two videos through the page, watches them, seeks in the large one, and finds both
+// TestJourneyWatch: somebody uploads two videos through the page, watches them, seeks in the large one, and finds both
 // once in the history; to somebody else who watches the first, the other is recommended.
-func inABrowser(t *testing.T, s *site) {
+func TestJourneyWatch(t *testing.T) { onEachSite(t, watchInABrowser) }
+
+func watchInABrowser(t *testing.T, s *site) {
 	anna, otto := newPerson(t, s), newPerson(t, s)
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		chassistest.Missing(t, "ffmpeg (apt install ffmpeg)")
 	}
-	bigFile, err := s.big()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bigFile := bigVideo(t)
 	folder := t.TempDir()
 	smallTitle, bigTitle := unique("A small video"), unique("A big video")
 	small, big := filepath.Join(folder, smallTitle+".mp4"), filepath.Join(folder, bigTitle+".mp4")
@@ -38,7 +37,7 @@ func inABrowser(t *testing.T, s *site) {
 
 	ids := anna.upload(small, big)
 	smallID, bigID := ids[0], ids[1]
-	anna.picture("watching", "upload")
+	anna.screenshot("watching", "upload")
 	anna.findListed(smallID, smallTitle)
 	anna.findListed(bigID, bigTitle)
 	anna.showsFacts(smallID, "0:15")
@@ -46,11 +45,11 @@ func inABrowser(t *testing.T, s *site) {
 
 	// Many have watched a third video, so that it is more popular.
 	popularTitle := unique("A popular video")
-	popular := newViewer(t, *s)
+	popular := newViewer(t, s)
 	popularID := popular.upload(popularTitle, sample(t))
 	popular.waitListed(popularID, popularTitle)
 	for range 3 {
-		newViewer(t, *s).mustWatch(popularID, sample(t))
+		newViewer(t, s).mustWatch(popularID, sample(t))
 	}
 	before := func(recommended []string, first, second string) error {
 		i, j := slices.Index(recommended, first), slices.Index(recommended, second)
@@ -66,17 +65,17 @@ func inABrowser(t *testing.T, s *site) {
 	anna.open("/")
 	anna.follow(bigID)
 	anna.plays()
-	anna.picture("watching", "watch")
+	anna.screenshot("watching", "watch")
 	anna.seeks(60)
 	newest := anna.viewer().wantHistory(bigID, smallID)
 	anna.open("/history")
-	lines := look[[]string](anna, `[...document.querySelectorAll('#history-list li > a[href^="/video?"]')].map(a => a.getAttribute("href"))`)
+	lines := eval[[]string](anna, `[...document.querySelectorAll('#history-list li > a[href^="/video?"]')].map(a => a.getAttribute("href"))`)
 	if want := []string{videoPage(newest), videoPage(bigID), videoPage(smallID)}; !slices.Equal(lines, want) {
 		t.Errorf("the page of the history shows %q, want %q", lines, want)
 	}
-	anna.picture("watching", "history")
+	anna.screenshot("watching", "history")
 
-	// Who has seen the small one gets to know what else Anna has watched, more popular things later, and nothing twice.
+	// After the small one, Otto is recommended what else Anna has watched, then what is more popular, and nothing watched.
 	otto.open(videoPage(smallID))
 	otto.plays()
 	otto.recommended(func(all []string) error {
@@ -85,14 +84,15 @@ func inABrowser(t *testing.T, s *site) {
 		}
 		return before(all, bigID, popularID)
 	})
-	otto.picture("watching", "home")
+	otto.screenshot("watching", "home")
 	otto.open(videoPage(popularID))
 	otto.until(fmt.Sprintf(`!!document.querySelector('#next-list a[href="%s"]')`, videoPage(bigID)))
-	otto.picture("watching", "next")
+	otto.screenshot("watching", "next")
 }
 
-// leaveAndResume: who comes back to a video goes on where they stopped; who is somebody else does not.
-func leaveAndResume(t *testing.T, s *site) {
+// TestJourneyResume: a viewer who returns to a video continues where they stopped; another viewer starts at the beginning.
+func TestJourneyResume(t *testing.T) {
+	s := anySite(t)
 	anna, otto := newPerson(t, s), newPerson(t, s)
 	title := unique("To be continued")
 	v := anna.visitor()
@@ -102,25 +102,25 @@ func leaveAndResume(t *testing.T, s *site) {
 
 	anna.open(videoPage(id))
 	anna.plays()
-	look[float64](anna, fmt.Sprintf(`player.currentTime = %d`, place))
+	eval[float64](anna, fmt.Sprintf(`player.currentTime = %d`, place))
 	anna.reaches(place + 0.2)
 	anna.open("/history") // saved as the page is left
 	for page, path := range map[string]string{"home": "/", "history": "/history"} {
-		waitFor(t, "the bar of what is watched", func() error {
+		chassistest.Eventually(t, timeout, "the bar of what is watched", func() error {
 			anna.open(path)
-			bar := look[float64](anna, fmt.Sprintf(`document.querySelector('main a[href="%s"] progress')?.value ?? 0`, videoPage(id)))
+			bar := eval[float64](anna, fmt.Sprintf(`document.querySelector('main a[href="%s"] progress')?.value ?? 0`, videoPage(id)))
 			if bar < 100*place/15 || bar > 100*last/15 {
 				return fmt.Errorf("on %s it is at %g", path, bar)
 			}
 			return nil
 		})
-		anna.picture("resume", page)
+		anna.screenshot("resume", page)
 	}
 	begins := func(p *person, path string, from, to float64) {
 		t.Helper()
 		p.open(path)
 		p.plays()
-		if at := look[float64](p, `player.played.start(0)`); at < from || at > to {
+		if at := eval[float64](p, `player.played.start(0)`); at < from || at > to {
 			t.Errorf("%s begins at second %g, want %g to %g", path, at, from, to)
 		}
 	}
@@ -132,8 +132,9 @@ func leaveAndResume(t *testing.T, s *site) {
 	begins(otto, videoPage(id), 0, 0.1)
 }
 
-// itsHistory: lines are removed one by one, or all, after a question, and nobody else's.
-func itsHistory(t *testing.T, s *site) {
+// TestJourneyHistory: lines are removed one by one, or all, after a question, and nobody else's.
+func TestJourneyHistory(t *testing.T) {
+	s := anySite(t)
 	anna, otto := newPerson(t, s), newPerson(t, s)
 	v, other := anna.visitor(), otto.visitor()
 	title := unique("Watched")
@@ -154,14 +155,14 @@ func itsHistory(t *testing.T, s *site) {
 	}
 	anna.click(`a[href="/history/clear"]`)
 	anna.arrives("/history/clear", `true`)
-	anna.picture("history", "clear")
+	anna.screenshot("history", "clear")
 	anna.click(`main a[href="/history"]`)
 	anna.arrives("/history", lines+` === 2`)
 	anna.click(`a[href="/history/clear"]`)
 	anna.arrives("/history/clear", `true`)
 	anna.click(`main form button`)
 	anna.arrives("/history", `!!document.querySelector(".empty")`)
-	anna.picture("history", "empty")
+	anna.screenshot("history", "empty")
 	v.wantHistory()
 	other.wantHistory(id)
 }
@@ -171,9 +172,9 @@ func videoPage(id string) string { return "/video?id=" + id }
 // recommended opens the home page until what it recommends is right.
 func (p *person) recommended(right func(ids []string) error) {
 	p.t.Helper()
-	waitFor(p.t, "recommendations", func() error {
+	chassistest.Eventually(p.t, timeout, "recommendations", func() error {
 		p.open("/")
-		return right(look[[]string](p, `[...document.querySelectorAll("#recommended-list > div > a")].map(a => a.search.replace("?id=", ""))`))
+		return right(eval[[]string](p, `[...document.querySelectorAll("#recommended-list > div > a")].map(a => a.search.replace("?id=", ""))`))
 	})
 }
 
@@ -181,7 +182,7 @@ func (p *person) recommended(right func(ids []string) error) {
 func (p *person) findListed(id, title string) {
 	p.t.Helper()
 	p.open("/")
-	texts := look[[]string](p, fmt.Sprintf(`[...document.querySelectorAll('#video-list > div > a[href="%s"]')].map(a => a.textContent)`, videoPage(id)))
+	texts := eval[[]string](p, fmt.Sprintf(`[...document.querySelectorAll('#video-list > div > a[href="%s"]')].map(a => a.textContent)`, videoPage(id)))
 	if len(texts) != 1 || !strings.Contains(texts[0], title) {
 		p.t.Errorf("of %s the home page lists %q", title, texts)
 	}
@@ -211,7 +212,7 @@ func (p *person) reaches(second float64) {
 func (p *person) seeks(second float64) {
 	p.t.Helper()
 	before := p.loaded("/api/video")
-	look[float64](p, fmt.Sprintf(`player.currentTime = %g`, second))
+	eval[float64](p, fmt.Sprintf(`player.currentTime = %g`, second))
 	p.reaches(second + 0.5)
 	further := slices.DeleteFunc(p.loaded("/api/video")[len(before):], func(l load) bool {
 		return l.status != http.StatusPartialContent || l.start <= 0

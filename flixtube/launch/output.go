@@ -1,4 +1,4 @@
-package main
+package launch
 
 import (
 	"bytes"
@@ -8,17 +8,19 @@ import (
 	"sync"
 )
 
-// output is a terminal, or a file, that several processes share: each writes whole lines under its name.
-type output struct {
+// Output is a terminal, or a file, that several processes share: each writes whole lines under its name.
+type Output struct {
 	mu     sync.Mutex
 	w      io.Writer
 	width  int // of the names
 	colour bool
-	taken  int // names so far
+	names  int // so far
+	own    *Lines
 }
 
-func newOutput(w io.Writer) *output {
-	o := &output{w: w}
+// NewOutput writes to w.
+func NewOutput(w io.Writer) *Output {
+	o := &Output{w: w}
 	for _, s := range services {
 		o.width = max(o.width, len(s.name))
 	}
@@ -26,32 +28,37 @@ func newOutput(w io.Writer) *output {
 		info, err := f.Stat()
 		o.colour = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}
+	o.own = o.Named("flixtube")
 	return o
 }
 
-// lines is an io.Writer that puts a name before each line.
-type lines struct {
-	out     *output
+// Say writes a line of the launcher's own.
+func (o *Output) Say(format string, args ...any) { fmt.Fprintf(o.own, format+"\n", args...) }
+
+// Lines is an io.Writer that puts a name before each line.
+type Lines struct {
+	out     *Output
 	prefix  string
-	partial []byte // a line whose end has not come yet
+	partial []byte // a line that has not ended yet
 }
 
-// maxLine is where a line that does not end is broken, so that it takes no more memory.
+// maxLine is the length at which a line that does not end is broken, so that it takes no more memory.
 const maxLine = 64 << 10
 
-func (o *output) named(name string) *lines {
+// Named returns a writer of lines under a name.
+func (o *Output) Named(name string) *Lines {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	prefix := fmt.Sprintf("%-*s | ", o.width, name)
 	if o.colour {
-		prefix = fmt.Sprintf("\x1b[%dm%s\x1b[0m", 31+o.taken%6, prefix)
+		prefix = fmt.Sprintf("\x1b[%dm%s\x1b[0m", 31+o.names%6, prefix)
 	}
-	o.taken++
-	return &lines{out: o, prefix: prefix}
+	o.names++
+	return &Lines{out: o, prefix: prefix}
 }
 
-// Write never fails: a service must not die of a terminal that is gone.
-func (l *lines) Write(p []byte) (int, error) {
+// Write never fails: a service must not die because the terminal is gone.
+func (l *Lines) Write(p []byte) (int, error) {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
 	l.partial = append(l.partial, p...)
@@ -69,8 +76,8 @@ func (l *lines) Write(p []byte) (int, error) {
 	}
 }
 
-// Flush writes out a last line that has no end.
-func (l *lines) Flush() {
+// Flush writes a last line that did not end.
+func (l *Lines) Flush() {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
 	if len(l.partial) > 0 {
@@ -79,11 +86,8 @@ func (l *lines) Flush() {
 	}
 }
 
-func (l *lines) print(line []byte) {
+func (l *Lines) print(line []byte) {
 	whole := make([]byte, 0, len(l.prefix)+len(line)+1)
 	whole = append(append(append(whole, l.prefix...), line...), '\n')
 	_, _ = l.out.w.Write(whole)
 }
-
-// say writes one line.
-func (l *lines) say(format string, args ...any) { fmt.Fprintf(l, format+"\n", args...) }

@@ -1,15 +1,14 @@
 //go:build unix
 
-package main
+package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"flixtube/chassis/chassistest"
 	"flixtube/chassis/httpclient"
 	"flixtube/chassis/web"
 )
@@ -30,7 +30,8 @@ type viewing struct{ id, viewer, video string }
 type crowd struct {
 	name      string
 	pace      time.Duration // from one viewing to the next
-	addresses map[string]string
+	streaming string        // addresses
+	storage   string
 	client    *http.Client
 	rnd       *rand.Rand
 	poison    func(n int) (id string, sent int) // sends the n-th poison, once or until it is confirmed
@@ -59,7 +60,7 @@ func (c *chaos) gather(t *testing.T) *crowd {
 	t.Helper()
 	c.gathered++
 	crowd := &crowd{
-		name: fmt.Sprintf("crowd%d", c.gathered), pace: time.Second / time.Duration(c.times(400, 120)), addresses: c.sys.addresses,
+		name: fmt.Sprintf("crowd%d", c.gathered), pace: time.Second / time.Duration(c.times(400, 120)), streaming: c.system.Services["video-streaming"].Address, storage: c.system.Services["video-storage"].Address,
 		client: &http.Client{Timeout: 10 * time.Second, Transport: httpclient.NewTransport()},
 		rnd:    rand.New(rand.NewPCG(c.seed, c.rnd.Uint64())),
 		gone:   make(chan error, 1),
@@ -169,21 +170,12 @@ func (c *crowd) group(n int) ([]viewing, error) {
 }
 
 func (c *crowd) upload(video string) error {
-	req, err := http.NewRequest(http.MethodPost, c.addresses["video-storage"]+"/upload", bytes.NewReader([]byte("a video")))
-	if err != nil {
-		return err
+	r, err := call(context.Background(), c.client, http.MethodPost, c.storage+"/upload", strings.NewReader("a video"),
+		"id", video, "Content-Type", "video/mp4")
+	if err == nil && r.status != http.StatusCreated && r.status != http.StatusConflict { // with an earlier try
+		err = fmt.Errorf("upload %s: %d", video, r.status)
 	}
-	req.Header.Set("id", video)
-	req.Header.Set("Content-Type", "video/mp4")
-	res, err := c.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusCreated && res.StatusCode != http.StatusConflict { // with an earlier try
-		return fmt.Errorf("upload %s: %s", video, res.Status)
-	}
-	return nil
+	return err
 }
 
 // view asks for the video until it comes, as a player does.
@@ -192,7 +184,7 @@ func (c *crowd) view(v viewing) error {
 	c.asked[v.id] = v
 	c.mu.Unlock()
 	if err := c.again(func() error { return c.play(v) }); err != nil {
-		return fmt.Errorf("a viewer waits in vain: %w", err)
+		return fmt.Errorf("a viewer gets no video: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -201,42 +193,25 @@ func (c *crowd) view(v viewing) error {
 }
 
 func (c *crowd) again(try func() error) error {
-	for deadline := time.Now().Add(time.Minute); ; {
+	return chassistest.Poll(time.Minute, func() error {
 		err := try()
-		if err == nil {
-			return nil
+		if err != nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.failed++
+			c.failure = err
 		}
-		c.mu.Lock()
-		c.failed++
-		c.failure = err
-		c.mu.Unlock()
-		if time.Now().After(deadline) {
-			return err
-		}
-		letPass(50 * time.Millisecond)
-	}
+		return err
+	})
 }
 
 func (c *crowd) play(v viewing) error {
-	req, err := http.NewRequest(http.MethodGet, c.addresses["video-streaming"]+"/video?id="+v.video+"&view="+v.id, nil)
-	if err != nil {
-		return err
+	r, err := call(context.Background(), c.client, http.MethodGet, c.streaming+"/video?id="+v.video+"&view="+v.id, nil,
+		"Range", "bytes=0-0", web.ViewerHeader, v.viewer)
+	if err == nil && (r.status != http.StatusPartialContent || string(r.body) != "a") {
+		err = fmt.Errorf("the first byte: %d %.200q", r.status, r.body)
 	}
-	req.Header.Set("Range", "bytes=0-0")
-	req.Header.Set(web.ViewerHeader, v.viewer)
-	res, err := c.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		return err
-	}
-	if res.StatusCode != http.StatusPartialContent || string(body) != "a" {
-		return fmt.Errorf("asked for the first byte: %s %.200q", res.Status, body)
-	}
-	return nil
+	return err
 }
 
 // shown are the viewings whose video came.

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package e2e
 
 import (
 	"bytes"
@@ -15,10 +15,10 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,50 +26,63 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/web"
+	"flixtube/flixtube/launch"
+	"flixtube/flixtube/samples"
 )
 
 // site is a running FlixTube as its visitors see it.
 type site struct {
-	url    string  // the gateway's
-	inside *system // what lies behind; nil when it was not started here
-	videos string  // the folder of the videos, if they are in one that can be looked at
+	url string // the gateway's
 
-	big     func() (file string, err error) // a video that players fetch in parts
-	browser func() (context.Context, error) // a Chromium for all journeys
+	// Of one that was started here:
+	system *launch.System // nil if it was not
+	videos string         // the folder of the videos, if they are in one
+	rabbit *chassistest.RabbitMQServer
+	began  time.Time
 }
 
-// patience is for everything that is to come about, on a slow machine.
-const patience = time.Minute
+// timeout is how long a test waits for anything, in seconds that a slow machine needs.
+const timeout = time.Minute
 
-func waitFor(t *testing.T, what string, try func() error) {
-	t.Helper()
-	if err := chassistest.Poll(patience, try); err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
-}
-
-// stop and start act on services behind the gateway; start returns when they are ready. A journey starts what it has
-// stopped, or is the last.
-func (s site) stop(names ...string) {
-	for _, name := range names {
-		s.inside.processes[name].stop()
-		s.inside.absent = append(s.inside.absent, name)
-	}
-}
-
-func (s site) start(t *testing.T, names ...string) {
+// stop stops services behind the gateway until start, or until the end of the test.
+func (s *site) stop(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		s.inside.processes[name].start()
-		s.inside.absent = slices.DeleteFunc(s.inside.absent, func(n string) bool { return n == name })
+		s.system.Services[name].Stop()
 	}
-	if err := s.inside.waitReady(t.Context()); err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { s.start(t, names...) })
+}
+
+// start starts services and returns when all are ready.
+func (s *site) start(tb testing.TB, names ...string) {
+	tb.Helper()
+	for _, name := range names {
+		s.system.Services[name].Start()
+	}
+	s.waitReady(tb)
+}
+
+func (s *site) waitReady(tb testing.TB) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if err := s.system.WaitReady(ctx); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// kill ends a process at once, as kill -9 does. It is restarted.
+func kill(tb testing.TB, p *launch.Process) {
+	tb.Helper()
+	if pid := p.PID(); pid != 0 {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			tb.Errorf("kill %s: %v", p.Name, err)
+		}
 	}
 }
 
 // stored returns what the folder of videos holds besides those that were there before.
-func (s site) stored(before []string) (names []string, err error) {
+func (s *site) stored(before []string) (names []string, err error) {
 	entries, err := os.ReadDir(s.videos)
 	for _, e := range entries {
 		if !slices.Contains(before, e.Name()) {
@@ -80,9 +93,9 @@ func (s site) stored(before []string) (names []string, err error) {
 }
 
 // waitNothingStored returns when the folder holds nothing besides those that were there before.
-func (s site) waitNothingStored(t *testing.T, before []string) {
+func (s *site) waitNothingStored(t *testing.T, before []string) {
 	t.Helper()
-	waitFor(t, "nothing is left of the upload", func() error {
+	chassistest.Eventually(t, timeout, "nothing is left of the upload", func() error {
 		more, err := s.stored(before)
 		if err == nil && len(more) > 0 {
 			err = fmt.Errorf("stored are %q", more)
@@ -94,21 +107,11 @@ func (s site) waitNothingStored(t *testing.T, before []string) {
 // sample returns a small video.
 func sample(t *testing.T) []byte {
 	t.Helper()
-	files, err := filepath.Glob("samples/*.mp4")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no samples: %v", err)
+	video, _, err := samples.Read("The game of life")
+	if err != nil {
+		t.Fatal(err)
 	}
-	var smallest []byte
-	for _, file := range files {
-		body, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if smallest == nil || len(body) < len(smallest) {
-			smallest = body
-		}
-	}
-	return smallest
+	return video
 }
 
 // unique returns a title that no other video has.
@@ -117,11 +120,11 @@ func unique(title string) string { return title + " " + rand.Text()[:8] }
 // viewer is a browser with a cookie of its own, as far as HTTP goes.
 type viewer struct {
 	t    *testing.T
-	site site
+	site *site
 	http *http.Client
 }
 
-func newViewer(t *testing.T, s site) *viewer {
+func newViewer(t *testing.T, s *site) *viewer {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -151,39 +154,54 @@ func (v *viewer) id() string {
 	return ""
 }
 
-// answer is what came back, whole.
-type answer struct {
+// response is a whole one.
+type response struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// get asks for an address, or a path at the gateway. headers are names and values in turn.
-func (v *viewer) get(address string, headers ...string) (answer, error) {
-	return v.send(http.MethodGet, address, nil, headers...)
-}
-
-func (v *viewer) send(method, address string, body io.Reader, headers ...string) (answer, error) {
-	if strings.HasPrefix(address, "/") {
-		address = v.site.url + address
-	}
-	req, err := http.NewRequestWithContext(v.t.Context(), method, address, body)
+// call sends a request and reads the response. headers are names and values in turn.
+func call(ctx context.Context, client *http.Client, method, address string, body io.Reader, headers ...string) (response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	res, err := v.http.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	defer res.Body.Close()
 	got, err := io.ReadAll(res.Body)
-	return answer{res.StatusCode, res.Header, got}, err
+	return response{res.StatusCode, res.Header, got}, err
 }
 
-func (v *viewer) must(a answer, err error) answer {
+// get returns the body of a response with 200; any other is an error.
+func get(address string, headers ...string) ([]byte, error) {
+	client := http.Client{Timeout: 5 * time.Second}
+	r, err := call(context.Background(), &client, http.MethodGet, address, nil, headers...)
+	if err == nil && r.status != http.StatusOK {
+		err = fmt.Errorf("%s is answered %d %.200s", address, r.status, r.body)
+	}
+	return r.body, err
+}
+
+// get asks for a path at the gateway, or another address.
+func (v *viewer) get(address string, headers ...string) (response, error) {
+	return v.send(http.MethodGet, address, nil, headers...)
+}
+
+func (v *viewer) send(method, address string, body io.Reader, headers ...string) (response, error) {
+	if strings.HasPrefix(address, "/") {
+		address = v.site.url + address
+	}
+	return call(v.t.Context(), v.http, method, address, body, headers...)
+}
+
+func (v *viewer) must(a response, err error) response {
 	v.t.Helper()
 	if err != nil {
 		v.t.Fatal(err)
@@ -198,17 +216,17 @@ func (v *viewer) upload(title string, body []byte) string {
 		"File-Name", url.PathEscape(title+".mp4"), "Content-Type", "video/mp4")))
 }
 
-func (v *viewer) uploaded(a answer) string {
+func (v *viewer) uploaded(a response) string {
 	v.t.Helper()
-	var taken struct {
+	var created struct {
 		Video struct {
 			ID string `json:"id"`
 		} `json:"video"`
 	}
-	if err := json.Unmarshal(a.body, &taken); a.status != http.StatusCreated || err != nil || taken.Video.ID == "" {
+	if err := json.Unmarshal(a.body, &created); a.status != http.StatusCreated || err != nil || created.Video.ID == "" {
 		v.t.Fatalf("the upload was answered %d %.300s", a.status, a.body)
 	}
-	return taken.Video.ID
+	return created.Video.ID
 }
 
 // card is a link to a video, as lists on pages hold it.
@@ -265,7 +283,7 @@ func (v *viewer) titled(title string) (ids []string, err error) {
 // waitListed returns once the home page lists the video under its title, once.
 func (v *viewer) waitListed(id, title string) {
 	v.t.Helper()
-	waitFor(v.t, "the video is listed", func() error {
+	chassistest.Eventually(v.t, timeout, "the video is listed", func() error {
 		ids, err := v.titled(title)
 		if err == nil && !slices.Equal(ids, []string{id}) {
 			err = fmt.Errorf("%q lists %q, want %s", title, ids, id)
@@ -298,7 +316,7 @@ func (v *viewer) mustWatch(id string, want []byte) {
 }
 
 // looksInto watches a little.
-func (v *viewer) looksInto(id string) {
+func (v *viewer) watchFirstByte(id string) {
 	v.t.Helper()
 	a := v.must(v.get("/api/video?id="+id+"&view="+uuid.NewString(), "Range", "bytes=0-0"))
 	if a.status != http.StatusPartialContent {
@@ -322,7 +340,7 @@ func (v *viewer) wantHistory(want ...string) (newest string) {
 	v.t.Helper()
 	newest = v.upload(unique("marker"), sample(v.t))
 	view := uuid.NewString()
-	waitFor(v.t, "one more is watched", func() error {
+	chassistest.Eventually(v.t, timeout, "one more is watched", func() error {
 		a, err := v.get("/api/video?id="+newest+"&view="+view, "Range", "bytes=0-0")
 		if err == nil && a.status != http.StatusPartialContent {
 			err = fmt.Errorf("answered %d", a.status)
@@ -330,7 +348,7 @@ func (v *viewer) wantHistory(want ...string) (newest string) {
 		return err
 	})
 	want = append([]string{newest}, want...)
-	waitFor(v.t, "the history", func() error {
+	chassistest.Eventually(v.t, timeout, "the history", func() error {
 		got, err := v.history()
 		if err == nil && !slices.Equal(got, want) {
 			err = fmt.Errorf("it is %.8q, want %.8q", got, want)
@@ -343,22 +361,25 @@ func (v *viewer) wantHistory(want ...string) (newest string) {
 	return newest
 }
 
-// recommended returns the reasons for which videos are recommended to the viewer, by their ids; it asks the
-// service itself.
+// recommended returns the reasons for which videos are recommended to the viewer, by their ids.
 func (v *viewer) recommended() (reasons map[string]string, err error) {
-	a, err := v.get(v.site.inside.addresses["recommendations"]+"/recommendations?limit=50", web.ViewerHeader, v.id())
-	var found struct {
-		Recommendations []struct{ VideoID, Reason string }
-	}
-	if err == nil && a.status != http.StatusOK {
-		err = fmt.Errorf("recommendations answered %d", a.status)
-	}
-	if err = errors.Join(err, json.Unmarshal(a.body, &found)); err != nil {
-		return nil, err
-	}
+	found, err := recommendations(v.site.system, v.id())
 	reasons = map[string]string{}
-	for _, r := range found.Recommendations {
+	for _, r := range found {
 		reasons[r.VideoID] = r.Reason
 	}
-	return reasons, nil
+	return reasons, err
+}
+
+// recommendation is one of those that the service itself returns.
+type recommendation struct{ VideoID, Reason string }
+
+func recommendations(s *launch.System, viewer string) ([]recommendation, error) {
+	body, err := get(s.Services["recommendations"].Address+"/recommendations?limit=50", web.ViewerHeader, viewer)
+	if err != nil {
+		return nil, err
+	}
+	var found struct{ Recommendations []recommendation }
+	err = json.Unmarshal(body, &found)
+	return found.Recommendations, err
 }

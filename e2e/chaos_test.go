@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package e2e
 
 import (
 	"context"
@@ -27,6 +27,8 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
+	"flixtube/contracts"
+	"flixtube/flixtube/launch"
 )
 
 // A scenario starts a crowd that watches, and does something bad meanwhile. What it has to put right again after
@@ -96,6 +98,7 @@ func inTurn(parts ...func(*chaos, *testing.T, *crowd)) func(*chaos, *testing.T, 
 // The long version, scripts/chaos, is asked for with CHAOS_MINUTES: the same, for longer and again and again
 // in random order. CHAOS_SEED repeats the random choices of an earlier run.
 func TestChaos(t *testing.T) {
+	startsOwn(t)
 	seed := uint64(1)
 	minutes := 0
 	if s := os.Getenv("CHAOS_MINUTES"); s != "" {
@@ -172,14 +175,15 @@ type chaos struct {
 	seed   uint64
 	rnd    *rand.Rand // of the scenarios; they run one after the other
 	log    *serviceLog
-	sys    *system
+	system *launch.System
+	out    *launch.Output
 	broker *chassistest.RabbitMQServer
 
 	// Between the services and the broker and the database: one for video-streaming, which only publishes, one
 	// for those who consume.
 	publishing, consuming, data *toxiproxy.Proxy
 
-	database *child
+	database *launch.Process
 	dbhost   string // the address of data, which the proxy itself keeps where others may not read it meanwhile
 	recorded recorded
 	peaks    map[string]int // the largest resident set that each process had, in MB
@@ -206,53 +210,40 @@ func startChaos(t *testing.T, seed uint64, long bool) *chaos {
 		log:   &serviceLog{to: t.Output(), accepted: map[string]bool{}, said: map[string]int{}},
 		peaks: map[string]int{},
 	}
+	c.out = launch.NewOutput(c.log)
 	folder := t.TempDir()
-	built := make(chan error, 1) // while RabbitMQ starts
-	go func() {
-		built <- errors.Join(build(ctx, filepath.Join(folder, "bin"), newOutput(c.log).named("build")),
-			goBuild(ctx, filepath.Join(folder, "flixtube")))
-	}()
 	c.broker = chassistest.RabbitMQ(t)
-	if err := <-built; err != nil {
-		t.Fatal(err)
-	}
 	c.startDatabase(t, folder)
 	_, address, _ := strings.Cut(c.broker.URL, "@")
 	c.publishing, c.consuming = newProxy(t, "publishing", address), newProxy(t, "consuming", address)
 	through := func(p *toxiproxy.Proxy) string { return "amqp://guest:guest@" + p.Listen }
 	var err error
-	c.sys, err = start(ctx, options{
-		data: folder,
-		getenv: chassistest.Env(map[string]string{
-			"RABBIT": through(c.consuming), "DBHOST": "mongodb://" + c.dbhost,
-		}),
-		vars: map[string]map[string]string{
-			"video-streaming": {"RABBIT": through(c.publishing), "LOG_LEVEL": "debug"},
-		},
-		absent: []string{"gateway", "video-upload", "metadata"},
-		out:    c.log,
-	})
+	c.system, err = launch.New(launch.Options{Bin: bin, Data: folder, Output: c.out})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.sys.stop)
+	c.system.Configure(map[string]string{
+		"RABBIT": through(c.consuming), "DBHOST": "mongodb://" + c.dbhost, "VIDEOS_DIR": filepath.Join(folder, "videos"),
+	})
+	streaming := c.system.Services["video-streaming"]
+	streaming.Env = append(streaming.Env, "RABBIT="+through(c.publishing), "LOG_LEVEL=debug")
+	t.Cleanup(c.system.Stop)
+	c.system.Start("video-streaming", "history", "recommendations", "video-storage")
+	if err := c.system.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
 	c.began = time.Now()
 	c.recorded = openRecorded(t, c.dbhost)
-	within(t, time.Minute, "the queues are there", func() error { return c.empty("history.viewed", "recommendations.viewed", "viewed") })
+	chassistest.Eventually(t, time.Minute, "the queues are there", func() error { return c.empty("history.viewed", "recommendations.viewed", "viewed") })
 	return c
 }
 
-// newProxy puts a proxy that can be made to misbehave before an address. Its own is not one of those that
-// systems hand out by themselves: it is still free after a while without the proxy.
+// newProxy starts a proxy of an address, which can be made to misbehave.
 func newProxy(t *testing.T, name, upstream string) *toxiproxy.Proxy {
 	t.Helper()
-	ports, err := choosePorts(0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	nop := zerolog.Nop()
 	proxy := toxiproxy.NewProxy(&toxiproxy.ApiServer{Metrics: toxiproxy.NewMetricsContainer(nil), Logger: &nop},
-		name, "127.0.0.1:"+ports["gateway"], upstream)
+		name, "127.0.0.1:"+chassistest.FreePort(t), upstream)
 	if err := proxy.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +270,7 @@ func (c *chaos) shows(t *testing.T, n int, words ...string) (said func()) {
 	return func() {
 		t.Helper()
 		for _, w := range words {
-			within(t, 20*time.Second, "a service says "+w, func() error {
+			chassistest.Eventually(t, 20*time.Second, "a service says "+w, func() error {
 				if times := c.log.counts()[w] - before[w]; times < n {
 					return fmt.Errorf("%d of %d times", times, n)
 				}
@@ -355,7 +346,7 @@ func (c *chaos) everyMessageTwice(t *testing.T, crowd *crowd) {
 		}
 	}()
 	crowd.watchFor(t, c.lasts(2*time.Second, 30*time.Second))
-	within(t, time.Minute, "all of it is repeated", func() error {
+	chassistest.Eventually(t, time.Minute, "all of it is repeated", func() error {
 		if n, shown := repeated.Load(), len(crowd.shown()); n < int64(shown) {
 			return fmt.Errorf("%d of %d", n, shown)
 		}
@@ -367,21 +358,18 @@ func (c *chaos) everyMessageTwice(t *testing.T, crowd *crowd) {
 }
 
 func (c *chaos) replicas(t *testing.T, crowd *crowd) {
-	ports, err := choosePorts(0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, name := range []string{"history", "recommendations"} {
-		first := c.sys.processes[name]
-		second := newChild(name+" 2", first.path, append(slices.Clip(first.env), "PORT="+ports[name]), c.sys.output.named(name+" 2"), c.sys.say)
-		second.start()
-		t.Cleanup(second.stop)
-		within(t, time.Minute, name+" 2 is ready", func() error { return httpGet("http://127.0.0.1:"+ports[name]+"/readyz", nil) })
+		first, port := c.system.Services[name].Process, chassistest.FreePort(t)
+		address := "http://127.0.0.1:" + port
+		second := launch.NewProcess(name+" 2", first.Path, append(slices.Clip(first.Env), "PORT="+port), c.out)
+		second.Start()
+		t.Cleanup(second.Stop)
+		chassistest.Eventually(t, time.Minute, name+" 2 is ready", func() error { _, err := get(address + "/readyz"); return err })
 		crowd.start()
 		for range c.times(1, 3) {
 			letPass(c.lasts(700*time.Millisecond, 5*time.Second))
-			within(t, time.Minute, name+" 2 takes messages", func() error {
-				n, err := metric("http://127.0.0.1:"+ports[name], `messages_handled_total{queue="`+name+`.viewed"}`)
+			chassistest.Eventually(t, time.Minute, name+" 2 takes messages", func() error {
+				n, err := metric(address, `messages_handled_total{queue="`+name+`.viewed"}`)
 				if err == nil && n == 0 {
 					err = errors.New("none")
 				}
@@ -402,17 +390,17 @@ func (c *chaos) times(quick, long int) int {
 }
 
 // kill ends a process as kill -9 does, once it runs again after the last time.
-func (c *chaos) kill(t *testing.T, p *child) {
+func (c *chaos) kill(t *testing.T, p *launch.Process) {
 	t.Helper()
-	within(t, time.Minute, p.name+" runs", func() error {
-		if p.pid() == 0 {
+	chassistest.Eventually(t, time.Minute, p.Name+" runs", func() error {
+		if p.PID() == 0 {
 			return errors.New("it does not")
 		}
 		return nil
 	})
 	c.notePeak(t, p)
-	p.kill()
-	if p.name == "video-streaming" {
+	kill(t, p)
+	if p.Name == "video-streaming" {
 		c.refused += underWay
 	}
 }
@@ -431,7 +419,7 @@ func (c *chaos) killServices(t *testing.T, crowd *crowd) {
 	for range c.times(3, 8) {
 		for _, name := range []string{"history", "recommendations", "video-streaming"} {
 			letPass(300*time.Millisecond + c.random(c.lasts(600*time.Millisecond, 4*time.Second)))
-			c.kill(t, c.sys.processes[name])
+			c.kill(t, c.system.Services[name].Process)
 		}
 	}
 	letPass(500 * time.Millisecond)
@@ -445,9 +433,10 @@ func (c *chaos) restartServices(t *testing.T, crowd *crowd) {
 	for range c.times(1, 8) {
 		for _, name := range []string{"history", "recommendations", "video-streaming"} {
 			letPass(300*time.Millisecond + c.random(c.lasts(300*time.Millisecond, 2*time.Second)))
-			c.notePeak(t, c.sys.processes[name])
-			c.sys.processes[name].stop()
-			c.sys.processes[name].start()
+			service := c.system.Services[name]
+			c.notePeak(t, service.Process)
+			service.Stop()
+			service.Start()
 		}
 	}
 	letPass(500 * time.Millisecond)
@@ -513,7 +502,7 @@ func (c *chaos) grows(t *testing.T, name string, by float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	within(t, time.Minute, name+" grows", func() error {
+	chassistest.Eventually(t, time.Minute, name+" grows", func() error {
 		now, err := c.metric(name)
 		if err == nil && now < before+by {
 			err = fmt.Errorf("from %v to %v", before, now)
@@ -538,7 +527,7 @@ func (c *chaos) halfClose(t *testing.T, crowd *crowd) {
 	for range c.times(1, 3) {
 		for _, side := range []side{theBroker, theServices} {
 			relays := []*relay{c.relay(t, c.publishing), c.relay(t, c.consuming)}
-			within(t, time.Minute, "history, recommendations and video-streaming connect", func() error {
+			chassistest.Eventually(t, time.Minute, "history, recommendations and video-streaming connect", func() error {
 				if out, in := relays[0].connections(), relays[1].connections(); out < 1 || in < 2 {
 					return fmt.Errorf("%d publish, %d consume", out, in)
 				}
@@ -584,7 +573,7 @@ func (c *chaos) loseConfirms(t *testing.T, crowd *crowd) {
 		addToxic(t, c.publishing, "timeout", "downstream", `{"timeout":300}`)
 		letPass(500 * time.Millisecond)
 		heal(t, c.publishing)
-		within(t, 20*time.Second, "messages come twice", func() error {
+		chassistest.Eventually(t, 20*time.Second, "messages come twice", func() error {
 			if again.Load() == before {
 				return errors.New("none")
 			}
@@ -625,12 +614,12 @@ func (c *chaos) stopDatabase(t *testing.T, crowd *crowd) {
 	for i := range c.times(1, 2) {
 		letPass(500 * time.Millisecond)
 		if i%2 == 0 {
-			c.database.kill()
+			kill(t, c.database)
 		}
-		c.database.stop()
+		c.database.Stop()
 		letPass(c.lasts(500*time.Millisecond, time.Minute))
 		c.readiness(t, http.StatusServiceUnavailable, "history", "recommendations")
-		c.database.start()
+		c.database.Start()
 		c.databaseAnswers(t)
 	}
 	letPass(500 * time.Millisecond)
@@ -641,42 +630,43 @@ func (c *chaos) killBroker(t *testing.T, crowd *crowd) {
 	crowd.start()
 	for range c.times(1, 3) {
 		letPass(500*time.Millisecond + c.random(c.lasts(500*time.Millisecond, 10*time.Second)))
-		c.crashBroker()
+		crash(t, c.broker, c.began)
 		c.stillReady(t)
-		c.broker.Start()
+		c.broker.Start(t)
 	}
 	letPass(500 * time.Millisecond)
 }
 
-// crashBroker waits until the queues are seven seconds old: RabbitMQ 3.10 notes the leader of a new quorum queue
+// crash kills RabbitMQ once the queues are seven seconds old: RabbitMQ 3.10 notes the leader of a new quorum queue
 // every five seconds; killed before, the queue never elects one again.
-func (c *chaos) crashBroker() {
-	letPass(time.Until(c.began.Add(7 * time.Second)))
-	c.broker.Kill()
+func crash(t *testing.T, broker *chassistest.RabbitMQServer, began time.Time) {
+	t.Helper()
+	letPass(time.Until(began.Add(7 * time.Second)))
+	broker.Kill(t)
 }
 
 func (c *chaos) stopBroker(t *testing.T, crowd *crowd) {
 	defer c.shows(t, 1, takingWaits, sendingWaits)()
 	crowd.start()
 	letPass(500 * time.Millisecond)
-	c.broker.Stop()
+	c.broker.Stop(t)
 	letPass(c.lasts(2*time.Second, 2*time.Minute))
 	c.stillReady(t)
-	c.broker.Start()
+	c.broker.Start(t)
 	letPass(500 * time.Millisecond)
 }
 
 // fillDisk runs video-streaming where no file may grow beyond 128 KiB, which it meets while the broker is away.
 func (c *chaos) fillDisk(t *testing.T, crowd *crowd) {
 	defer c.shows(t, 1, factRefused)()
-	streaming := c.sys.processes["video-streaming"]
-	path, env := streaming.path, streaming.env
+	streaming := c.system.Services["video-streaming"]
+	path, env := streaming.Path, streaming.Env
 	restart := func(path string, env []string) {
-		c.notePeak(t, streaming)
-		streaming.stop()
-		streaming.path, streaming.env = path, env
-		streaming.start()
-		within(t, time.Minute, "video-streaming is ready", func() error { return httpGet(c.sys.addresses["video-streaming"]+"/readyz", nil) })
+		c.notePeak(t, streaming.Process)
+		streaming.Stop()
+		streaming.Path, streaming.Env = path, env
+		streaming.Start()
+		chassistest.Eventually(t, time.Minute, "video-streaming is ready", func() error { _, err := get(streaming.Address + "/readyz"); return err })
 	}
 	small := filepath.Join(t.TempDir(), "video-streaming")
 	script := "#!/bin/sh\nulimit -f 256 && exec '" + path + "'\n" // blocks of 512 bytes
@@ -689,7 +679,7 @@ func (c *chaos) fillDisk(t *testing.T, crowd *crowd) {
 	crowd.start()
 	letPass(500 * time.Millisecond)
 	c.publishing.Stop()
-	within(t, time.Minute, "the disk is full", func() error {
+	chassistest.Eventually(t, time.Minute, "the disk is full", func() error {
 		n, err := c.metric("outbox_facts_refused_total")
 		if err == nil && n == 0 {
 			err = errors.New("nothing is refused")
@@ -701,10 +691,10 @@ func (c *chaos) fillDisk(t *testing.T, crowd *crowd) {
 	if err := c.publishing.Start(); err != nil {
 		t.Fatal(err)
 	}
-	within(t, time.Minute, "there is room again", c.outboxEmpty)
+	chassistest.Eventually(t, time.Minute, "there is room again", c.outboxEmpty)
 	c.grows(t, "outbox_facts_accepted_total", 1)
 	crowd.end(t)
-	within(t, 10*time.Second, "every view is accepted or refused", func() error {
+	chassistest.Eventually(t, 10*time.Second, "every view is accepted or refused", func() error {
 		accepted, err := c.metric("outbox_facts_accepted_total")
 		if err != nil {
 			return err
@@ -722,16 +712,16 @@ func (c *chaos) fillDisk(t *testing.T, crowd *crowd) {
 func (c *chaos) allAtOnce(t *testing.T, crowd *crowd) {
 	crowd.start()
 	deadline := time.Now().Add(2 * time.Minute)
-	kill := func(name string) func() { return func() { c.kill(t, c.sys.processes[name]) } }
+	killing := func(name string) func() { return func() { c.kill(t, c.system.Services[name].Process) } }
 	bad := []func(){
-		kill("history"), kill("recommendations"), kill("video-streaming"), kill("video-storage"),
-		c.database.kill,
+		killing("history"), killing("recommendations"), killing("video-streaming"), killing("video-storage"),
+		func() { kill(t, c.database) },
 		func() { c.publishing.Stop() },
 		func() { c.consuming.Stop() },
 		func() { addToxic(t, c.publishing, "limit_data", "downstream", `{"bytes":1500}`) },
 		func() { addToxic(t, c.consuming, "stalled", "upstream", "{}") },
 		func() { addToxic(t, c.consuming, "timeout", "downstream", `{"timeout":500}`) },
-		func() { c.crashBroker(); c.broker.Start() },
+		func() { crash(t, c.broker, c.began); c.broker.Start(t) },
 	}
 	for time.Now().Before(deadline) {
 		for _, i := range c.rnd.Perm(len(bad))[:3] {
@@ -766,7 +756,7 @@ func (c *chaos) readiness(t *testing.T, want int, names ...string) {
 			began := time.Now()
 			got := 0
 			client := http.Client{Timeout: 4 * time.Second}
-			res, err := client.Get(c.sys.addresses[name] + "/readyz")
+			res, err := client.Get(c.system.Services[name].Address + "/readyz")
 			if err == nil {
 				got = res.StatusCode
 				res.Body.Close()
@@ -785,11 +775,10 @@ func (c *chaos) startDatabase(t *testing.T, folder string) {
 	c.data = newProxy(t, "data", "127.0.0.1:1")
 	c.dbhost = c.data.Listen
 	script := filepath.Join(folder, "database")
-	text := fmt.Sprintf("#!/bin/sh\nexec '%s' servers -data '%s'\n", filepath.Join(folder, "flixtube"), filepath.Join(folder, "servers"))
+	text := fmt.Sprintf("#!/bin/sh\nexec '%s' servers -data '%s'\n", filepath.Join(bin, "flixtube"), filepath.Join(folder, "servers"))
 	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	out := newOutput(c.log)
 	c.log.database = func(address string) {
 		c.data.Stop()
 		c.data.Upstream = address
@@ -797,15 +786,15 @@ func (c *chaos) startDatabase(t *testing.T, folder string) {
 			t.Errorf("the database's proxy: %v", err)
 		}
 	}
-	c.database = newChild("database", script, os.Environ(), out.named("database"), out.named("flixtube").say)
-	c.database.start()
-	t.Cleanup(c.database.stop)
+	c.database = launch.NewProcess("database", script, os.Environ(), c.out)
+	c.database.Start()
+	t.Cleanup(c.database.Stop)
 	c.databaseAnswers(t)
 }
 
 func (c *chaos) databaseAnswers(t *testing.T) {
 	t.Helper()
-	within(t, time.Minute, "the database answers", func() error { return pingDatabase(c.dbhost) })
+	chassistest.Eventually(t, time.Minute, "the database answers", func() error { return pingDatabase(c.dbhost) })
 }
 
 // dial connects to the broker itself, for a test's own messages, and for no longer than limit: a broker that gives no
@@ -877,20 +866,19 @@ func (c *chaos) deadLetters(queue string, found map[string]int) error {
 // end looks at everything once more and stops it all. What a consumer held back is in its queue then.
 func (c *chaos) end(t *testing.T) {
 	c.checkAll(t)
-	c.sys.stop()
-	names := []string{"viewed"}
-	for _, q := range queues {
-		if q.Exchange != "" && !strings.HasPrefix(q.Name, "metadata.") {
-			names = append(names, q.Name, q.Dead().Name)
-		}
+	c.system.Stop()
+	names := []string{contracts.ViewedQueue.Name}
+	for _, service := range contracts.Viewed.Subscribers {
+		q := contracts.Viewed.Queue(service)
+		names = append(names, q.Name, q.Dead().Name)
 	}
-	within(t, 20*time.Second, "nothing is left in the queues", func() error { return c.empty(names...) })
+	chassistest.Eventually(t, 20*time.Second, "nothing is left in the queues", func() error { return c.empty(names...) })
 }
 
 // notePeak notes the largest resident set that a process has had, before it ends.
-func (c *chaos) notePeak(t *testing.T, p *child) {
+func (c *chaos) notePeak(t *testing.T, p *launch.Process) {
 	t.Helper()
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	_, rest, running := strings.Cut(string(status), "VmHWM:")
 	if !running { // or this is not Linux
 		return
@@ -899,8 +887,8 @@ func (c *chaos) notePeak(t *testing.T, p *child) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.peaks[p.name] = max(c.peaks[p.name], kB>>10)
+	c.peaks[p.Name] = max(c.peaks[p.Name], kB>>10)
 }
 
-// letPass is for time that has to pass, not for something to happen.
+// letPass is for time that has to pass: for how long something is broken. It does not wait for anything to happen.
 func letPass(d time.Duration) { <-time.After(d) }
