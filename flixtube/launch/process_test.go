@@ -94,7 +94,7 @@ func TestRestartsAreSpaced(t *testing.T) {
 			}
 			switch len(waits) {
 			case 10:
-				time.Sleep(healthy)
+				<-time.After(healthy)
 			case 11:
 				cancel()
 			}
