@@ -29,6 +29,7 @@ import (
 
 // browser is a Chromium with a fresh profile, for all tests.
 var browser = share(func(tb testing.TB) context.Context {
+	tb.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chassistest.Chromium(tb)),
 		chromedp.NoSandbox, // for root, and in containers; it sees our own pages alone

@@ -105,8 +105,9 @@ func (l *testLog) attach(t *testing.T) {
 	t.Cleanup(func() { l.set(before) })
 }
 
-// programs builds the services and the launcher into bin, once.
-var programs = share(func(tb testing.TB) error {
+// programs builds the services and the launcher, once, and returns their folder, bin.
+var programs = share(func(tb testing.TB) string {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	if err := launch.Build(ctx, bin, launch.NewOutput(&logs)); err != nil {
@@ -115,7 +116,7 @@ var programs = share(func(tb testing.TB) error {
 	if output, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "flixtube/flixtube").CombinedOutput(); err != nil {
 		tb.Fatalf("build the launcher: %v\n%s", err, output)
 	}
-	return nil
+	return bin
 })
 
 // newSite starts a FlixTube with the embedded servers, or those that vars name. Services that are named late are not
@@ -143,9 +144,10 @@ func newSite(tb testing.TB, vars map[string]string, late ...string) *site {
 	return s
 }
 
-var embeddedSite = share(func(tb testing.TB) *site { return newSite(tb, nil) })
+var embeddedSite = share(func(tb testing.TB) *site { tb.Helper(); return newSite(tb, nil) })
 
 var rabbitSite = share(func(tb testing.TB) *site {
+	tb.Helper()
 	rabbit := chassistest.RabbitMQ(tb)
 	s := newSite(tb, map[string]string{
 		"RABBIT":           rabbit.URL,
@@ -205,6 +207,7 @@ func onEachSite(t *testing.T, test func(*testing.T, *site)) {
 
 // bigVideo returns a file that is large enough for players to fetch it in parts.
 var bigVideo = share(func(tb testing.TB) string {
+	tb.Helper()
 	file := filepath.Join(work, "big.mp4")
 	if output, err := exec.Command("../scripts/make-samples", "-big", file).CombinedOutput(); err != nil {
 		tb.Fatalf("make-samples: %v\n%s", err, output)
