@@ -148,11 +148,10 @@ var embeddedSite = share(func(tb testing.TB) *site { tb.Helper(); return newSite
 
 var rabbitSite = share(func(tb testing.TB) *site {
 	tb.Helper()
-	rabbit := chassistest.RabbitMQ(tb)
+	azurite, rabbit := chassistest.Azurite(tb), chassistest.RabbitMQ(tb)
 	s := newSite(tb, map[string]string{
 		"RABBIT":           rabbit.URL,
-		"STORAGE_ENDPOINT": chassistest.Azurite(tb), "STORAGE_ACCOUNT_NAME": chassistest.AzuriteAccount,
-		"STORAGE_ACCESS_KEY": chassistest.AzuriteKey,
+		"STORAGE_ENDPOINT": azurite, "STORAGE_ACCOUNT_NAME": chassistest.AzuriteAccount, "STORAGE_ACCESS_KEY": chassistest.AzuriteKey,
 	})
 	s.rabbit = rabbit
 	return s

@@ -1,10 +1,11 @@
 //go:build unix
 
-package main
+package rabbitmq_test
 
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,7 +22,7 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
-	"flixtube/chassis/messaging/brokers"
+	"flixtube/chassis/messaging/rabbitmq"
 )
 
 const (
@@ -43,12 +44,12 @@ type way struct {
 
 // BenchmarkMessages compares, on one RabbitMQ and one database, turn by turn in each round:
 //
-//   - publish, confirm, consume and store as history does, with a bare amqp091-go loop that has the same
+//   - publish, confirm, consume and store as services do, with a bare amqp091-go loop that has the same
 //     guarantees: it must reach 0.8 of the bare loop's events/s;
 //   - publishing in windows with publishing one by one: it must be 8 times as fast.
 //
-// What counts are the medians over the rounds, of which there should be some: -benchtime 9x. Those of the ratios are of
-// what came right after one another, so that a machine that gets slower meanwhile says nothing.
+// The results are medians over the rounds; use several: -benchtime 9x. Each ratio is of two runs that follow one another, so
+// that a machine which gets slower meanwhile does not distort it.
 func BenchmarkMessages(b *testing.B) {
 	s := newBench(b)
 	ours := &way{name: "publish to store, ours", events: pathEvents, run: (*bench).ours}
@@ -104,18 +105,44 @@ type bench struct {
 	ctx    context.Context
 	rabbit string
 	mongo  string
-	store  *store               // a new one for each run
+	facts  database.Facts       // in a new database for each run
 	broker messaging.Connection // of ours
 	conn   [2]*amqp.Connection
+}
+
+// event is a message as both ways decode it.
+type event struct {
+	ID            string
+	ViewedAt      time.Time
+	Viewer, Video struct{ ID string }
+}
+
+func decode(m messaging.Message) (e event, err error) {
+	err = json.Unmarshal(m.Body, &e)
+	return e, err
+}
+
+type document struct {
+	ID       string    `bson:"_id"`
+	VideoID  string    `bson:"videoId"`
+	ViewedAt time.Time `bson:"viewedAt"`
+	Viewer   string    `bson:"viewer"`
+}
+
+// documents are what both ways store of events.
+func documents(events []event) []document {
+	all := make([]document, len(events))
+	for i, e := range events {
+		all[i] = document{e.ID, e.Video.ID, e.ViewedAt, e.Viewer.ID}
+	}
+	return all
 }
 
 func newBench(b *testing.B) *bench {
 	b.Helper()
 	s := &bench{ctx: b.Context(), rabbit: chassistest.RabbitMQ(b).URL, mongo: chassistest.Mongo(b)}
 	var err error
-	if s.broker, err = brokers.Connect(s.rabbit); err != nil {
-		b.Fatal(err)
-	}
+	s.broker = rabbitmq.Connect(s.rabbit)
 	b.Cleanup(func() { s.broker.Close() })
 	for i := range s.conn { // one to publish and one to consume, as ours has
 		if s.conn[i], err = amqp.Dial(s.rabbit); err != nil {
@@ -145,8 +172,8 @@ func (s *bench) measure(b *testing.B, w *way) {
 		_ = db.Drop(context.WithoutCancel(s.ctx))
 		db.Close()
 	}()
-	s.store = newStore(db)
-	if err := s.store.ready(s.ctx); err != nil {
+	s.facts = database.Facts{Documents: db.Collection("events"), Removed: db.Collection("removed"), Subject: "videoId"}
+	if err := database.Ready(s.ctx, s.facts.Documents); err != nil {
 		b.Fatal(err)
 	}
 	msgs := make([]messaging.Message, w.events)
@@ -179,11 +206,15 @@ func (s *bench) ours(msgs []messaging.Message) error {
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
 	left, done := len(msgs), make(chan struct{}) // one batch is recorded after the other
-	record := func(ctx context.Context, views []view) error {
-		if err := s.store.record(ctx, views); err != nil {
+	record := func(ctx context.Context, events []event) error {
+		subjects := make([]string, len(events))
+		for i, e := range events {
+			subjects[i] = e.Video.ID
+		}
+		if err := s.facts.Insert(ctx, documents(events), subjects); err != nil {
 			return err
 		}
-		if left -= len(views); left == 0 {
+		if left -= len(events); left == 0 {
 			close(done)
 		}
 		return nil
@@ -191,7 +222,7 @@ func (s *bench) ours(msgs []messaging.Message) error {
 	consumed := make(chan error, 1)
 	go func() {
 		consumed <- messaging.NewConsumers(s.broker, slog.New(slog.DiscardHandler), messaging.Subscription{
-			Queue: messaging.Queue{Name: "ours.viewed", Exchange: "ours"}, Handler: messaging.Decoded(decodeViewed, record),
+			Queue: messaging.Queue{Name: "ours.viewed", Exchange: "ours"}, Handler: messaging.Decoded(decode, record),
 		}).Run(ctx)
 	}()
 	if err := s.broker.Publisher(messaging.Fanout("ours", "ours.viewed")).Publish(ctx, msgs); err != nil {
@@ -200,7 +231,7 @@ func (s *bench) ours(msgs []messaging.Message) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		return fmt.Errorf("not all is recorded: %w", ctx.Err())
+		return fmt.Errorf("not all events are recorded: %w", ctx.Err())
 	}
 	cancel()
 	return <-consumed
@@ -254,14 +285,11 @@ func (s *bench) bare(msgs []messaging.Message) error {
 func (s *bench) bareConsume(ctx context.Context, in *amqp.Channel, deliveries <-chan amqp.Delivery, n int) error {
 	for n > 0 {
 		var last uint64
-		var documents []view
+		var events []event
 		take := func(d amqp.Delivery) error {
-			v, err := decodeViewed(messaging.Message{Body: d.Body})
-			if err != nil {
-				return err
-			}
-			documents, last = append(documents, v), d.DeliveryTag
-			return nil
+			e, err := decode(messaging.Message{Body: d.Body})
+			events, last = append(events, e), d.DeliveryTag
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -271,7 +299,7 @@ func (s *bench) bareConsume(ctx context.Context, in *amqp.Channel, deliveries <-
 				return err
 			}
 		}
-		for enough := time.After(benchLinger); len(documents) < benchBatch && enough != nil; {
+		for enough := time.After(benchLinger); len(events) < benchBatch && enough != nil; {
 			select {
 			case d := <-deliveries:
 				if err := take(d); err != nil {
@@ -281,13 +309,13 @@ func (s *bench) bareConsume(ctx context.Context, in *amqp.Channel, deliveries <-
 				enough = nil
 			}
 		}
-		if _, err := s.store.views.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false)); err != nil {
+		if _, err := s.facts.Documents.InsertMany(ctx, documents(events), options.InsertMany().SetOrdered(false)); err != nil {
 			return err
 		}
 		if err := in.Ack(last, true); err != nil {
 			return err
 		}
-		n -= len(documents)
+		n -= len(events)
 	}
 	return nil
 }
