@@ -23,7 +23,7 @@ var (
 	ours   = regexp.MustCompile(`^(\$\{COMPOSE_PROJECT_NAME:-flixtube\}/dev:local|\$\{REGISTRY:-flixtube\}/[a-z-]+:\$\{TAG:-development\})$`)
 )
 
-// dockerfileFaults is a small hadolint.
+// dockerfileFaults finds what hadolint does not.
 func dockerfileFaults(lines []string) (faults []string) {
 	user := ""
 	for _, line := range lines {
@@ -40,24 +40,9 @@ func dockerfileFaults(lines []string) (faults []string) {
 			user = ""
 		case "USER":
 			user = rest
-		case "ADD", "MAINTAINER":
-			faults = append(faults, instruction+" is not for us: "+line)
-		case "CMD", "ENTRYPOINT":
-			if !strings.HasPrefix(rest, "[") {
-				faults = append(faults, "a shell around the process keeps signals from it: "+line)
-			}
-		case "ARG", "ENV":
-			if regexp.MustCompile(`(?i)(PASSWORD|SECRET|TOKEN|_KEY)`).MatchString(rest) {
-				faults = append(faults, "a secret would stay in the image: "+line)
-			}
 		case "#":
 			if strings.HasPrefix(rest, "syntax=") {
 				faults = append(faults, "needs the network before it begins: "+line)
-			}
-		}
-		for _, m := range regexp.MustCompile(`go install (\S+)`).FindAllStringSubmatch(line, -1) {
-			if !regexp.MustCompile(`@v\d+\.\d+\.\d+$`).MatchString(m[1]) {
-				faults = append(faults, "not pinned: "+line)
 			}
 		}
 	}
@@ -121,11 +106,8 @@ func TestFaultsAreFound(t *testing.T) {
 		{"FROM golang:latest\nUSER 1:1", "not pinned"},
 		{"FROM golang:1.26\nUSER 1:1\nFROM scratch", "root"},
 		{"FROM golang:1.26\nUSER 0:0", "root"},
-		{"FROM golang:1.26\nUSER 1:1\nCMD service", "signals"},
-		{"FROM golang:1.26\nUSER 1:1\nARG RABBITMQ_PASSWORD", "secret"},
-		{"FROM golang:1.26\nRUN go install example.com/air@latest\nUSER 1:1", "not pinned"},
+		{"FROM golang:bookworm\nUSER 1:1", "not pinned"},
 		{"# syntax=docker/dockerfile:1\nFROM golang:1.26\nUSER 1:1", "network"},
-		{"FROM golang:1.26\nADD x /\nUSER 1:1", "not for us"},
 	} {
 		faults := dockerfileFaults(strings.Split(tc.dockerfile, "\n"))
 		if len(faults) != 1 || !strings.Contains(faults[0], tc.want) {

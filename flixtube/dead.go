@@ -15,18 +15,8 @@ import (
 
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/messaging/brokers"
+	"flixtube/contracts"
 )
-
-// queues are all that the services consume; each has dead letters of its own.
-var queues = []messaging.Queue{
-	{Name: "history.viewed", Exchange: "viewed"},
-	{Name: "recommendations.viewed", Exchange: "viewed"},
-	{Name: "viewed"},
-	{Name: "metadata.video-uploaded", Exchange: "video-uploaded"},
-	{Name: "video-storage.video-removed", Exchange: "video-removed"},
-	{Name: "history.video-removed", Exchange: "video-removed"},
-	{Name: "recommendations.video-removed", Exchange: "video-removed"},
-}
 
 var errDeadUsage = errors.New(`usage: flixtube dead [-data DIR] list
        flixtube dead [-data DIR] show ID
@@ -34,7 +24,7 @@ var errDeadUsage = errors.New(`usage: flixtube dead [-data DIR] list
        flixtube dead [-data DIR] drop ID | all
 The broker is the one that RABBIT names, or else that of the flixtube that runs on DIR`)
 
-// runDead looks at the messages that could not be handled, puts them back or drops them.
+// runDead lists the dead letters, requeues or drops them.
 func runDead(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	flags := newFlags("flixtube dead", io.Discard)
 	data := flags.String("data", "", "")
@@ -87,7 +77,7 @@ func brokerAddress(data string, getenv func(string) string) (string, error) {
 		if free != nil {
 			return string(address), nil
 		}
-		unlock() // whoever wrote the address was killed
+		unlock() // the flixtube that wrote the address was killed
 	}
 	return "", fmt.Errorf("no flixtube runs on %s; start it, or name the broker in RABBIT", data)
 }
@@ -106,12 +96,12 @@ type letter struct {
 }
 
 const (
-	most     = 1<<16 - 1        // dead letters that are held at a time; AMQP has 16 bits for it, and JetStream gives fewer
-	withheld = 15 * time.Second // for one that the broker counts but does not give: somebody else may hold it
+	most     = 1<<16 - 1        // dead letters that are held at a time; AMQP has 16 bits for it, and JetStream delivers fewer
+	withheld = 15 * time.Second // for one that the broker counts but does not deliver: another client may hold it
 )
 
-// look calls f with each dead letter that one queue has now, not with those that come meanwhile. What f does not
-// acknowledge stays. unseen is how many the broker did not give.
+// look calls f with each dead letter that one queue has now, not with those that arrive meanwhile. Those that f does not
+// acknowledge stay. unseen is how many the broker did not deliver.
 func (d deadLetters) look(ctx context.Context, q messaging.Queue, f func(messaging.Session, messaging.Delivery) error) (unseen int, err error) {
 	unseen, err = d.broker.Len(ctx, q.Dead())
 	if err != nil || unseen == 0 {
@@ -143,7 +133,7 @@ func (d deadLetters) look(ctx context.Context, q messaging.Queue, f func(messagi
 func (d deadLetters) list(ctx context.Context) error {
 	table := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "QUEUE\tID\tTRIES\tLAST ERROR\tREASON")
-	for _, q := range queues {
+	for _, q := range contracts.Queues() {
 		unseen, err := d.look(ctx, q, func(_ messaging.Session, l messaging.Delivery) error {
 			h := l.Headers
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", q.Name, idOf(l), printable(h[messaging.HeaderTries]),
@@ -168,7 +158,7 @@ func idOf(l messaging.Delivery) string {
 	return printable(l.ID)
 }
 
-// printable keeps what others wrote from steering the terminal.
+// printable keeps text of others from controlling the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || (r >= 0x7f && r < 0xa0) {
@@ -178,10 +168,10 @@ func printable(s string) string {
 	}, s)
 }
 
-// each does something with the dead letters of that id, in whichever queue, or with all of them.
+// each does something with the dead letters of that id in all queues, or with all dead letters.
 func (d deadLetters) each(ctx context.Context, id string, do func(context.Context, letter) error) error {
 	count, unseen := 0, 0
-	for _, q := range queues {
+	for _, q := range contracts.Queues() {
 		publisher := d.broker.Publisher(messaging.To(q))
 		n, err := d.look(ctx, q, func(session messaging.Session, l messaging.Delivery) error {
 			if id != "all" && idOf(l) != id {
@@ -197,7 +187,7 @@ func (d deadLetters) each(ctx context.Context, id string, do func(context.Contex
 	}
 	if count == 0 && id != "all" {
 		if unseen > 0 {
-			return fmt.Errorf("no dead letter that the broker gave has the id %q; %d it did not give", id, unseen)
+			return fmt.Errorf("no dead letter that the broker delivered has the id %q; it did not deliver %d", id, unseen)
 		}
 		return fmt.Errorf("no dead letter has the id %q", id)
 	}

@@ -3,13 +3,13 @@
 //	go run ./flixtube [-data DIR] [-port 4000]
 //
 // It builds the seven services, starts a broker (NATS JetStream) and a database (FerretDB on SQLite) inside
-// itself and the services as processes of their own, uploads some sample videos if there are none, and says
-// where to look. Ctrl-C stops it all. A service that dies is started again.
+// itself and the services as processes of their own, uploads some sample videos if there are none, and prints
+// the addresses. Ctrl-C stops it all. A service that dies is restarted.
 //
 //	-data DIR   where everything is kept; by default the user's data folder + /flixtube
-//	-port N     the port of the gateway: 4000
+//	-port N     the port of the gateway, by default 4000
 //
-// Variables that are set take the place of the parts inside:
+// Variables that are set replace the embedded parts:
 //
 //	RABBIT       a broker: amqp://user:password@host:5672 or nats://host:4222
 //	DBHOST       a database: mongodb://host:27017
@@ -17,17 +17,17 @@
 //	             Azure Blob Storage or Azurite, for the videos
 //	VIDEOS_DIR   a folder for the videos
 //
-// Every other variable reaches the services as it is, VIEWED_DELIVERY for one.
+// Every other variable reaches the services unchanged, for example VIEWED_DELIVERY.
 //
 // Commands:
 //
 //	flixtube servers -data DIR [-remove]
-//	             runs the broker and the database alone, to work on one service; prints the lines DBHOST=...
+//	             runs only the broker and the database, to work on one service; prints the lines DBHOST=...
 //	             and RABBIT=... for its environment. -remove deletes DIR at the end.
 //
 //	flixtube dead [-data DIR] list | show ID | back ID | back all | drop ID | drop all
-//	             looks at the messages that could not be handled, puts them back or drops them: in the broker
-//	             that RABBIT names, or else in that of the flixtube which runs on DIR
+//	             lists the dead letters, which are messages that could not be handled, requeues or drops them: in
+//	             the broker that RABBIT names, or else in that of the flixtube which runs on DIR
 package main
 
 import (
@@ -42,9 +42,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"flixtube/chassis/process"
+	"flixtube/flixtube/launch"
+	"flixtube/flixtube/samples"
 )
 
 func main() {
@@ -53,11 +56,10 @@ func main() {
 	})
 }
 
-// memoryLimit is what the embedded servers may take before the garbage collector works harder. GOMEMLIMIT,
-// when set, counts instead.
+// memoryLimit is the memory, in bytes, beyond which the garbage collector works harder. GOMEMLIMIT replaces it.
 const memoryLimit = 512 << 20
 
-// commands are what the first argument may name; without one, everything runs.
+// commands by their name, which is the first argument; without one, everything runs.
 var commands = map[string]command{
 	"servers": runServers,
 	"dead":    runDead,
@@ -93,24 +95,101 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if err != nil {
 		return err
 	}
-	s, err := start(ctx, options{data: folder, port: *port, getenv: getenv, seed: true, out: stdout})
-	if ctx.Err() != nil && err != nil {
-		return nil // stopped while it was starting
+	return runAll(ctx, folder, *port, getenv, launch.NewOutput(stdout))
+}
+
+// runAll runs the servers and the services until ctx is done.
+func runAll(ctx context.Context, folder string, port int, getenv func(string) string, output *launch.Output) error {
+	bin := filepath.Join(folder, "bin")
+	system, err := launch.New(launch.Options{Bin: bin, Data: folder, Port: port, Output: output})
+	if err != nil {
+		return err
+	}
+	unlock, err := lock(folder)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	output.Say("building the services; the first time this takes a while")
+	err = launch.Build(ctx, bin, output)
+	if ctx.Err() != nil {
+		return nil // stopped meanwhile
 	}
 	if err != nil {
 		return err
 	}
-	s.say("FlixTube is ready at %s", s.url)
+	vars, stopServers, err := startServers(folder, getenv, output)
+	if err != nil {
+		return err
+	}
+	defer stopServers()
+	system.Configure(vars)
+	system.Start()
+	defer system.Stop()
+	if err := system.WaitReady(ctx); err != nil {
+		return nil // stopped meanwhile
+	}
+	library := samples.Library{Gateway: system.Services["gateway"].Address, Metadata: system.Services["metadata"].Address, Say: output.Say}
+	if err := library.Seed(ctx); err != nil && ctx.Err() == nil {
+		output.Say("the sample videos are missing: %v", err)
+	}
+	for _, name := range launch.Names() {
+		output.Say("%s is process %d at %s", name, system.Services[name].PID(), system.Services[name].Address)
+	}
+	output.Say("FlixTube is ready at %s", system.URL)
 	<-ctx.Done()
-	s.say("stopping")
-	s.stop()
+	output.Say("stopping")
 	return nil
+}
+
+// startServers starts the servers that the environment does not name, and returns the variables that lead
+// to all of them.
+func startServers(folder string, getenv func(string) string, output *launch.Output) (vars map[string]string, stop func(), err error) {
+	log := slog.New(slog.NewTextHandler(output.Named("servers"), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	var started []func()
+	stop = func() {
+		for _, end := range slices.Backward(started) {
+			end()
+		}
+	}
+	vars = map[string]string{}
+	for _, name := range append([]string{"RABBIT", "DBHOST", "VIDEOS_DIR"}, launch.AzureVariables...) {
+		if value := getenv(name); value != "" {
+			vars[name] = value
+		}
+	}
+	if vars["DBHOST"] == "" {
+		address, end, err := startDatabase(filepath.Join(folder, "db"), log)
+		if err != nil {
+			return nil, nil, err
+		}
+		vars["DBHOST"], started = address, append(started, end)
+	}
+	if vars["RABBIT"] == "" {
+		address, end, err := startBroker(filepath.Join(folder, "nats"), true, log)
+		if err != nil {
+			stop()
+			return nil, nil, err
+		}
+		vars["RABBIT"], started = address, append(started, end)
+		file := filepath.Join(folder, addressFile)
+		if err := os.WriteFile(file, []byte(address), 0o600); err != nil {
+			stop()
+			return nil, nil, err
+		}
+		started = append(started, func() { _ = os.Remove(file) })
+	}
+	given := func(name string) bool { return vars[name] != "" }
+	if !given("VIDEOS_DIR") && !slices.ContainsFunc(launch.AzureVariables, given) {
+		vars["VIDEOS_DIR"] = filepath.Join(folder, "videos")
+	}
+	return vars, stop, nil
 }
 
 func runServers(ctx context.Context, args []string, _ func(string) string, stdout io.Writer) error {
 	flags := newFlags("flixtube servers", stdout)
 	data := flags.String("data", "", "`folder` for their files")
-	remove := flags.Bool("remove", false, "delete the folder at the end, and do without its safety from power cuts")
+	remove := flags.Bool("remove", false, "delete the folder at the end; it need not survive a power cut")
 	if err := parse(flags, args); err != nil {
 		return ignoreHelp(err)
 	}
@@ -190,8 +269,8 @@ func defaultData(getenv func(string) string) (string, error) {
 	return filepath.Join(folder, "flixtube"), nil
 }
 
-// withGoRun returns a context that also ends when this program was started by "go run" and that has gone:
-// go run does not pass SIGTERM on, and cannot pass SIGKILL on.
+// withGoRun returns a context that also ends when this program was started by "go run", and that is gone: go run does
+// not forward SIGTERM, and cannot forward SIGKILL.
 func withGoRun(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	if startedByGoRun(ctx) {
@@ -203,7 +282,7 @@ func withGoRun(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-// startedByGoRun: go run keeps what it has built in its cache, or else in a temporary folder go-build….
+// startedByGoRun: go run puts the programs that it builds into its cache, or into a temporary folder go-build….
 func startedByGoRun(ctx context.Context) bool {
 	path, err := os.Executable()
 	if err != nil {

@@ -5,17 +5,19 @@ package chassistest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net"
 	"os"
 	"os/exec"
-	"regexp"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"flixtube/chassis/backoff"
 	"flixtube/chassis/process"
 )
 
@@ -39,8 +41,6 @@ func Env(vars map[string]string) func(string) string {
 	return func(name string) string { return vars[name] }
 }
 
-var listening = regexp.MustCompile(`msg=listening addr=(\S+)`)
-
 // Start runs a service on a free port of 127.0.0.1 and returns its address, as in http://127.0.0.1:1234. It is
 // stopped at the end of the test, which fails if the service does not stop cleanly.
 func Start(tb testing.TB, run process.Run, vars map[string]string) (address string) {
@@ -52,85 +52,117 @@ func Start(tb testing.TB, run process.Run, vars map[string]string) (address stri
 // StartStop is Start for tests that stop the service themselves: stop does it, and waits for it.
 func StartStop(tb testing.TB, run process.Run, vars map[string]string) (address string, stop func()) {
 	tb.Helper()
-	env := map[string]string{"HOST": "127.0.0.1", "PORT": "0"}
-	for k, v := range vars {
-		env[k] = v
-	}
+	port := FreePort(tb)
+	env := map[string]string{"HOST": "127.0.0.1", "PORT": port}
+	maps.Copy(env, vars)
 	ctx, cancel := context.WithCancel(context.Background())
 	logs, stdout := io.Pipe()
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
+	var result error // once ended is closed
 	go func() {
-		err := run(ctx, Env(env), stdout)
+		result = run(ctx, Env(env), stdout)
 		_ = stdout.Close() // never fails
-		ended <- err
+		close(ended)
 	}()
-	found := make(chan string, 1)
 	logged := make(chan struct{})
 	go func() {
 		defer close(logged)
 		for lines := bufio.NewScanner(logs); lines.Scan(); {
 			tb.Log(lines.Text())
-			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
-				found <- "http://" + m[1]
-			}
 		}
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		select {
-		case err := <-ended:
+		case <-ended:
 			<-logged
-			if err != nil {
-				tb.Errorf("the service stopped with: %v", err)
+			if result != nil {
+				tb.Errorf("the service stopped with: %v", result)
 			}
 		case <-time.After(process.DrainTime + 10*time.Second):
 			tb.Errorf("the service does not stop")
 		}
 	})
 	tb.Cleanup(stop)
-	select {
-	case address = <-found:
-	case err := <-ended:
-		ended <- err
-		tb.Fatalf("the service ended before it listened: %v", err)
-	case <-time.After(30 * time.Second):
-		tb.Fatal("the service does not listen")
-	}
-	return address, stop
+	address = net.JoinHostPort("127.0.0.1", port)
+	Eventually(tb, 30*time.Second, "the service listens", func() error {
+		select {
+		case <-ended:
+			tb.Fatalf("the service ended before it listened: %v", result)
+		default:
+		}
+		return Listening(address)
+	})
+	return "http://" + address, stop
 }
 
-// servers starts the launcher's embedded servers, once for each test binary; they stop with it.
-var servers = sync.OnceValues(func() (map[string]string, error) {
+// Listening is nil if connections to a host:port are accepted.
+func Listening(address string) error {
+	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// Servers starts a FerretDB and a NATS JetStream for this test alone, and returns their addresses as variables: DBHOST
+// and RABBIT.
+func Servers(tb testing.TB) map[string]string {
+	tb.Helper()
+	servers, err := startServers()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(servers.stop)
+	return servers.vars
+}
+
+// servers are the embedded ones of the launcher, as a child process. They stop with this process, if not by stop, and
+// when this becomes garbage, which closes their standard input.
+type servers struct {
+	vars  map[string]string
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+func startServers() (*servers, error) {
 	dir, err := os.MkdirTemp("", "flixtube-servers-")
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("go", "run", "flixtube/flixtube", "servers", "-data", dir, "-remove")
-	cmd.Env = append(os.Environ(), "STOP_WITH_PARENT=1")
-	cmd.Stderr = os.Stderr
-	if _, err := cmd.StdinPipe(); err != nil { // stays open as long as this process lives
+	s := &servers{vars: map[string]string{}, cmd: exec.Command("go", "run", "flixtube/flixtube", "servers", "-data", dir, "-remove")}
+	s.cmd.Env = append(os.Environ(), "STOP_WITH_PARENT=1")
+	s.cmd.Stderr = os.Stderr
+	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	stdout, err := cmd.StdoutPipe()
+	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
-	vars := map[string]string{}
 	lines := bufio.NewScanner(stdout)
-	for len(vars) < 2 && lines.Scan() {
+	for len(s.vars) < 2 && lines.Scan() {
 		if name, value, ok := strings.Cut(lines.Text(), "="); ok {
-			vars[name] = value
+			s.vars[name] = value
 		}
 	}
-	go func() {
-		_, _ = io.Copy(io.Discard, stdout)
-		runtime.KeepAlive(cmd) // garbage, it would close the pipe and with that stop the servers
-	}()
-	return vars, lines.Err()
-})
+	if len(s.vars) < 2 {
+		s.stop()
+		return nil, errors.New("the embedded servers did not start")
+	}
+	return s, nil
+}
+
+func (s *servers) stop() {
+	_ = s.stdin.Close()
+	_ = s.cmd.Wait() // what went wrong is on the standard error
+}
+
+// shared are started once for each test binary.
+var shared = sync.OnceValues(startServers)
 
 // Mongo returns the address of a database server: the MongoDB that the variable TEST_MONGODB names (mongodb://…), or else an
 // embedded FerretDB. Tests share it: each uses a database name of its own, and drops that database.
@@ -147,17 +179,26 @@ func JetStream(tb testing.TB) string { tb.Helper(); return server(tb, "RABBIT") 
 
 func server(tb testing.TB, name string) string {
 	tb.Helper()
-	vars, err := servers()
-	if err != nil || vars[name] == "" {
-		tb.Fatalf("the embedded servers did not start: %v", err)
+	servers, err := shared()
+	if err != nil {
+		tb.Fatal(err)
 	}
-	return vars[name]
+	return servers.vars[name]
+}
+
+// Eventually tries again until try returns nil. When the time is over it fails the test with the last error.
+func Eventually(tb testing.TB, limit time.Duration, what string, try func() error) {
+	tb.Helper()
+	if err := Poll(limit, try); err != nil {
+		tb.Fatalf("%s: %v", what, err)
+	}
 }
 
 // Poll tries again until try returns nil or the time is over, and returns the last error.
 func Poll(limit time.Duration, try func() error) error {
 	deadline := time.Now().Add(limit)
-	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+	wait := backoff.Backoff{Min: time.Millisecond, Max: 100 * time.Millisecond}
+	for {
 		err := try()
 		if err == nil {
 			return nil
@@ -165,6 +206,43 @@ func Poll(limit time.Duration, try func() error) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("after %v: %w", limit, err)
 		}
-		time.Sleep(pause)
+		wait.Wait(context.Background(), err)
+	}
+}
+
+// ReadLines reads on until the end, also while nobody finds anything in it.
+func ReadLines(r io.Reader) *Lines {
+	found := make(chan string, 10_000)
+	go func() {
+		defer close(found)
+		for lines := bufio.NewScanner(r); lines.Scan(); {
+			select {
+			case found <- lines.Text():
+			default: // full
+			}
+		}
+	}()
+	return &Lines{found}
+}
+
+// Lines are what a program writes.
+type Lines struct{ found chan string }
+
+// Find returns what follows the words in the next line that holds them. It fails the test after two minutes.
+func (l *Lines) Find(tb testing.TB, words string) (rest string) {
+	tb.Helper()
+	timeout := time.After(2 * time.Minute)
+	for {
+		select {
+		case line, more := <-l.found:
+			if !more {
+				tb.Fatalf("the output ended without %q", words)
+			}
+			if _, rest, ok := strings.Cut(line, words); ok {
+				return rest
+			}
+		case <-timeout:
+			tb.Fatalf("there is no line with %q", words)
+		}
 	}
 }

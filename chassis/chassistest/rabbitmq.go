@@ -18,7 +18,6 @@ import (
 type RabbitMQServer struct {
 	URL string // amqp://…
 
-	tb       testing.TB
 	program  string
 	dir      string
 	env      []string
@@ -36,7 +35,7 @@ func RabbitMQ(tb testing.TB) *RabbitMQServer {
 	}
 	dir, port := tb.TempDir(), FreePort(tb)
 	s := &RabbitMQServer{
-		URL: "amqp://guest:guest@127.0.0.1:" + port, tb: tb, program: program, dir: dir, epmdPort: FreePort(tb),
+		URL: "amqp://guest:guest@127.0.0.1:" + port, program: program, dir: dir, epmdPort: FreePort(tb),
 	}
 	for name, text := range map[string]string{
 		"rabbitmq.conf":   "listeners.tcp.1 = 127.0.0.1:" + port + "\ndisk_free_limit.absolute = 50MB\n",
@@ -62,10 +61,10 @@ func RabbitMQ(tb testing.TB) *RabbitMQServer {
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "enabled_plugins"),
 	)
 	tb.Cleanup(func() {
-		s.Kill()
+		s.Kill(tb)
 		_ = exec.Command("epmd", "-port", s.epmdPort, "-kill").Run() // it outlives its node, and may be gone already
 	})
-	s.Start()
+	s.Start(tb)
 	return s
 }
 
@@ -80,25 +79,25 @@ func findRabbitMQ() string {
 }
 
 // Start starts the server, with the data it had before, and waits until it answers.
-func (s *RabbitMQServer) Start() {
-	s.tb.Helper()
-	s.cmd = child(s.tb, s.program)
+func (s *RabbitMQServer) Start(tb testing.TB) {
+	tb.Helper()
+	s.cmd = child(tb, s.program)
 	s.cmd.Env, s.cmd.Dir = s.env, s.dir
 	var output bytes.Buffer
 	s.cmd.Stdout, s.cmd.Stderr = &output, &output
 	s.cmd.WaitDelay = time.Second // epmd may hold the output open
 	if err := s.cmd.Start(); err != nil {
-		s.tb.Fatal(err)
+		tb.Fatal(err)
 	}
 	s.ended = make(chan struct{})
 	go func(cmd *exec.Cmd, ended chan struct{}) {
 		_ = cmd.Wait() // how it ended is in output
 		close(ended)
 	}(s.cmd, s.ended)
-	err := Poll(90*time.Second, func() error {
+	Eventually(tb, 90*time.Second, "RabbitMQ answers", func() error {
 		select {
 		case <-s.ended:
-			s.tb.Fatalf("RabbitMQ ended: %s", output.String())
+			tb.Fatalf("RabbitMQ ended: %s", output.String())
 		default:
 		}
 		conn, err := amqp.Dial(s.URL)
@@ -107,30 +106,27 @@ func (s *RabbitMQServer) Start() {
 		}
 		return conn.Close()
 	})
-	if err != nil {
-		s.tb.Fatalf("RabbitMQ does not answer: %v", err)
-	}
 }
 
 // Kill ends the server at once, as a crash would (kill -9 of all its processes).
-func (s *RabbitMQServer) Kill() { s.signal(syscall.SIGKILL) }
+func (s *RabbitMQServer) Kill(tb testing.TB) { tb.Helper(); s.signal(tb, syscall.SIGKILL) }
 
 // Stop lets the server end cleanly.
-func (s *RabbitMQServer) Stop() { s.signal(syscall.SIGTERM) }
+func (s *RabbitMQServer) Stop(tb testing.TB) { tb.Helper(); s.signal(tb, syscall.SIGTERM) }
 
-func (s *RabbitMQServer) signal(sig syscall.Signal) {
-	s.tb.Helper()
+func (s *RabbitMQServer) signal(tb testing.TB, sig syscall.Signal) {
+	tb.Helper()
 	select {
 	case <-s.ended:
 		return
 	default:
 	}
 	if err := syscall.Kill(-s.cmd.Process.Pid, sig); err != nil {
-		s.tb.Errorf("signal RabbitMQ: %v", err)
+		tb.Errorf("signal RabbitMQ: %v", err)
 	}
 	select {
 	case <-s.ended:
 	case <-time.After(30 * time.Second):
-		s.tb.Errorf("RabbitMQ does not end")
+		tb.Errorf("RabbitMQ does not end")
 	}
 }

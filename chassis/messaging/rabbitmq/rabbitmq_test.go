@@ -66,7 +66,7 @@ func survivesKill(t *testing.T, server *chassistest.RabbitMQServer) {
 	killed := make(chan struct{})
 	// RabbitMQ 3.10 notes the leader of a new quorum queue every five seconds; killed before, the queue never
 	// elects one again.
-	time.AfterFunc(7*time.Second, func() { server.Kill(); close(killed) })
+	time.AfterFunc(7*time.Second, func() { server.Kill(t); close(killed) })
 	for {
 		msgs := messagingtest.Messages(100)
 		if publisher.Publish(t.Context(), msgs) != nil {
@@ -75,7 +75,7 @@ func survivesKill(t *testing.T, server *chassistest.RabbitMQServer) {
 		confirmed = append(confirmed, msgs...)
 	}
 	<-killed
-	server.Start()
+	server.Start(t)
 	after := messagingtest.Messages(100)
 	if err := chassistest.Poll(timeout, func() error { return publisher.Publish(t.Context(), after) }); err != nil {
 		t.Fatal(err)
@@ -124,9 +124,9 @@ func rejectedQueue(t *testing.T, server *chassistest.RabbitMQServer) {
 	messagingtest.Run(t, consumers)
 	rejected := []string{`"queue ` + name + `":"down"`, `"queue other-` + name + `":"ok"`, "PRECONDITION_FAILED", "declare queue " + name}
 	expect(503, append(rejected, `"broker":"ok"`)...)
-	server.Kill()
+	server.Kill(t)
 	expect(503, append(rejected, `"broker":"down"`)...) // as far as anybody knows
-	server.Start()
+	server.Start(t)
 
 	if _, err := foreignChannel(t, server.URL).QueueDelete(name, false, false, false); err != nil {
 		t.Fatal(err)
@@ -135,9 +135,9 @@ func rejectedQueue(t *testing.T, server *chassistest.RabbitMQServer) {
 	msgs := messagingtest.Messages(1)
 	messagingtest.Publish(t, b, messaging.Fanout(q.Exchange, name), msgs)
 	in.Expect(t, msgs)
-	server.Kill()
+	server.Kill(t)
 	expect(200, `"queue `+name+`":"ok"`, `"broker":"down"`)
-	server.Start()
+	server.Start(t)
 }
 
 // plainlyDeclared has another program that declares plainly what it uses, before and after us.

@@ -1,0 +1,25 @@
+//go:build !unix
+
+package chassistest
+
+import "testing"
+
+const unix = "a system of the Unix kind, which starting this server needs,"
+
+// RabbitMQServer does not run here.
+type RabbitMQServer struct{ URL string }
+
+// RabbitMQ skips the test.
+func RabbitMQ(tb testing.TB) *RabbitMQServer { tb.Helper(); Missing(tb, unix); return nil }
+
+// Start is never called.
+func (*RabbitMQServer) Start(testing.TB) {}
+
+// Stop is never called.
+func (*RabbitMQServer) Stop(testing.TB) {}
+
+// Kill is never called.
+func (*RabbitMQServer) Kill(testing.TB) {}
+
+// Azurite skips the test.
+func Azurite(tb testing.TB) (endpoint string) { tb.Helper(); Missing(tb, unix); return "" }

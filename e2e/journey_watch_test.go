@@ -1,0 +1,228 @@
+//go:build unix
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"flixtube/chassis/chassistest"
+)
+
+// TestJourneyWatch: somebody uploads two videos through the page, watches them, seeks in the large one, and finds both
+// once in the history; to somebody else who watches the first, the other is recommended.
+func TestJourneyWatch(t *testing.T) { onEachSite(t, watchInABrowser) }
+
+func watchInABrowser(t *testing.T, s *site) {
+	anna, otto := newPerson(t, s), newPerson(t, s)
+	if _, err := exec.LookPath("ffmpeg"); err != nil {
+		chassistest.Missing(t, "ffmpeg (apt install ffmpeg)")
+	}
+	bigFile := bigVideo(t)
+	folder := t.TempDir()
+	smallTitle, bigTitle := unique("A small video"), unique("A big video")
+	small, big := filepath.Join(folder, smallTitle+".mp4"), filepath.Join(folder, bigTitle+".mp4")
+	if err := errors.Join(os.WriteFile(small, sample(t), 0o600), os.Symlink(bigFile, big)); err != nil {
+		t.Fatal(err)
+	}
+
+	ids := anna.upload(small, big)
+	smallID, bigID := ids[0], ids[1]
+	anna.screenshot("watching", "upload")
+	anna.findListed(smallID, smallTitle)
+	anna.findListed(bigID, bigTitle)
+	anna.showsFacts(smallID, "0:15")
+	anna.showsFacts(bigID, "1:15")
+
+	// Many have watched a third video, so that it is more popular.
+	popularTitle := unique("A popular video")
+	popular := newViewer(t, s)
+	popularID := popular.upload(popularTitle, sample(t))
+	popular.waitListed(popularID, popularTitle)
+	for range 3 {
+		newViewer(t, s).mustWatch(popularID, sample(t))
+	}
+	before := func(recommended []string, first, second string) error {
+		i, j := slices.Index(recommended, first), slices.Index(recommended, second)
+		if i < 0 || (j >= 0 && i > j) {
+			return fmt.Errorf("%q are recommended, and not %s before %s", recommended, first, second)
+		}
+		return nil
+	}
+	otto.recommended(func(all []string) error { return before(all, popularID, bigID) })
+
+	anna.follow(smallID)
+	anna.plays()
+	anna.open("/")
+	anna.follow(bigID)
+	anna.plays()
+	anna.screenshot("watching", "watch")
+	anna.seeks(60)
+	newest := anna.viewer().wantHistory(bigID, smallID)
+	anna.open("/history")
+	lines := eval[[]string](anna, `[...document.querySelectorAll('#history-list li > a[href^="/video?"]')].map(a => a.getAttribute("href"))`)
+	if want := []string{videoPage(newest), videoPage(bigID), videoPage(smallID)}; !slices.Equal(lines, want) {
+		t.Errorf("the page of the history shows %q, want %q", lines, want)
+	}
+	anna.screenshot("watching", "history")
+
+	// After the small one, Otto is recommended what else Anna has watched, then what is more popular, and nothing watched.
+	otto.open(videoPage(smallID))
+	otto.plays()
+	otto.recommended(func(all []string) error {
+		if slices.Contains(all, smallID) {
+			return fmt.Errorf("%q are recommended, and %s has been watched", all, smallID)
+		}
+		return before(all, bigID, popularID)
+	})
+	otto.screenshot("watching", "home")
+	otto.open(videoPage(popularID))
+	otto.until(fmt.Sprintf(`!!document.querySelector('#next-list a[href="%s"]')`, videoPage(bigID)))
+	otto.screenshot("watching", "next")
+}
+
+// TestJourneyResume: a viewer who returns to a video continues where they stopped; another viewer starts at the beginning.
+func TestJourneyResume(t *testing.T) {
+	s := anySite(t)
+	anna, otto := newPerson(t, s), newPerson(t, s)
+	title := unique("To be continued")
+	v := anna.visitor()
+	id := v.upload(title, sample(t))
+	v.waitListed(id, title)
+	const place, last = 8, 14 // of 15 seconds; after 95 % one is through
+
+	anna.open(videoPage(id))
+	anna.plays()
+	eval[float64](anna, fmt.Sprintf(`player.currentTime = %d`, place))
+	anna.reaches(place + 0.2)
+	anna.open("/history") // saved as the page is left
+	for page, path := range map[string]string{"home": "/", "history": "/history"} {
+		chassistest.Eventually(t, timeout, "the bar of what is watched", func() error {
+			anna.open(path)
+			bar := eval[float64](anna, fmt.Sprintf(`document.querySelector('main a[href="%s"] progress')?.value ?? 0`, videoPage(id)))
+			if bar < 100*place/15 || bar > 100*last/15 {
+				return fmt.Errorf("on %s it is at %g", path, bar)
+			}
+			return nil
+		})
+		anna.screenshot("resume", page)
+	}
+	begins := func(p *person, path string, from, to float64) {
+		t.Helper()
+		p.open(path)
+		p.plays()
+		if at := eval[float64](p, `player.played.start(0)`); at < from || at > to {
+			t.Errorf("%s begins at second %g, want %g to %g", path, at, from, to)
+		}
+	}
+	begins(anna, videoPage(id), place, last)
+	anna.open("/")
+	anna.click(fmt.Sprintf(`#continue-list a[href="%s"]`, videoPage(id)))
+	anna.arrives(videoPage(id), `document.getElementById("player") !== null`)
+	begins(anna, videoPage(id)+"&t=2", 2, 2.5)
+	begins(otto, videoPage(id), 0, 0.1)
+}
+
+// TestJourneyHistory: lines are removed one by one, or all, after a question, and nobody else's.
+func TestJourneyHistory(t *testing.T) {
+	s := anySite(t)
+	anna, otto := newPerson(t, s), newPerson(t, s)
+	v, other := anna.visitor(), otto.visitor()
+	title := unique("Watched")
+	id := v.upload(title, sample(t))
+	v.waitListed(id, title)
+	v.mustWatch(id, sample(t))
+	v.mustWatch(id, sample(t))
+	other.mustWatch(id, sample(t))
+	newest := v.wantHistory(id, id)
+
+	const lines = `document.querySelectorAll("#history-list li").length`
+	anna.open("/history")
+	anna.until(lines + ` === 3`)
+	anna.click(`#history-list li:first-child button`)
+	anna.until(lines + ` === 2`)
+	if left, err := v.history(); err != nil || slices.Contains(left, newest) || len(left) != 2 {
+		t.Errorf("after one was removed the history is %q, error %v", left, err)
+	}
+	anna.click(`a[href="/history/clear"]`)
+	anna.arrives("/history/clear", `true`)
+	anna.screenshot("history", "clear")
+	anna.click(`main a[href="/history"]`)
+	anna.arrives("/history", lines+` === 2`)
+	anna.click(`a[href="/history/clear"]`)
+	anna.arrives("/history/clear", `true`)
+	anna.click(`main form button`)
+	anna.arrives("/history", `!!document.querySelector(".empty")`)
+	anna.screenshot("history", "empty")
+	v.wantHistory()
+	other.wantHistory(id)
+}
+
+func videoPage(id string) string { return "/video?id=" + id }
+
+// recommended opens the home page until what it recommends is right.
+func (p *person) recommended(right func(ids []string) error) {
+	p.t.Helper()
+	chassistest.Eventually(p.t, timeout, "recommendations", func() error {
+		p.open("/")
+		return right(eval[[]string](p, `[...document.querySelectorAll("#recommended-list > div > a")].map(a => a.search.replace("?id=", ""))`))
+	})
+}
+
+// findListed opens the home page and finds the video there, once.
+func (p *person) findListed(id, title string) {
+	p.t.Helper()
+	p.open("/")
+	texts := eval[[]string](p, fmt.Sprintf(`[...document.querySelectorAll('#video-list > div > a[href="%s"]')].map(a => a.textContent)`, videoPage(id)))
+	if len(texts) != 1 || !strings.Contains(texts[0], title) {
+		p.t.Errorf("of %s the home page lists %q", title, texts)
+	}
+}
+
+// follow clicks the link to a video.
+func (p *person) follow(id string) {
+	p.t.Helper()
+	p.click(fmt.Sprintf(`#video-list a[href="%s"]`, videoPage(id)))
+	p.arrives(videoPage(id), `document.getElementById("player") !== null`)
+}
+
+// plays starts the video and sees it advance.
+func (p *person) plays() {
+	p.t.Helper()
+	p.do("play", chromedp.Evaluate[chromedp.Void](`player.play()`, chromedp.EvalAwaitPromise, asGesture))
+	p.until(`player.played.length > 0 && player.played.end(0) - player.played.start(0) > 0.3`)
+}
+
+// reaches waits until the video has been played to this second.
+func (p *person) reaches(second float64) {
+	p.t.Helper()
+	p.until(fmt.Sprintf(`player.currentTime >= %g`, second))
+}
+
+// seeks moves to another second, for which the player needs bytes that it does not have, and sees it play on.
+func (p *person) seeks(second float64) {
+	p.t.Helper()
+	before := p.loaded("/api/video")
+	eval[float64](p, fmt.Sprintf(`player.currentTime = %g`, second))
+	p.reaches(second + 0.5)
+	further := slices.DeleteFunc(p.loaded("/api/video")[len(before):], func(l load) bool {
+		return l.status != http.StatusPartialContent || l.start <= 0
+	})
+	if len(further) == 0 {
+		p.t.Error("no further range was fetched after the seek")
+	}
+	for _, l := range further {
+		if first := before[len(before)-1]; l.url.Query().Get("view") == "" || l.url.RawQuery != first.url.RawQuery {
+			p.t.Errorf("the player's requests belong to several viewings: %s, %s", first.url, l.url)
+		}
+	}
+}

@@ -1,0 +1,15 @@
+package launch
+
+import (
+	"io"
+	"os"
+	"syscall"
+)
+
+// ownGroup keeps the terminal's Ctrl-C from the children: the launcher stops them, in its order.
+func ownGroup() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
+}
+
+// askToStop ends the service's standard input, as there is no SIGTERM.
+func askToStop(_ *os.Process, stdin io.Closer) error { return stdin.Close() }
