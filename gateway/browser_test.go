@@ -26,6 +26,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"flixtube/chassis/chassistest"
+	"flixtube/contracts/codes"
+	"flixtube/gateway/internal/services"
 )
 
 // startBrowser starts a Chromium with a fresh profile and stops it at the end of the test.
@@ -139,7 +141,7 @@ func (b tab) until(js string) {
 // playing is a library of one video that has bytes, and a history that keeps its position.
 type playing struct {
 	mu     sync.Mutex
-	saved  []position
+	saved  []services.Position
 	views  atomic.Int32 // requests for bytes
 	broken atomic.Bool
 	deaf   atomic.Pointer[chan struct{}] // if not nil, bytes and what is known of them wait for it
@@ -147,11 +149,11 @@ type playing struct {
 	full   atomic.Bool                   // history takes no positions
 }
 
-func (p *playing) last() (position, int) {
+func (p *playing) last() (services.Position, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.saved) == 0 {
-		return position{}, 0
+		return services.Position{}, 0
 	}
 	return p.saved[len(p.saved)-1], len(p.saved)
 }
@@ -166,7 +168,7 @@ func (p *playing) start(t *testing.T) (gateway string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return start(t, soon, services{
+	return start(t, soon, fakes{
 		"metadata":        library([]string{"a&b", "2"}, map[string]object{"a&b": named("a&b", "One"), "2": named("2", "Two")}),
 		"recommendations": answers(object{"recommendations": []object{}}),
 		"history": func(w http.ResponseWriter, r *http.Request) {
@@ -176,7 +178,7 @@ func (p *playing) start(t *testing.T) (gateway string) {
 					return
 				}
 				body, _ := io.ReadAll(r.Body)
-				at := position{VideoID: r.FormValue("video")}
+				at := services.Position{VideoID: r.FormValue("video")}
 				if err := json.Unmarshal(body, &at); err != nil {
 					t.Errorf("saved: %v", err)
 				}
@@ -187,10 +189,10 @@ func (p *playing) start(t *testing.T) (gateway string) {
 				return
 			}
 			if at, n := p.last(); n > 0 {
-				answer(w, object{"position": at, "positions": []position{at}})
+				answer(w, object{"position": at, "positions": []services.Position{at}})
 				return
 			}
-			w.WriteHeader(http.StatusNotFound)
+			refuse(w, http.StatusNotFound, codes.PositionNotFound)
 		},
 		"video-streaming": func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodGet {
@@ -272,7 +274,7 @@ func TestBrowserKeysAndResume(t *testing.T) {
 	b.until(`Math.abs(` + player + `.currentTime - 0.4 * ` + player + `.duration) < 0.1`)
 	b.open("/history") // saved as the page is left
 	err := chassistest.Poll(soon, func() error {
-		if at, _ := p.last(); at.VideoID != "a&b" || at.Watched() != 40 {
+		if at, _ := p.last(); at.VideoID != "a&b" || at.Percent() != 40 {
 			return fmt.Errorf("saved %+v", at)
 		}
 		return nil
@@ -421,7 +423,7 @@ func TestBrowserStoreDown(t *testing.T) {
 }
 
 func TestBrowserSearch(t *testing.T) {
-	gateway := start(t, soon, services{
+	gateway := start(t, soon, fakes{
 		"metadata": func(w http.ResponseWriter, r *http.Request) {
 			videos := map[string]object{"1": named("1", "여름"), "2": named("2", "Two")}
 			ids := []string{"2", "1"}
@@ -455,7 +457,7 @@ func TestBrowserFacts(t *testing.T) {
 	evening := time.Date(now.Year()-1, 7, 9, 20, 30, 0, 0, time.UTC) // and the next morning in Seoul
 	fact := named("1", "One")
 	fact["uploadedAt"] = now.Add(-(3*24 + 1) * time.Hour)
-	gateway := start(t, soon, services{
+	gateway := start(t, soon, fakes{
 		"metadata": library([]string{"1"}, map[string]object{"1": fact}),
 		"recommendations": func(w http.ResponseWriter, r *http.Request) {
 			answer := object{"recommendations": []object{}}
@@ -495,11 +497,11 @@ func TestBrowserHistory(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Now()
 	lines := []object{{"_id": "a", "videoId": "1", "viewedAt": now}, {"_id": "b", "videoId": "1", "viewedAt": now}}
-	for i := len(lines); i < pageSize+2; i++ {
+	for i := len(lines); i < 24+2; i++ {
 		lines = append(lines, object{"_id": strconv.Itoa(i), "videoId": "1", "viewedAt": now.AddDate(0, 0, -3)})
 	}
 	asked, refuses := 0, false
-	gateway := start(t, soon, services{
+	gateway := start(t, soon, fakes{
 		"metadata": library(nil, map[string]object{"1": named("1", "One")}),
 		"history": func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
@@ -529,11 +531,11 @@ func TestBrowserHistory(t *testing.T) {
 	const one = `document.querySelector("#history-list li:first-child button")`
 	b.do("remove one, by two clicks", chromedp.Evaluate[chromedp.Void](`{ const button = `+one+`; button.click(); button.click(); }`))
 	b.until(one + ` === document.activeElement && document.querySelectorAll("#history-list > ol:first-of-type > li").length === 1`)
-	b.until(fmt.Sprintf(`document.querySelectorAll("#history-list li").length === %d && !!document.querySelector(".pager a")`, pageSize))
+	b.until(fmt.Sprintf(`document.querySelectorAll("#history-list li").length === %d && !!document.querySelector(".pager a")`, 24))
 	b.do("remove one more", chromedp.Click(chromedp.CSS("#history-list li:first-child button")))
-	b.until(fmt.Sprintf(`document.querySelectorAll("#history-list li").length === %d && document.querySelector(".pager a") === null`, pageSize))
+	b.until(fmt.Sprintf(`document.querySelectorAll("#history-list li").length === %d && document.querySelector(".pager a") === null`, 24))
 	mu.Lock()
-	if asked != 2 || len(lines) != pageSize {
+	if asked != 2 || len(lines) != 24 {
 		t.Errorf("two lines were removed by asking %d times, %d are left", asked, len(lines))
 	}
 	refuses = true

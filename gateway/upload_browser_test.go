@@ -17,26 +17,27 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
 // taking is a video-upload that speaks as much tus as the page needs, and a library that lists what is whole.
 type taking struct {
 	t *testing.T
 
-	mu      sync.Mutex
-	uploads map[string]*incoming
-	names   map[string]string // of those that are listed
-	asked   []string
-	limit   int64
-	cut     int64         // bytes after which PATCHes are cut, as long as it is not 0
-	hold    chan struct{} // if not nil, what creates an upload waits for it
-	refused string        // if not empty, the answer to bytes
-	lose    bool          // the answer to the last bytes, and what is known of the upload
-	check   chan struct{} // if not nil, the answer to the last bytes waits for it
-	late    int           // the status of a DELETE of what is whole
-	deaf    chan struct{} // if not nil, a DELETE waits for it
-	away    bool          // metadata
-	pages   int           // that metadata was asked for while away
+	mu       sync.Mutex
+	uploads  map[string]*incoming
+	names    map[string]string // of those that are listed
+	asked    []string
+	limit    int64
+	cut      int64         // bytes after which PATCHes are cut, as long as it is not 0
+	hold     chan struct{} // if not nil, what creates an upload waits for it
+	rejected string        // if not empty, the code of the answer to bytes
+	lose     bool          // the answer to the last bytes, and what is known of the upload
+	check    chan struct{} // if not nil, the answer to the last bytes waits for it
+	late     int           // the status of a DELETE of what is whole
+	deaf     chan struct{} // if not nil, a DELETE waits for it
+	away     bool          // metadata
+	pages    int           // that metadata was asked for while away
 }
 
 type incoming struct {
@@ -51,7 +52,7 @@ func newTaking(t *testing.T) *taking {
 }
 
 func (s *taking) start() (gateway string) {
-	return start(s.t, soon, services{
+	return start(s.t, soon, fakes{
 		"video-upload": s.upload, "metadata": s.metadata,
 		"recommendations": answers(object{}), "history": answers(object{}),
 		"video-streaming": func(w http.ResponseWriter, r *http.Request) {
@@ -84,7 +85,7 @@ func (s *taking) metadata(w http.ResponseWriter, r *http.Request) {
 		answer(w, object{"video": object{"_id": id, "name": name, "owner": web.Viewer(r.Header)}})
 		return
 	}
-	w.WriteHeader(http.StatusNotFound)
+	refuse(w, http.StatusNotFound, codes.VideoNotFound)
 }
 
 func (s *taking) upload(w http.ResponseWriter, r *http.Request) {
@@ -123,8 +124,7 @@ func (s *taking) upload(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", "/uploads/"+id)
 		w.WriteHeader(http.StatusCreated)
 	case up == nil:
-		w.WriteHeader(http.StatusNotFound)
-		_, _ = io.WriteString(w, `{"error":"there is no such upload"}`)
+		refuse(w, http.StatusNotFound, codes.UploadNotFound)
 	case r.Method == http.MethodDelete && up.offset == up.size:
 		w.WriteHeader(s.late)
 	case r.Method == http.MethodDelete:
@@ -140,10 +140,9 @@ func (s *taking) upload(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodHead:
 		w.Header().Set("Upload-Offset", strconv.FormatInt(up.offset, 10))
 		w.Header().Set("Upload-Length", strconv.FormatInt(up.size, 10))
-	case s.refused != "":
+	case s.rejected != "":
 		delete(s.uploads, id)
-		w.WriteHeader(http.StatusUnsupportedMediaType)
-		_, _ = io.WriteString(w, `{"error":"`+s.refused+`"}`)
+		refuse(w, http.StatusUnsupportedMediaType, s.rejected)
 	case r.Header.Get("Upload-Offset") != strconv.FormatInt(up.offset, 10):
 		w.WriteHeader(http.StatusConflict)
 	default:
@@ -281,8 +280,8 @@ func TestBrowserUploadGoesOn(t *testing.T) {
 	b.bear("status of 502", "beforeunload")
 	b.open("/upload")
 	b.choose(sample(t))
-	b.until(row + `.querySelector(".state").textContent.includes("tried again")`)
-	b.until(`document.querySelector("#said[role=status]").textContent.includes("tried again")`)
+	b.until(row + `.querySelector(".state").textContent.includes("Trying again")`)
+	b.until(`document.querySelector("#said[role=status]").textContent.includes("Trying again")`)
 	s.set(func() { s.cut = 200_000 }) // it goes on, and is cut once more
 	if err := chassistest.Poll(3*soon, func() error {
 		s.mu.Lock()
@@ -328,10 +327,10 @@ func TestBrowserUploadWhoseLastAnswerIsLost(t *testing.T) {
 	}
 }
 
-func TestBrowserUploadRefused(t *testing.T) {
+func TestBrowserUploadRejected(t *testing.T) {
 	s := newTaking(t)
 	s.limit = 1 << 20
-	s.refused = "this is not a video that browsers play"
+	s.rejected = codes.NotPlayable
 	b := newTab(startBrowser(t), t, s.start())
 	b.bear("status of 415", "status of 404")
 	b.open("/upload")
@@ -344,12 +343,12 @@ func TestBrowserUploadRefused(t *testing.T) {
 	}
 	b.choose(empty, text, large, other)
 	b.until(`[...document.querySelectorAll("#uploads .failed .state")].map((e) => e.textContent).join(" ") ===
-		"The file is empty. This is not a video. A video may have up to 1 MB. This is not a video that browsers play."`)
+		"The file is empty. This is not a video. The video is too large. At most 1 MB are allowed. This is not a video that browsers can play."`)
 	b.until(`document.querySelectorAll("#uploads .retry:not([hidden]), #uploads .cancel:not([hidden])").length === 0`)
 	if n := s.count("POST"); n != 1 {
 		t.Errorf("%d uploads were created", n)
 	}
-	s.set(func() { s.refused = "" })
+	s.set(func() { s.rejected = "" })
 	b.choose(other)
 	b.until(`document.querySelectorAll("#uploads li.done a").length === 1 && document.querySelectorAll("#uploads .failed").length === 4`)
 	b.until(row + `.querySelector(".thumb").dataset.initial === "A"`)
@@ -394,7 +393,7 @@ func TestBrowserUploadCancelled(t *testing.T) {
 	b.bear("status of 502")
 	b.open("/upload")
 	b.choose(sample(t), sample(t))
-	b.until(row + `.querySelector(".state").textContent.includes("tried again")`)
+	b.until(row + `.querySelector(".state").textContent.includes("Trying again")`)
 	b.do("cancel the second", chromedp.Click(chromedp.CSS("#uploads li:last-child .cancel")))
 	b.do("cancel the first", chromedp.Click(chromedp.CSS("#uploads li:first-child .cancel")))
 	b.until(`[...document.querySelectorAll("#uploads .failed .state")].map((e) => e.textContent).join(" ") === "Cancelled Cancelled"`)
@@ -452,8 +451,8 @@ func TestBrowserUploadCancelledUnheard(t *testing.T) {
 	b.bear("status of 502")
 	b.open("/upload")
 	b.choose(sample(t))
-	b.until(row + `.querySelector(".state").textContent.includes("tried again")`)
-	b.until(`document.querySelector("#said[role=status]").textContent.includes("tried again")`) // for who listens
+	b.until(row + `.querySelector(".state").textContent.includes("Trying again")`)
+	b.until(`document.querySelector("#said[role=status]").textContent.includes("Trying again")`) // for who listens
 	b.do("cancel", chromedp.Click(chromedp.CSS(".cancel")))
 	s.set(func() { s.cut = 0 })
 	b.do("send it after all", chromedp.Click(chromedp.CSS(".retry")))
