@@ -4,6 +4,7 @@ package edge
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -12,6 +13,9 @@ import (
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
 )
+
+// IsAPI reports whether a request comes from a script or a program and not from a page or form. Its errors are JSON.
+func IsAPI(req *http.Request) bool { return strings.HasPrefix(req.URL.Path, "/api/") }
 
 // NewRequestID gives each request an id of its own, whatever id the client sent.
 func NewRequestID(next http.Handler) http.Handler {

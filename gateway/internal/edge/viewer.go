@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"regexp"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -68,6 +67,3 @@ func IdentifyViewer(cookies Cookies) echo.MiddlewareFunc {
 		}
 	}
 }
-
-// IsAPI reports whether a request comes from a script or a program and not from a page or form. Its errors are JSON.
-func IsAPI(req *http.Request) bool { return strings.HasPrefix(req.URL.Path, "/api/") }

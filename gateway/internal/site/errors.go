@@ -58,7 +58,7 @@ func (s *Site) ErrorPage(err error, c echo.Context) error {
 
 // renderError completes the page and answers with it.
 func (s *Site) renderError(c echo.Context, answer *web.Error, page errorPage) error {
-	page.Status, page.Message = answer.Status, s.textsFor(c.Request()).errorText(answer)
+	page.Status, page.Message = answer.Status, s.textsFor(c.Request()).errors.of(answer)
 	page.RequestID = requestid.FromContext(c.Request().Context())
 	return s.render(c, answer.Status, "error.html", &page)
 }

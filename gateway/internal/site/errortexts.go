@@ -9,22 +9,22 @@ import (
 	"flixtube/chassis/web"
 )
 
-// errorTexts are one language's texts of errors, by code. An arg of the error stands in a text as {max}, or as {max:bytes} if
-// it is a number of bytes to be written as a size.
+// errorTexts are one language's texts of errors, by code. A text has a placeholder for each arg of the error that it shows:
+// {max}, or {max:bytes} for a number of bytes that is written as a size.
 type errorTexts map[string]string
 
 var placeholder = regexp.MustCompile(`\{(\w+)(:bytes)?\}`)
 
-// errorText is what a viewer reads about an error. An error whose code is unknown, or whose args are missing, comes from another version of a
-// service and gets a general text. errortext.js does the same for scripts.
-func (x texts) errorText(e *web.Error) string {
-	if text, ok := x.errors.fill(e.Code, e.Args); ok {
+// of returns what a viewer reads about an error. An error whose code is unknown, or whose args are missing, comes from
+// another version of a service and gets a general text. errortext.js does the same for scripts.
+func (t errorTexts) of(e *web.Error) string {
+	if text, ok := t.fill(e.Code, e.Args); ok {
 		return text
 	}
 	if e.Status >= http.StatusInternalServerError {
-		return x.errors[web.CodeInternal]
+		return t[web.CodeInternal]
 	}
-	return x.errors[web.CodeBadRequest]
+	return t[web.CodeBadRequest]
 }
 
 func (t errorTexts) fill(code string, args map[string]any) (text string, ok bool) {

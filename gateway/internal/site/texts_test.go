@@ -116,11 +116,11 @@ func TestErrorText(t *testing.T) {
 		{web.Errorf(503, "newer_code", "x"), "Something went wrong on our side."},
 		{web.Errorf(500, "", "x"), "Something went wrong on our side."},
 	} {
-		if got := allTexts(t)[0].errorText(c.err); got != c.want {
+		if got := allTexts(t)[0].errors.of(c.err); got != c.want {
 			t.Errorf("%+v gives %q, want %q", c.err, got, c.want)
 		}
 	}
-	if got := allTexts(t)[1].errorText(web.Errorf(413, codes.VideoTooLarge, "x").With("max", 2e9)); got != "동영상이 너무 큽니다. 최대 2 GB까지 올릴 수 있습니다." {
+	if got := allTexts(t)[1].errors.of(web.Errorf(413, codes.VideoTooLarge, "x").With("max", 2e9)); got != "동영상이 너무 큽니다. 최대 2 GB까지 올릴 수 있습니다." {
 		t.Errorf("in Korean: %q", got)
 	}
 }
