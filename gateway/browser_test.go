@@ -55,13 +55,12 @@ func startBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-// tab is somebody's, with cookies of their own. Errors of scripts, and what the page's policy refuses, fail
-// the test.
+// tab is one viewer's, with its own cookies. Errors of scripts and violations of the page's policy fail the test.
 type tab struct {
-	t       *testing.T
-	ctx     context.Context
-	gateway string
-	bears   *[]string // words of complaints that are none here
+	t        *testing.T
+	ctx      context.Context
+	gateway  string
+	expected *[]string // parts of the errors that the test causes
 }
 
 func newTab(browser context.Context, t *testing.T, gateway string) tab {
@@ -85,21 +84,21 @@ func newTab(browser context.Context, t *testing.T, gateway string) tab {
 	if err != nil {
 		t.Fatalf("open a tab: %v", err)
 	}
-	var bears []string
+	var expected []string
 	t.Cleanup(func() {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, problem := range problems {
-			if !slices.ContainsFunc(bears, func(words string) bool { return strings.Contains(problem, words) }) {
+			if !slices.ContainsFunc(expected, func(words string) bool { return strings.Contains(problem, words) }) {
 				t.Errorf("the browser complains: %s", problem)
 			}
 		}
 	})
-	return tab{t, ctx, gateway, &bears}
+	return tab{t, ctx, gateway, &expected}
 }
 
-// bear lets the browser complain of something that the test does on purpose.
-func (b tab) bear(words ...string) { *b.bears = append(*b.bears, words...) }
+// expectErrors names errors that the test causes on purpose, by a part of each.
+func (b tab) expectErrors(parts ...string) { *b.expected = append(*b.expected, parts...) }
 
 func (b tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
@@ -144,9 +143,9 @@ type playing struct {
 	saved  []services.Position
 	views  atomic.Int32 // requests for bytes
 	broken atomic.Bool
-	deaf   atomic.Pointer[chan struct{}] // if not nil, bytes and what is known of them wait for it
+	hung   atomic.Pointer[chan struct{}] // if not nil, GET and HEAD wait for it
 	ends   atomic.Int64                  // if not 0, bytes after which the connection breaks
-	full   atomic.Bool                   // history takes no positions
+	full   atomic.Bool                   // history rejects positions
 }
 
 func (p *playing) last() (services.Position, int) {
@@ -198,9 +197,9 @@ func (p *playing) start(t *testing.T) (gateway string) {
 			if r.Method == http.MethodGet {
 				p.views.Add(1)
 			}
-			if deaf := p.deaf.Load(); deaf != nil {
+			if hung := p.hung.Load(); hung != nil {
 				select {
-				case <-*deaf:
+				case <-*hung:
 				case <-r.Context().Done():
 				}
 			}
@@ -296,8 +295,8 @@ func TestBrowserKeysAndResume(t *testing.T) {
 	b.until(`/\/video\?id=a%26b&t=\d+$/.test(document.getElementById("said").textContent)`)
 }
 
-// TestBrowserKeysOfThePlayer: inside of the browser's player its own buttons have the keys; a key that is held
-// down changes nothing back.
+// TestBrowserKeysOfThePlayer: the player's own buttons get the keys while they have the focus. A key that is held down toggles
+// only once.
 func TestBrowserKeysOfThePlayer(t *testing.T) {
 	p := &playing{}
 	b := newTab(startBrowser(t), t, p.start(t))
@@ -332,7 +331,7 @@ func TestBrowserKeysOfThePlayer(t *testing.T) {
 	b.until(player + `.muted`)
 }
 
-// TestBrowserBeforePlaying: what is not loaded yet has a place all the same, the one where it will begin.
+// TestBrowserBeforePlaying: a video that is not loaded yet has a position, where it will start.
 func TestBrowserBeforePlaying(t *testing.T) {
 	p := &playing{}
 	b := newTab(startBrowser(t), t, p.start(t))
@@ -343,12 +342,12 @@ func TestBrowserBeforePlaying(t *testing.T) {
 	b.until(player + `.played.length > 0 && Math.abs(` + player + `.played.start(0) - 2) < 0.1`)
 }
 
-// TestBrowserPositionRefused: a position that the server did not take is sent again.
-func TestBrowserPositionRefused(t *testing.T) {
+// TestBrowserPositionRejected: a position that the server rejected is sent again.
+func TestBrowserPositionRejected(t *testing.T) {
 	p := &playing{}
 	p.full.Store(true)
 	b := newTab(startBrowser(t), t, p.start(t))
-	b.bear("status of 502", "status of 503")
+	b.expectErrors("status of 502", "status of 503")
 	b.open("/video?id=a%26b&t=4")
 	b.keys("k")
 	b.until(player + `.currentTime > 4.3`)
@@ -368,21 +367,21 @@ func TestBrowserPositionRefused(t *testing.T) {
 
 const trouble = `document.getElementById("trouble")`
 
-// TestBrowserStoreHangs: a store that says nothing at all is spoken of, too.
+// TestBrowserStoreHangs: the page reports a store that does not answer.
 func TestBrowserStoreHangs(t *testing.T) {
 	p := &playing{}
-	deaf := make(chan struct{})
-	p.deaf.Store(&deaf)
+	hung := make(chan struct{})
+	p.hung.Store(&hung)
 	b := newTab(startBrowser(t), t, p.start(t))
-	b.bear("status of 50", "net::ERR_")
+	b.expectErrors("status of 50", "net::ERR_")
 	b.open("/video?id=a%26b")
 	b.keys("k")
 	b.until(trouble + `.innerText.includes("Trying again in")`)
-	p.deaf.Store(nil)
+	p.hung.Store(nil)
 	b.until(player + `.currentTime > 0.3 && ` + trouble + `.hidden`)
 }
 
-// TestBrowserFailsWhilePaused: a video that fails is not started again for who has paused it.
+// TestBrowserFailsWhilePaused: a paused video that fails is loaded again but not started.
 func TestBrowserFailsWhilePaused(t *testing.T) {
 	p := &playing{}
 	b := newTab(startBrowser(t), t, p.start(t))
@@ -397,12 +396,12 @@ func TestBrowserFailsWhilePaused(t *testing.T) {
 	b.until(player + `.currentTime > 0.3`)
 }
 
-// TestBrowserVideoBreaksOff: a video that ends at the same place each time is not asked for without a pause.
-func TestBrowserVideoBreaksOff(t *testing.T) {
+// TestBrowserVideoFailsAtOnePlace: a video that fails at the same place each time is requested again after a delay.
+func TestBrowserVideoFailsAtOnePlace(t *testing.T) {
 	p := &playing{}
 	p.ends.Store(600_000)
 	b := newTab(startBrowser(t), t, p.start(t))
-	b.bear("status of 50", "net::ERR_")
+	b.expectErrors("status of 50", "net::ERR_")
 	b.open("/video?id=a%26b")
 	b.keys("k")
 	b.until(trouble + `.innerText.includes("Trying again in 5 s")`)
@@ -414,7 +413,7 @@ func TestBrowserStoreDown(t *testing.T) {
 	p := &playing{}
 	p.broken.Store(true)
 	b := newTab(startBrowser(t), t, p.start(t))
-	b.bear("status of 503")
+	b.expectErrors("status of 503")
 	b.open("/video?id=a%26b&t=1")
 	b.keys("k")
 	b.until(`document.getElementById("trouble").innerText.includes("Trying again in")`)
@@ -451,7 +450,7 @@ func TestBrowserSearch(t *testing.T) {
 	b.until(`document.querySelectorAll("#video-list > div > a").length === 1 && document.querySelector(".search input").value === "여름"`)
 }
 
-// TestBrowserFacts: times are the viewer's, and written as their language writes them. The days of a history are too.
+// TestBrowserFacts: times are in the viewer's time zone and language, and so are the days of the history.
 func TestBrowserFacts(t *testing.T) {
 	now := time.Now().UTC()
 	evening := time.Date(now.Year()-1, 7, 9, 20, 30, 0, 0, time.UTC) // and the next morning in Seoul
@@ -500,13 +499,13 @@ func TestBrowserHistory(t *testing.T) {
 	for i := len(lines); i < 24+2; i++ {
 		lines = append(lines, object{"_id": strconv.Itoa(i), "videoId": "1", "viewedAt": now.AddDate(0, 0, -3)})
 	}
-	asked, refuses := 0, false
+	asked, failing := 0, false
 	gateway := start(t, soon, fakes{
 		"metadata": library(nil, map[string]object{"1": named("1", "One")}),
 		"history": func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			defer mu.Unlock()
-			if r.Method == http.MethodDelete && refuses {
+			if r.Method == http.MethodDelete && failing {
 				w.WriteHeader(http.StatusServiceUnavailable)
 				return
 			}
@@ -538,13 +537,13 @@ func TestBrowserHistory(t *testing.T) {
 	if asked != 2 || len(lines) != 24 {
 		t.Errorf("two lines were removed by asking %d times, %d are left", asked, len(lines))
 	}
-	refuses = true
+	failing = true
 	mu.Unlock()
-	b.bear("status of 50")
+	b.expectErrors("status of 50")
 	b.do("remove one that stays", chromedp.Click(chromedp.CSS("#history-list li:first-child button")))
 	b.until(`document.querySelector(".error .status")?.innerText.startsWith("50")`)
 	mu.Lock()
-	refuses = false
+	failing = false
 	mu.Unlock()
 	b.open("/history")
 	b.do("clear", chromedp.Click(chromedp.CSS(`a[href="/history/clear"]`)))

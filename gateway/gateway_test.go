@@ -25,7 +25,7 @@ import (
 	"flixtube/contracts/codes"
 )
 
-// soon bounds what must happen at once, on however slow a machine.
+// soon is the deadline for things that happen at once, on a slow machine too.
 const soon = 20 * time.Second
 
 // fakes are the handlers of services by name. A service without one is down.
@@ -380,7 +380,7 @@ func TestOnlyTheLastAnswerCounts(t *testing.T) {
 		status int
 		early  bool
 		hints  bool
-	}{"taken": {status: 201}, "refused": {status: 415}, "refused early": {status: 413, early: true}, "hints": {status: 201, hints: true}} {
+	}{"accepted": {status: 201}, "rejected": {status: 415}, "rejected early": {status: 413, early: true}, "hints": {status: 201, hints: true}} {
 		t.Run(name, func(t *testing.T) {
 			var got int64
 			answer := func(w http.ResponseWriter, r *http.Request) {

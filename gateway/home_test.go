@@ -115,7 +115,7 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// TestViewsAreNotWaitedForTwice takes recommendations away, slowly: the page waits for it once.
+// TestViewsAreNotWaitedForTwice: while recommendations hangs, a page waits for it once.
 func TestViewsAreNotWaitedForTwice(t *testing.T) {
 	var asked atomic.Int32
 	gateway := start(t, 200*time.Millisecond, fakes{

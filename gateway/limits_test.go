@@ -20,17 +20,17 @@ func TestTooMany(t *testing.T) {
 		}
 		return res
 	}
-	refused := 0
+	rejected := 0
 	for range 300 { // more than the burst and what comes back meanwhile
 		if res := ask("GET", "/api/video?id=x", ann); res.StatusCode == 429 && res.Header.Get("Retry-After") == "1" {
-			refused++
+			rejected++
 		}
-		if refused == 3 {
+		if rejected == 3 {
 			break
 		}
 	}
-	if refused == 0 {
-		t.Fatal("nothing is refused")
+	if rejected == 0 {
+		t.Fatal("nothing is rejected")
 	}
 	for _, path := range []string{"/api/upload", "/upload", "/api/uploads"} {
 		if res := ask("POST", path, ann); res.StatusCode != 429 || res.Header.Get("Retry-After") == "" {
@@ -59,7 +59,7 @@ func TestFreshCookies(t *testing.T) {
 		}
 		return
 	}
-	t.Error("nothing is refused")
+	t.Error("nothing is rejected")
 }
 
 // TestTooManyReachesTheBrowser: browsers send the whole body first, also of a cheap request.
@@ -78,5 +78,5 @@ func TestTooManyReachesTheBrowser(t *testing.T) {
 			return
 		}
 	}
-	t.Error("nothing is refused")
+	t.Error("nothing is rejected")
 }

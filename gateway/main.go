@@ -30,6 +30,9 @@
 // (default http://metadata, …), COOKIE_SECURE=true where a proxy in front of the gateway ends TLS, and RATE_LIMIT (100):
 // changes and requests to /api per second and viewer. Ten seconds' worth may come at once. A new video counts as ten
 // requests. A network address may make ten times as many requests as a viewer. Above the limit the answer is 429.
+//
+// routes.go lists the routes. internal/edge identifies and limits viewers and has the proxies, internal/services has the
+// clients of the other services, and internal/site the pages. The tests beside this file send requests to the whole gateway.
 package main
 
 import (

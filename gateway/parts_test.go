@@ -9,7 +9,7 @@ import (
 	"flixtube/chassis/web"
 )
 
-// TestParts takes one service after another away, in two ways: the page comes all the same, and says so.
+// TestParts breaks one service after another, in several ways: the page comes without its part, and says so.
 func TestParts(t *testing.T) {
 	all := fakes{
 		"metadata":        library([]string{"1"}, map[string]object{"1": named("1", "One")}),

@@ -14,7 +14,7 @@ func TestPoster(t *testing.T) {
 	gateway := start(t, time.Second, fakes{"video-streaming": func(w http.ResponseWriter, r *http.Request) {
 		asked = r.Method + " " + r.URL.String()
 		if r.Header.Get("Range") != "" || r.Header.Get("Cookie") != "" {
-			t.Errorf("inward goes %v", r.Header)
+			t.Errorf("forwarded are %v", r.Header)
 		}
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("ETag", etag)

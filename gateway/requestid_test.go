@@ -67,7 +67,9 @@ func TestRequestID(t *testing.T) {
 		{"GET /api/poster?id=x", 1, false, `[^"]*proxied request`},
 		{"PATCH /api/uploads/a", 1, false, ""},
 	} {
+		mu.Lock()
 		received = nil
+		mu.Unlock()
 		before := len(logged.String())
 		method, path, _ := strings.Cut(c.ask, " ")
 		res, body := do(t, request(t, method, gateway+path, nil, requestid.Header, "chosen"))

@@ -14,10 +14,10 @@ import (
 
 func TestUploadsPassThrough(t *testing.T) {
 	var asked string
-	var inward http.Header
+	var forwarded http.Header
 	gateway := start(t, time.Second, fakes{"video-upload": func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		asked, inward = r.Method+" "+r.URL.String()+" "+string(body), r.Header
+		asked, forwarded = r.Method+" "+r.URL.String()+" "+string(body), r.Header
 		for name, value := range map[string]string{
 			"Tus-Resumable": "1.0.0", "Tus-Max-Size": "7", "Upload-Offset": "5", "Upload-Length": "9", "Upload-Expires": "soon",
 			"Set-Cookie": "viewer=mine", "Location": "http://" + r.Host + "/uploads/new-1_A?x=y",
@@ -53,20 +53,20 @@ func TestUploadsPassThrough(t *testing.T) {
 		asked = ""
 		res, _ := do(t, request(t, method, gateway+path, strings.NewReader(body), outside...))
 		if asked != want {
-			t.Errorf("%s went inward as %q", request_, asked)
+			t.Errorf("%s was forwarded as %q", request_, asked)
 			continue
 		}
-		if got := inward.Get(web.ViewerHeader); got != viewer {
+		if got := forwarded.Get(web.ViewerHeader); got != viewer {
 			t.Errorf("%s: the viewer is %q", request_, got)
 		}
-		for name := range inward {
+		for name := range forwarded {
 			if !slices.Contains(passed, name) && name != "Content-Length" && name != "Accept-Encoding" {
-				t.Errorf("%s: %s goes inward: %q", request_, name, inward[name])
+				t.Errorf("%s: %s is forwarded: %q", request_, name, forwarded[name])
 			}
 		}
 		for _, name := range passed {
-			if name != web.ViewerHeader && inward.Get(name) == "" {
-				t.Errorf("%s: %s does not go inward", request_, name)
+			if name != web.ViewerHeader && forwarded.Get(name) == "" {
+				t.Errorf("%s: %s is not forwarded", request_, name)
 			}
 		}
 		location := ""
@@ -114,8 +114,8 @@ func TestUploadWithoutAddress(t *testing.T) {
 	}
 }
 
-// TestPatchStreams sees the first bytes arrive before the last are sent, and what has arrived stay arrived when the
-// sender breaks off.
+// TestPatchStreams: the first bytes arrive before the last are sent, and a body that the sender does not complete arrives as an
+// incomplete one.
 func TestPatchStreams(t *testing.T) {
 	arrived, broken := make(chan string, 1), make(chan error, 1)
 	gateway := start(t, time.Second, fakes{"video-upload": func(_ http.ResponseWriter, r *http.Request) {

@@ -47,7 +47,7 @@ func TestUploadStreams(t *testing.T) {
 	}
 }
 
-func TestRefusalReachesTheBrowser(t *testing.T) {
+func TestRejectionReachesTheBrowser(t *testing.T) {
 	const answer = `{"error":"a sentence","code":"video_too_large","args":{"max":1500}}`
 	refusing := func(status int, read int64) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {

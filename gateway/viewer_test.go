@@ -14,23 +14,23 @@ import (
 )
 
 func TestViewer(t *testing.T) {
-	var inward http.Header
+	var forwarded http.Header
 	gateway := start(t, time.Second, fakes{"video-streaming": func(_ http.ResponseWriter, r *http.Request) {
-		inward = r.Header
+		forwarded = r.Header
 	}})
 	ask := func(header ...string) (set *http.Cookie, seen string) {
 		t.Helper()
 		res, _ := do(t, request(t, "GET", gateway+"/api/video?id=x", nil, header...))
-		if len(inward.Values("Cookie")) > 0 {
-			t.Errorf("the cookie goes inward: %q", inward.Values("Cookie"))
+		if len(forwarded.Values("Cookie")) > 0 {
+			t.Errorf("the cookie is forwarded: %q", forwarded.Values("Cookie"))
 		}
-		if ids := inward.Values(web.ViewerHeader); len(ids) != 1 {
-			t.Fatalf("inward goes %s: %q", web.ViewerHeader, ids)
+		if ids := forwarded.Values(web.ViewerHeader); len(ids) != 1 {
+			t.Fatalf("forwarded is %s: %q", web.ViewerHeader, ids)
 		}
 		if cookies := res.Cookies(); len(cookies) > 0 {
 			set = cookies[0]
 		}
-		return set, inward.Get(web.ViewerHeader)
+		return set, forwarded.Get(web.ViewerHeader)
 	}
 
 	first, seen := ask(web.ViewerHeader, "victim", "Connection", web.ViewerHeader)
