@@ -44,7 +44,7 @@ func uploadCut(t *testing.T, s *site) {
 	anna.until(`/^\d+ % of 2.5 MB · \d+ .+\/s · \d+ (sec|min) left$/.test(` + lastUpload + `.querySelector(".state").innerText)`)
 	anna.picture("upload", "slow")
 	line.Stop()
-	anna.until(lastUpload + `.querySelector(".state").innerText.startsWith("The connection broke.")`)
+	anna.until(lastUpload + `.querySelector(".state").innerText.startsWith("The connection was lost.")`)
 	anna.picture("upload", "broken")
 	if err := line.Start(); err != nil {
 		t.Fatal(err)
