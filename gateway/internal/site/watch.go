@@ -31,7 +31,7 @@ var errNoVideo = web.Errorf(http.StatusNotFound, codes.VideoNotFound, "there is 
 // viewing.
 func (s *Site) Watch(c echo.Context) error {
 	id, viewer := c.QueryParam("id"), viewerOf(c)
-	if len(id) > limits.ID {
+	if limits.CheckID("id", id) != nil {
 		id = "" // no video has it
 	}
 	start, given := parseTime(c.QueryParam("t"))
