@@ -95,6 +95,10 @@ export default {
     "en": "Videos cannot be sorted like this.",
     "ko": "이 기준으로는 정렬할 수 없습니다."
   },
+  "invalid_tus_request": {
+    "en": "The upload request is not valid.",
+    "ko": "올바르지 않은 업로드 요청입니다."
+  },
   "invalid_viewer": {
     "en": "The viewer id is not valid.",
     "ko": "올바르지 않은 시청자 ID입니다."
@@ -151,6 +155,10 @@ export default {
     "en": "The picture is too large. At most {pixels} pixels in all and {side} on each side are allowed.",
     "ko": "이미지가 너무 큽니다. 전체 {pixels}픽셀, 한 변 {side}픽셀까지 올릴 수 있습니다."
   },
+  "range_unsatisfiable": {
+    "en": "The video has no such part.",
+    "ko": "동영상에 없는 구간입니다."
+  },
   "search_too_long": {
     "en": "A search can have at most {max} characters.",
     "ko": "검색어는 {max}자까지 쓸 수 있습니다."
@@ -182,6 +190,10 @@ export default {
   "upload_failed": {
     "en": "The video could not be uploaded. Try again in a moment.",
     "ko": "동영상을 올리지 못했습니다. 잠시 후 다시 시도해 주세요."
+  },
+  "upload_locked": {
+    "en": "Another request is changing this upload. Try again in a moment.",
+    "ko": "다른 요청이 이 업로드를 처리하고 있습니다. 잠시 후 다시 시도해 주세요."
   },
   "upload_not_found": {
     "en": "There is no such upload.",
