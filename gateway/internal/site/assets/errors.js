@@ -11,6 +11,10 @@ export default {
     "en": "The transfer was interrupted. Try again.",
     "ko": "전송이 중간에 끊어졌습니다. 다시 시도해 주세요."
   },
+  "body_timeout": {
+    "en": "The transfer stopped for too long. Try again.",
+    "ko": "전송이 너무 오래 멈췄습니다. 다시 시도해 주세요."
+  },
   "body_too_large": {
     "en": "The request is too large. At most {max:bytes} are allowed.",
     "ko": "요청이 너무 큽니다. 최대 {max:bytes}까지 보낼 수 있습니다."
