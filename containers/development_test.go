@@ -157,7 +157,7 @@ func (d development) testReload() {
 	}
 	d.reload("Go", d.edit("history/service.go", route), answers(d.url("history")+"/probe"))
 	home := d.url("gateway") + "/"
-	d.reload("template", d.edit("gateway/pages/home.html", `{{define "main"}}→<p>TEXT</p>`), answers(home))
+	d.reload("template", d.edit("gateway/internal/site/pages/home.html", `{{define "main"}}→<p>TEXT</p>`), answers(home))
 	// A style or a script changes its address on the page, too.
 	asset := func(name string) func(text string) error {
 		return func(text string) error {
@@ -170,8 +170,8 @@ func (d development) testReload() {
 			return answers(home + "assets/" + fingerprint + "/" + name)(text)
 		}
 	}
-	d.reload("CSS", d.edit("gateway/assets/flixtube.css", "\n→/* TEXT */\n"), asset("flixtube.css"))
-	d.reload("JS", d.edit("gateway/assets/upload.js", "\n→// TEXT\n"), asset("upload.js"))
+	d.reload("CSS", d.edit("gateway/internal/site/assets/flixtube.css", "\n→/* TEXT */\n"), asset("flixtube.css"))
+	d.reload("JS", d.edit("gateway/internal/site/assets/upload.js", "\n→// TEXT\n"), asset("upload.js"))
 
 	for service, n := range d.starts() {
 		if edited := service == "history" || service == "gateway"; edited != (n > starts[service]) {

@@ -48,7 +48,7 @@ func TestJourneyUploadInterrupted(t *testing.T) {
 	anna.until(`/^\d+ % of 2.5 MB · \d+ .+\/s · \d+ (sec|min) left$/.test(` + lastUpload + `.querySelector(".state").innerText)`)
 	anna.screenshot("upload", "slow")
 	line.Stop()
-	anna.until(lastUpload + `.querySelector(".state").innerText.startsWith("The connection broke.")`)
+	anna.until(lastUpload + `.querySelector(".state").innerText.startsWith("The connection was lost.")`)
 	anna.screenshot("upload", "broken")
 	if err := line.Start(); err != nil {
 		t.Fatal(err)

@@ -26,6 +26,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"flixtube/chassis/chassistest"
+	"flixtube/contracts/codes"
+	"flixtube/gateway/internal/services"
 )
 
 // startBrowser starts a Chromium with a fresh profile and stops it at the end of the test.
@@ -53,13 +55,12 @@ func startBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-// tab is somebody's, with cookies of their own. Errors of scripts, and what the page's policy refuses, fail
-// the test.
+// tab is one viewer's, with its own cookies. Errors of scripts and violations of the page's policy fail the test.
 type tab struct {
-	t       *testing.T
-	ctx     context.Context
-	gateway string
-	bears   *[]string // words of complaints that are none here
+	t        *testing.T
+	ctx      context.Context
+	gateway  string
+	expected *[]string // parts of the errors that the test causes
 }
 
 func newTab(browser context.Context, t *testing.T, gateway string) tab {
@@ -83,21 +84,21 @@ func newTab(browser context.Context, t *testing.T, gateway string) tab {
 	if err != nil {
 		t.Fatalf("open a tab: %v", err)
 	}
-	var bears []string
+	var expected []string
 	t.Cleanup(func() {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, problem := range problems {
-			if !slices.ContainsFunc(bears, func(words string) bool { return strings.Contains(problem, words) }) {
+			if !slices.ContainsFunc(expected, func(words string) bool { return strings.Contains(problem, words) }) {
 				t.Errorf("the browser complains: %s", problem)
 			}
 		}
 	})
-	return tab{t, ctx, gateway, &bears}
+	return tab{t, ctx, gateway, &expected}
 }
 
-// bear lets the browser complain of something that the test does on purpose.
-func (b tab) bear(words ...string) { *b.bears = append(*b.bears, words...) }
+// expectErrors names errors that the test causes on purpose, by a part of each.
+func (b tab) expectErrors(parts ...string) { *b.expected = append(*b.expected, parts...) }
 
 func (b tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
@@ -139,19 +140,19 @@ func (b tab) until(js string) {
 // playing is a library of one video that has bytes, and a history that keeps its position.
 type playing struct {
 	mu     sync.Mutex
-	saved  []position
+	saved  []services.Position
 	views  atomic.Int32 // requests for bytes
 	broken atomic.Bool
-	deaf   atomic.Pointer[chan struct{}] // if not nil, bytes and what is known of them wait for it
+	hung   atomic.Pointer[chan struct{}] // if not nil, GET and HEAD wait for it
 	ends   atomic.Int64                  // if not 0, bytes after which the connection breaks
-	full   atomic.Bool                   // history takes no positions
+	full   atomic.Bool                   // history rejects positions
 }
 
-func (p *playing) last() (position, int) {
+func (p *playing) last() (services.Position, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.saved) == 0 {
-		return position{}, 0
+		return services.Position{}, 0
 	}
 	return p.saved[len(p.saved)-1], len(p.saved)
 }
@@ -166,7 +167,7 @@ func (p *playing) start(t *testing.T) (gateway string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return start(t, soon, services{
+	return start(t, soon, fakes{
 		"metadata":        library([]string{"a&b", "2"}, map[string]object{"a&b": named("a&b", "One"), "2": named("2", "Two")}),
 		"recommendations": answers(object{"recommendations": []object{}}),
 		"history": func(w http.ResponseWriter, r *http.Request) {
@@ -176,7 +177,7 @@ func (p *playing) start(t *testing.T) (gateway string) {
 					return
 				}
 				body, _ := io.ReadAll(r.Body)
-				at := position{VideoID: r.FormValue("video")}
+				at := services.Position{VideoID: r.FormValue("video")}
 				if err := json.Unmarshal(body, &at); err != nil {
 					t.Errorf("saved: %v", err)
 				}
@@ -187,18 +188,18 @@ func (p *playing) start(t *testing.T) (gateway string) {
 				return
 			}
 			if at, n := p.last(); n > 0 {
-				answer(w, object{"position": at, "positions": []position{at}})
+				answer(w, object{"position": at, "positions": []services.Position{at}})
 				return
 			}
-			w.WriteHeader(http.StatusNotFound)
+			refuse(w, http.StatusNotFound, codes.PositionNotFound)
 		},
 		"video-streaming": func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodGet {
 				p.views.Add(1)
 			}
-			if deaf := p.deaf.Load(); deaf != nil {
+			if hung := p.hung.Load(); hung != nil {
 				select {
-				case <-*deaf:
+				case <-*hung:
 				case <-r.Context().Done():
 				}
 			}
@@ -272,7 +273,7 @@ func TestBrowserKeysAndResume(t *testing.T) {
 	b.until(`Math.abs(` + player + `.currentTime - 0.4 * ` + player + `.duration) < 0.1`)
 	b.open("/history") // saved as the page is left
 	err := chassistest.Poll(soon, func() error {
-		if at, _ := p.last(); at.VideoID != "a&b" || at.Watched() != 40 {
+		if at, _ := p.last(); at.VideoID != "a&b" || at.Percent() != 40 {
 			return fmt.Errorf("saved %+v", at)
 		}
 		return nil
@@ -294,8 +295,8 @@ func TestBrowserKeysAndResume(t *testing.T) {
 	b.until(`/\/video\?id=a%26b&t=\d+$/.test(document.getElementById("said").textContent)`)
 }
 
-// TestBrowserKeysOfThePlayer: inside of the browser's player its own buttons have the keys; a key that is held
-// down changes nothing back.
+// TestBrowserKeysOfThePlayer: the player's own buttons get the keys while they have the focus. A key that is held down toggles
+// only once.
 func TestBrowserKeysOfThePlayer(t *testing.T) {
 	p := &playing{}
 	b := newTab(startBrowser(t), t, p.start(t))
@@ -330,7 +331,7 @@ func TestBrowserKeysOfThePlayer(t *testing.T) {
 	b.until(player + `.muted`)
 }
 
-// TestBrowserBeforePlaying: what is not loaded yet has a place all the same, the one where it will begin.
+// TestBrowserBeforePlaying: a video that is not loaded yet has a position, where it will start.
 func TestBrowserBeforePlaying(t *testing.T) {
 	p := &playing{}
 	b := newTab(startBrowser(t), t, p.start(t))
@@ -341,12 +342,12 @@ func TestBrowserBeforePlaying(t *testing.T) {
 	b.until(player + `.played.length > 0 && Math.abs(` + player + `.played.start(0) - 2) < 0.1`)
 }
 
-// TestBrowserPositionRefused: a position that the server did not take is sent again.
-func TestBrowserPositionRefused(t *testing.T) {
+// TestBrowserPositionRejected: a position that the server rejected is sent again.
+func TestBrowserPositionRejected(t *testing.T) {
 	p := &playing{}
 	p.full.Store(true)
 	b := newTab(startBrowser(t), t, p.start(t))
-	b.bear("status of 502", "status of 503")
+	b.expectErrors("status of 502", "status of 503")
 	b.open("/video?id=a%26b&t=4")
 	b.keys("k")
 	b.until(player + `.currentTime > 4.3`)
@@ -366,21 +367,21 @@ func TestBrowserPositionRefused(t *testing.T) {
 
 const trouble = `document.getElementById("trouble")`
 
-// TestBrowserStoreHangs: a store that says nothing at all is spoken of, too.
+// TestBrowserStoreHangs: the page reports a store that does not answer.
 func TestBrowserStoreHangs(t *testing.T) {
 	p := &playing{}
-	deaf := make(chan struct{})
-	p.deaf.Store(&deaf)
+	hung := make(chan struct{})
+	p.hung.Store(&hung)
 	b := newTab(startBrowser(t), t, p.start(t))
-	b.bear("status of 50", "net::ERR_")
+	b.expectErrors("status of 50", "net::ERR_")
 	b.open("/video?id=a%26b")
 	b.keys("k")
 	b.until(trouble + `.innerText.includes("Trying again in")`)
-	p.deaf.Store(nil)
+	p.hung.Store(nil)
 	b.until(player + `.currentTime > 0.3 && ` + trouble + `.hidden`)
 }
 
-// TestBrowserFailsWhilePaused: a video that fails is not started again for who has paused it.
+// TestBrowserFailsWhilePaused: a paused video that fails is loaded again but not started.
 func TestBrowserFailsWhilePaused(t *testing.T) {
 	p := &playing{}
 	b := newTab(startBrowser(t), t, p.start(t))
@@ -395,12 +396,12 @@ func TestBrowserFailsWhilePaused(t *testing.T) {
 	b.until(player + `.currentTime > 0.3`)
 }
 
-// TestBrowserVideoBreaksOff: a video that ends at the same place each time is not asked for without a pause.
-func TestBrowserVideoBreaksOff(t *testing.T) {
+// TestBrowserVideoFailsAtOnePlace: a video that fails at the same place each time is requested again after a delay.
+func TestBrowserVideoFailsAtOnePlace(t *testing.T) {
 	p := &playing{}
 	p.ends.Store(600_000)
 	b := newTab(startBrowser(t), t, p.start(t))
-	b.bear("status of 50", "net::ERR_")
+	b.expectErrors("status of 50", "net::ERR_")
 	b.open("/video?id=a%26b")
 	b.keys("k")
 	b.until(trouble + `.innerText.includes("Trying again in 5 s")`)
@@ -412,7 +413,7 @@ func TestBrowserStoreDown(t *testing.T) {
 	p := &playing{}
 	p.broken.Store(true)
 	b := newTab(startBrowser(t), t, p.start(t))
-	b.bear("status of 503")
+	b.expectErrors("status of 503")
 	b.open("/video?id=a%26b&t=1")
 	b.keys("k")
 	b.until(`document.getElementById("trouble").innerText.includes("Trying again in")`)
@@ -421,7 +422,7 @@ func TestBrowserStoreDown(t *testing.T) {
 }
 
 func TestBrowserSearch(t *testing.T) {
-	gateway := start(t, soon, services{
+	gateway := start(t, soon, fakes{
 		"metadata": func(w http.ResponseWriter, r *http.Request) {
 			videos := map[string]object{"1": named("1", "여름"), "2": named("2", "Two")}
 			ids := []string{"2", "1"}
@@ -449,13 +450,13 @@ func TestBrowserSearch(t *testing.T) {
 	b.until(`document.querySelectorAll("#video-list > div > a").length === 1 && document.querySelector(".search input").value === "여름"`)
 }
 
-// TestBrowserFacts: times are the viewer's, and written as their language writes them. The days of a history are too.
+// TestBrowserFacts: times are in the viewer's time zone and language, and so are the days of the history.
 func TestBrowserFacts(t *testing.T) {
 	now := time.Now().UTC()
 	evening := time.Date(now.Year()-1, 7, 9, 20, 30, 0, 0, time.UTC) // and the next morning in Seoul
 	fact := named("1", "One")
 	fact["uploadedAt"] = now.Add(-(3*24 + 1) * time.Hour)
-	gateway := start(t, soon, services{
+	gateway := start(t, soon, fakes{
 		"metadata": library([]string{"1"}, map[string]object{"1": fact}),
 		"recommendations": func(w http.ResponseWriter, r *http.Request) {
 			answer := object{"recommendations": []object{}}
@@ -495,16 +496,16 @@ func TestBrowserHistory(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Now()
 	lines := []object{{"_id": "a", "videoId": "1", "viewedAt": now}, {"_id": "b", "videoId": "1", "viewedAt": now}}
-	for i := len(lines); i < pageSize+2; i++ {
+	for i := len(lines); i < 24+2; i++ {
 		lines = append(lines, object{"_id": strconv.Itoa(i), "videoId": "1", "viewedAt": now.AddDate(0, 0, -3)})
 	}
-	asked, refuses := 0, false
-	gateway := start(t, soon, services{
+	asked, failing := 0, false
+	gateway := start(t, soon, fakes{
 		"metadata": library(nil, map[string]object{"1": named("1", "One")}),
 		"history": func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			defer mu.Unlock()
-			if r.Method == http.MethodDelete && refuses {
+			if r.Method == http.MethodDelete && failing {
 				w.WriteHeader(http.StatusServiceUnavailable)
 				return
 			}
@@ -529,20 +530,20 @@ func TestBrowserHistory(t *testing.T) {
 	const one = `document.querySelector("#history-list li:first-child button")`
 	b.do("remove one, by two clicks", chromedp.Evaluate[chromedp.Void](`{ const button = `+one+`; button.click(); button.click(); }`))
 	b.until(one + ` === document.activeElement && document.querySelectorAll("#history-list > ol:first-of-type > li").length === 1`)
-	b.until(fmt.Sprintf(`document.querySelectorAll("#history-list li").length === %d && !!document.querySelector(".pager a")`, pageSize))
+	b.until(fmt.Sprintf(`document.querySelectorAll("#history-list li").length === %d && !!document.querySelector(".pager a")`, 24))
 	b.do("remove one more", chromedp.Click(chromedp.CSS("#history-list li:first-child button")))
-	b.until(fmt.Sprintf(`document.querySelectorAll("#history-list li").length === %d && document.querySelector(".pager a") === null`, pageSize))
+	b.until(fmt.Sprintf(`document.querySelectorAll("#history-list li").length === %d && document.querySelector(".pager a") === null`, 24))
 	mu.Lock()
-	if asked != 2 || len(lines) != pageSize {
+	if asked != 2 || len(lines) != 24 {
 		t.Errorf("two lines were removed by asking %d times, %d are left", asked, len(lines))
 	}
-	refuses = true
+	failing = true
 	mu.Unlock()
-	b.bear("status of 50")
+	b.expectErrors("status of 50")
 	b.do("remove one that stays", chromedp.Click(chromedp.CSS("#history-list li:first-child button")))
 	b.until(`document.querySelector(".error .status")?.innerText.startsWith("50")`)
 	mu.Lock()
-	refuses = false
+	failing = false
 	mu.Unlock()
 	b.open("/history")
 	b.do("clear", chromedp.Click(chromedp.CSS(`a[href="/history/clear"]`)))

@@ -1,35 +1,38 @@
-// Gateway is the browser's only way in. It owns nothing: its pages are composed from what the other
-// services know, and videos stream through it both ways.
+// Gateway is the only way into the site for browsers. It stores nothing: its pages are composed of what the other services
+// know, and it forwards videos and uploads.
 //
 //	GET  /?q=&skip=               the library, newest first, and what is recommended to the viewer
-//	GET  /video?id=&t=            watch a video, from t or from where the viewer stopped; 404 with something else to
-//	                              watch when there is none
+//	GET  /video?id=&t=            watch a video, from t or from where the viewer stopped; 404 with other videos if there
+//	                              is none
 //	GET  /history?skip=           what the viewer watched
-//	POST /history/remove          the form beside each line: id
+//	POST /history/remove          the form of a line: id
 //	GET  /history/clear           asks first; POST clears the history
 //	POST /language                the form at the foot: lang (en or ko), back
-//	GET  /upload                  the form; POST takes it (multipart/form-data), for browsers without scripts
+//	GET  /upload                  the upload page; POST takes its form (multipart/form-data) from browsers without scripts
 //	POST /video/rename            the owner's form: id, name
 //	POST /video/remove            the owner's form: id
-//	GET  /api/video?id=&view=     the bytes, with ranges: passed on to video-streaming; PATCH takes the owner's
-//	                              {"name":…} to metadata
-//	GET  /api/poster?id=          the picture of a video, a JPEG: passed on to video-streaming
-//	POST /api/position?video=     {"position":…,"duration":…}, in seconds: passed on to history
-//	POST /api/upload              the raw file, its name in File-Name: passed on to video-upload
-//	     /api/uploads             the same by the tus protocol, which goes on after a break: OPTIONS, POST; and for
-//	                              /api/uploads/<id> HEAD, PATCH, DELETE, for /api/uploads/<id>/poster PUT
-//	GET  /assets/<fingerprint>/…  what the pages need; kept by browsers for good
+//	GET  /api/video?id=&view=     the bytes, with ranges, from video-streaming; PATCH {"name":…} renames the owner's video
+//	GET  /api/poster?id=          the poster of a video, a JPEG, from video-streaming
+//	POST /api/position?video=     {"position":…,"duration":…}, in seconds, to history
+//	POST /api/upload              the raw file, its name in File-Name, to video-upload
+//	     /api/uploads             resumable uploads (tus), to video-upload: OPTIONS, POST; for /api/uploads/<id> HEAD, PATCH,
+//	                              DELETE; for /api/uploads/<id>/poster PUT
+//	GET  /assets/<fingerprint>/…  scripts, styles and images of the pages; browsers may keep them for ever
 //
-// Pages come in English or Korean: by the cookie lang, or else by Accept-Language.
+// Pages are in English or Korean: by the cookie lang, otherwise by Accept-Language. Errors are pages, too; under /api they
+// are JSON, {"error":…,"code":…,"args":{…}}.
 //
-// Every browser gets an unguessable id in the cookie viewer, which goes inward as X-Viewer-Id. Of the headers that come
-// from outside only those go inward that the route needs.
+// Every browser gets an unguessable id in the cookie viewer, which services receive as X-Viewer-Id. Every request gets a new
+// id, which is in the logs of all services, in the answer's X-Request-Id and on error pages. Of the headers from outside only
+// those are forwarded that a route needs.
 //
-// Variables: PORT; optionally HOST, METADATA_URL, HISTORY_URL, RECOMMENDATIONS_URL, VIDEO_STREAMING_URL,
-// VIDEO_UPLOAD_URL (by default http://metadata, …), COOKIE_SECURE=true where browsers come by https through
-// something that ends TLS, and RATE_LIMIT (100): the changes and requests to /api that a viewer may make per
-// second. Ten seconds' worth may come at once, each new video counts as ten, and all viewers of one network address may
-// together make ten times as many. What is too much is answered with 429.
+// Variables: PORT; optional HOST, METADATA_URL, HISTORY_URL, RECOMMENDATIONS_URL, VIDEO_STREAMING_URL, VIDEO_UPLOAD_URL
+// (default http://metadata, …), COOKIE_SECURE=true where a proxy in front of the gateway ends TLS, and RATE_LIMIT (100):
+// changes and requests to /api per second and viewer. Ten seconds' worth may come at once. A new video counts as ten
+// requests. A network address may make ten times as many requests as a viewer. Above the limit the answer is 429.
+//
+// routes.go lists the routes. internal/edge identifies and limits viewers and has the proxies, internal/services has the
+// clients of the other services, and internal/site the pages. The tests beside this file send requests to the whole gateway.
 package main
 
 import (
@@ -42,8 +45,8 @@ import (
 
 func main() { process.Main(run) }
 
-// partLimit is how long a page waits for each of its parts.
-const partLimit = time.Second
+// partTimeout is how long a page waits for each of its parts.
+const partTimeout = time.Second
 
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	cfg, err := readConfig(getenv)
@@ -51,5 +54,9 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		return err
 	}
 	log := process.NewLogger(stdout, cfg.logLevel)
-	return process.Service{Addr: cfg.addr, Handler: newHandler(cfg, partLimit, log), Log: log}.Run(ctx)
+	handler, err := newHandler(cfg, partTimeout, log)
+	if err != nil {
+		return err
+	}
+	return process.Service{Addr: cfg.addr, Handler: handler, Log: log}.Run(ctx)
 }

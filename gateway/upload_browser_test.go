@@ -17,26 +17,27 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
 )
 
-// taking is a video-upload that speaks as much tus as the page needs, and a library that lists what is whole.
-type taking struct {
+// fakeUpload is a video-upload with as much of the tus protocol as the page needs, and a library that lists complete uploads.
+type fakeUpload struct {
 	t *testing.T
 
-	mu      sync.Mutex
-	uploads map[string]*incoming
-	names   map[string]string // of those that are listed
-	asked   []string
-	limit   int64
-	cut     int64         // bytes after which PATCHes are cut, as long as it is not 0
-	hold    chan struct{} // if not nil, what creates an upload waits for it
-	refused string        // if not empty, the answer to bytes
-	lose    bool          // the answer to the last bytes, and what is known of the upload
-	check   chan struct{} // if not nil, the answer to the last bytes waits for it
-	late    int           // the status of a DELETE of what is whole
-	deaf    chan struct{} // if not nil, a DELETE waits for it
-	away    bool          // metadata
-	pages   int           // that metadata was asked for while away
+	mu       sync.Mutex
+	uploads  map[string]*incoming
+	names    map[string]string // of the videos that are listed
+	asked    []string
+	limit    int64
+	cut      int64         // bytes after which PATCHes are cut, as long as it is not 0
+	hold     chan struct{} // if not nil, a POST waits for it
+	rejected string        // if not empty, the code of the answer to bytes
+	lose     bool          // the answer to the last bytes is lost, and the upload is forgotten
+	check    chan struct{} // if not nil, the answer to the last bytes waits for it
+	late     int           // the status of a DELETE of a complete upload
+	unheard  chan struct{} // if not nil, a DELETE waits for it
+	away     bool          // metadata is down
+	pages    int           // of which metadata was asked while away
 }
 
 type incoming struct {
@@ -45,13 +46,13 @@ type incoming struct {
 	poster             bool
 }
 
-func newTaking(t *testing.T) *taking {
+func newFakeUpload(t *testing.T) *fakeUpload {
 	t.Helper()
-	return &taking{t: t, uploads: map[string]*incoming{}, names: map[string]string{}, limit: 1 << 30, late: http.StatusConflict}
+	return &fakeUpload{t: t, uploads: map[string]*incoming{}, names: map[string]string{}, limit: 1 << 30, late: http.StatusConflict}
 }
 
-func (s *taking) start() (gateway string) {
-	return start(s.t, soon, services{
+func (s *fakeUpload) start() (gateway string) {
+	return start(s.t, soon, fakes{
 		"video-upload": s.upload, "metadata": s.metadata,
 		"recommendations": answers(object{}), "history": answers(object{}),
 		"video-streaming": func(w http.ResponseWriter, r *http.Request) {
@@ -64,7 +65,7 @@ func (s *taking) start() (gateway string) {
 	})
 }
 
-func (s *taking) metadata(w http.ResponseWriter, r *http.Request) {
+func (s *fakeUpload) metadata(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := r.FormValue("id")
@@ -84,13 +85,13 @@ func (s *taking) metadata(w http.ResponseWriter, r *http.Request) {
 		answer(w, object{"video": object{"_id": id, "name": name, "owner": web.Viewer(r.Header)}})
 		return
 	}
-	w.WriteHeader(http.StatusNotFound)
+	refuse(w, http.StatusNotFound, codes.VideoNotFound)
 }
 
-func (s *taking) upload(w http.ResponseWriter, r *http.Request) {
+func (s *fakeUpload) upload(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.asked = append(s.asked, r.Method)
-	hold := map[string]chan struct{}{http.MethodPost: s.hold, http.MethodDelete: s.deaf}[r.Method]
+	hold := map[string]chan struct{}{http.MethodPost: s.hold, http.MethodDelete: s.unheard}[r.Method]
 	s.mu.Unlock()
 	if hold != nil {
 		<-hold
@@ -123,8 +124,7 @@ func (s *taking) upload(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", "/uploads/"+id)
 		w.WriteHeader(http.StatusCreated)
 	case up == nil:
-		w.WriteHeader(http.StatusNotFound)
-		_, _ = io.WriteString(w, `{"error":"there is no such upload"}`)
+		refuse(w, http.StatusNotFound, codes.UploadNotFound)
 	case r.Method == http.MethodDelete && up.offset == up.size:
 		w.WriteHeader(s.late)
 	case r.Method == http.MethodDelete:
@@ -140,10 +140,9 @@ func (s *taking) upload(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodHead:
 		w.Header().Set("Upload-Offset", strconv.FormatInt(up.offset, 10))
 		w.Header().Set("Upload-Length", strconv.FormatInt(up.size, 10))
-	case s.refused != "":
+	case s.rejected != "":
 		delete(s.uploads, id)
-		w.WriteHeader(http.StatusUnsupportedMediaType)
-		_, _ = io.WriteString(w, `{"error":"`+s.refused+`"}`)
+		refuse(w, http.StatusUnsupportedMediaType, s.rejected)
 	case r.Header.Get("Upload-Offset") != strconv.FormatInt(up.offset, 10):
 		w.WriteHeader(http.StatusConflict)
 	default:
@@ -173,7 +172,7 @@ func (s *taking) upload(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *taking) count(method string) (n int) {
+func (s *fakeUpload) count(method string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.asked {
@@ -184,7 +183,7 @@ func (s *taking) count(method string) (n int) {
 	return n
 }
 
-func (s *taking) set(change func()) {
+func (s *fakeUpload) set(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
@@ -208,11 +207,11 @@ func (b tab) choose(files ...string) {
 const row = `document.querySelector("#uploads li")`
 
 func TestBrowserUpload(t *testing.T) {
-	s := newTaking(t)
+	s := newFakeUpload(t)
 	s.hold = make(chan struct{})
-	goOn := sync.OnceFunc(func() { close(s.hold) })
+	resume := sync.OnceFunc(func() { close(s.hold) })
 	b := newTab(startBrowser(t), t, s.start())
-	t.Cleanup(goOn)
+	t.Cleanup(resume)
 	b.open("/upload")
 	path := sample(t)
 	name := strings.TrimSuffix(filepath.Base(path), ".mp4")
@@ -221,7 +220,7 @@ func TestBrowserUpload(t *testing.T) {
 	b.until(row + `.querySelector("canvas") !== null`)
 	b.do("edit the title while it is being sent", chromedp.Evaluate[chromedp.Void](`{ const title = `+row+`.querySelector(".title");
 		title.focus(); title.value = "나의/제목"; title.dispatchEvent(new Event("input")); title.dispatchEvent(new Event("change")); }`))
-	goOn()
+	resume()
 	b.until(`document.querySelectorAll("#uploads li.done a").length === 2`)
 	b.until(row + `.innerText.includes("The title is saved.")`)
 	s.set(func() {
@@ -256,7 +255,7 @@ func TestBrowserUpload(t *testing.T) {
 
 // TestBrowserUploadDropped: files may be dropped anywhere on the page.
 func TestBrowserUploadDropped(t *testing.T) {
-	s := newTaking(t)
+	s := newFakeUpload(t)
 	b := newTab(startBrowser(t), t, s.start())
 	b.open("/upload")
 	b.do("drop two files", chromedp.Evaluate[chromedp.Void](`{ const dataTransfer = new DataTransfer();
@@ -273,17 +272,17 @@ func TestBrowserUploadDropped(t *testing.T) {
 	})
 }
 
-// TestBrowserUploadGoesOn cuts the connection, first for a moment, then for so long that the page is left.
-func TestBrowserUploadGoesOn(t *testing.T) {
-	s := newTaking(t)
+// TestBrowserUploadContinues cuts the connection, first for a moment, then until the viewer leaves the page.
+func TestBrowserUploadContinues(t *testing.T) {
+	s := newFakeUpload(t)
 	s.cut = 100_000
 	b := newTab(startBrowser(t), t, s.start())
-	b.bear("status of 502", "beforeunload")
+	b.expectErrors("status of 502", "beforeunload")
 	b.open("/upload")
 	b.choose(sample(t))
-	b.until(row + `.querySelector(".state").textContent.includes("tried again")`)
-	b.until(`document.querySelector("#said[role=status]").textContent.includes("tried again")`)
-	s.set(func() { s.cut = 200_000 }) // it goes on, and is cut once more
+	b.until(row + `.querySelector(".state").textContent.includes("Trying again")`)
+	b.until(`document.querySelector("#said[role=status]").textContent.includes("Trying again")`)
+	s.set(func() { s.cut = 200_000 }) // it continues, and is cut again
 	if err := chassistest.Poll(3*soon, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -310,10 +309,10 @@ func TestBrowserUploadGoesOn(t *testing.T) {
 }
 
 func TestBrowserUploadWhoseLastAnswerIsLost(t *testing.T) {
-	s := newTaking(t)
+	s := newFakeUpload(t)
 	s.lose = true
 	b := newTab(startBrowser(t), t, s.start())
-	b.bear("status of 502", "status of 404")
+	b.expectErrors("status of 502", "status of 404")
 	b.open("/upload")
 	b.choose(sample(t))
 	b.until(`document.querySelectorAll("#uploads li.done a").length === 1`)
@@ -328,12 +327,12 @@ func TestBrowserUploadWhoseLastAnswerIsLost(t *testing.T) {
 	}
 }
 
-func TestBrowserUploadRefused(t *testing.T) {
-	s := newTaking(t)
+func TestBrowserUploadRejected(t *testing.T) {
+	s := newFakeUpload(t)
 	s.limit = 1 << 20
-	s.refused = "this is not a video that browsers play"
+	s.rejected = codes.NotPlayable
 	b := newTab(startBrowser(t), t, s.start())
-	b.bear("status of 415", "status of 404")
+	b.expectErrors("status of 415", "status of 404")
 	b.open("/upload")
 	folder := t.TempDir()
 	empty, text, large, other := filepath.Join(folder, "a.mp4"), filepath.Join(folder, "b.txt"), filepath.Join(folder, "c.mp4"), filepath.Join(folder, "d.mp4")
@@ -344,12 +343,12 @@ func TestBrowserUploadRefused(t *testing.T) {
 	}
 	b.choose(empty, text, large, other)
 	b.until(`[...document.querySelectorAll("#uploads .failed .state")].map((e) => e.textContent).join(" ") ===
-		"The file is empty. This is not a video. A video may have up to 1 MB. This is not a video that browsers play."`)
+		"The file is empty. This is not a video. The video is too large. At most 1 MB are allowed. This is not a video that browsers can play."`)
 	b.until(`document.querySelectorAll("#uploads .retry:not([hidden]), #uploads .cancel:not([hidden])").length === 0`)
 	if n := s.count("POST"); n != 1 {
 		t.Errorf("%d uploads were created", n)
 	}
-	s.set(func() { s.refused = "" })
+	s.set(func() { s.rejected = "" })
 	b.choose(other)
 	b.until(`document.querySelectorAll("#uploads li.done a").length === 1 && document.querySelectorAll("#uploads .failed").length === 4`)
 	b.until(row + `.querySelector(".thumb").dataset.initial === "A"`)
@@ -362,12 +361,12 @@ func TestBrowserUploadRefused(t *testing.T) {
 	})
 }
 
-// TestBrowserUploadWithoutLibrary takes metadata away: nobody says then that the video is in the library.
+// TestBrowserUploadWithoutLibrary: while metadata is down, the page does not say that the video is in the library.
 func TestBrowserUploadWithoutLibrary(t *testing.T) {
-	s := newTaking(t)
+	s := newFakeUpload(t)
 	s.away = true
 	b := newTab(startBrowser(t), t, s.start())
-	b.bear("status of 503", "status of 404")
+	b.expectErrors("status of 503", "status of 404")
 	b.open("/upload")
 	b.choose(sample(t))
 	if err := chassistest.Poll(soon, func() error {
@@ -388,13 +387,13 @@ func TestBrowserUploadWithoutLibrary(t *testing.T) {
 }
 
 func TestBrowserUploadCancelled(t *testing.T) {
-	s := newTaking(t)
+	s := newFakeUpload(t)
 	s.cut = 100_000 // so that it does not end
 	b := newTab(startBrowser(t), t, s.start())
-	b.bear("status of 502")
+	b.expectErrors("status of 502")
 	b.open("/upload")
 	b.choose(sample(t), sample(t))
-	b.until(row + `.querySelector(".state").textContent.includes("tried again")`)
+	b.until(row + `.querySelector(".state").textContent.includes("Trying again")`)
 	b.do("cancel the second", chromedp.Click(chromedp.CSS("#uploads li:last-child .cancel")))
 	b.do("cancel the first", chromedp.Click(chromedp.CSS("#uploads li:first-child .cancel")))
 	b.until(`[...document.querySelectorAll("#uploads .failed .state")].map((e) => e.textContent).join(" ") === "Cancelled Cancelled"`)
@@ -416,16 +415,16 @@ func TestBrowserUploadCancelled(t *testing.T) {
 	b.until(`document.querySelectorAll("#uploads li.done a").length === 1`)
 }
 
-// TestBrowserUploadCancelledTooLate: nobody says of a video that is published that it was cancelled.
+// TestBrowserUploadCancelledTooLate: the page does not say of a published video that it was cancelled.
 func TestBrowserUploadCancelledTooLate(t *testing.T) {
 	browser := startBrowser(t)
 	for _, late := range []int{http.StatusConflict, http.StatusNotFound} {
-		s := newTaking(t)
+		s := newFakeUpload(t)
 		s.check, s.late = make(chan struct{}), late
 		b := newTab(browser, t, s.start())
-		b.bear(fmt.Sprintf("status of %d", late))
-		goOn := sync.OnceFunc(func() { close(s.check) })
-		t.Cleanup(goOn)
+		b.expectErrors(fmt.Sprintf("status of %d", late))
+		resume := sync.OnceFunc(func() { close(s.check) })
+		t.Cleanup(resume)
 		b.open("/upload")
 		b.choose(sample(t))
 		b.until(row + `.querySelector(".state").textContent === "Checking" && ` + row + `.querySelector(".cancel").hidden`)
@@ -434,8 +433,8 @@ func TestBrowserUploadCancelledTooLate(t *testing.T) {
 		if n := s.count("DELETE"); n != 1 {
 			t.Errorf("the upload was deleted %d times, and answered %d", n, late)
 		}
-		goOn()
-		b.choose(sample(t)) // the queue goes on
+		resume()
+		b.choose(sample(t)) // the queue continues
 		b.until(`document.querySelectorAll("#uploads li.done a").length === 2`)
 		if n := s.count("POST"); n != 2 {
 			t.Errorf("%d uploads were created for a file that was sent twice", n)
@@ -443,17 +442,17 @@ func TestBrowserUploadCancelledTooLate(t *testing.T) {
 	}
 }
 
-// TestBrowserUploadCancelledUnheard: a server that does not hear of it holds up nothing.
+// TestBrowserUploadCancelledUnheard: a server that does not answer the DELETE delays nothing.
 func TestBrowserUploadCancelledUnheard(t *testing.T) {
-	s := newTaking(t)
-	s.cut, s.deaf = 100_000, make(chan struct{})
+	s := newFakeUpload(t)
+	s.cut, s.unheard = 100_000, make(chan struct{})
 	b := newTab(startBrowser(t), t, s.start())
-	t.Cleanup(func() { close(s.deaf) })
-	b.bear("status of 502")
+	t.Cleanup(func() { close(s.unheard) })
+	b.expectErrors("status of 502")
 	b.open("/upload")
 	b.choose(sample(t))
-	b.until(row + `.querySelector(".state").textContent.includes("tried again")`)
-	b.until(`document.querySelector("#said[role=status]").textContent.includes("tried again")`) // for who listens
+	b.until(row + `.querySelector(".state").textContent.includes("Trying again")`)
+	b.until(`document.querySelector("#said[role=status]").textContent.includes("Trying again")`) // for screen readers
 	b.do("cancel", chromedp.Click(chromedp.CSS(".cancel")))
 	s.set(func() { s.cut = 0 })
 	b.do("send it after all", chromedp.Click(chromedp.CSS(".retry")))

@@ -3,6 +3,7 @@ package httpclient_test
 import (
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -52,5 +53,47 @@ func TestGetJSON(t *testing.T) {
 	}
 	if n := connections.Load(); n != 1 {
 		t.Errorf("it took %d connections", n)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for body, want := range map[string]httpclient.StatusError{
+		`{"error":"too long","code":"invalid_name","args":{"max":200}}`: {Code: "invalid_name", Message: "too long", Args: map[string]any{"max": 200.0}},
+		`{"error":"old"}`:        {Message: "old"},
+		`{"error":"x","code":7}`: {},
+		"<html>502":              {},
+		"":                       {},
+		`{"code":"` + strings.Repeat("x", 70<<10):     {},
+		`{"error":null,"code":"a","args":null,"b":1}`: {Code: "a"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusConflict)
+			_, _ = io.WriteString(w, body)
+		}))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got *httpclient.StatusError
+		err = httpclient.Send(server.Client(), req)
+		if !errors.As(err, &got) || got.Status != http.StatusConflict || got.Code != want.Code || got.Message != want.Message ||
+			!maps.Equal(got.Args, want.Args) {
+			t.Errorf("%.50s: %+v", body, err)
+		}
+		server.Close()
+	}
+}
+
+func TestSend(t *testing.T) {
+	for _, status := range []int{200, 201, 204} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := httpclient.Send(server.Client(), req); err != nil {
+			t.Errorf("%d: %v", status, err)
+		}
+		server.Close()
 	}
 }

@@ -6,6 +6,7 @@ package codes
 const (
 	AlreadyUploaded    = "already_uploaded"   // this video is uploaded already
 	CannotAnnounce     = "cannot_announce"    // the broker is away and the outbox is full
+	ChangeFailed       = "change_failed"      // the service to change something did not answer, or failed
 	ConcatUnsupported  = "concat_unsupported" // tus extension concatenation
 	CrossOrigin        = "cross_origin"       // a change that another site's page asked for
 	EmptyFile          = "empty_file"
@@ -42,6 +43,7 @@ const (
 	TooManyRequests    = "too_many_requests" // args: seconds
 	TooManyUploads     = "too_many_uploads"  // args: max
 	UnknownLanguage    = "unknown_language"
+	UploadFailed       = "upload_failed" // video-upload did not answer, or failed
 	UploadLocked       = "upload_locked" // another request is changing the upload
 	UploadNotFound     = "upload_not_found"
 	UploadsFull        = "uploads_full"
@@ -55,12 +57,12 @@ const (
 // All returns every code.
 func All() []string {
 	return []string{
-		AlreadyUploaded, CannotAnnounce, ConcatUnsupported, CrossOrigin, EmptyFile, FileNameMissing,
+		AlreadyUploaded, CannotAnnounce, ChangeFailed, ConcatUnsupported, CrossOrigin, EmptyFile, FileNameMissing,
 		FileNameTooLong, InvalidBody, InvalidContentType, InvalidDuration, InvalidFileName, InvalidForm, InvalidID,
 		InvalidMessage, InvalidName, InvalidPosition, InvalidPoster, InvalidSort, InvalidTusRequest, InvalidViewer, NoFile, NoSpace,
 		NotAFileForm, NotOwner, NotPlayable, PageNotFound, PositionNotFound, PosterNotFound, PosterNotJPEG,
 		PosterTooLarge, RangeUnsatisfiable, SearchTooLong, StorageUnavailable, TooManyIDs, TooManyPosters, TooManyRequests,
-		TooManyUploads, UnknownLanguage, UploadLocked, UploadNotFound, UploadsFull, VideoExists, VideoNotFound, VideoTooLarge,
+		TooManyUploads, UnknownLanguage, UploadFailed, UploadLocked, UploadNotFound, UploadsFull, VideoExists, VideoNotFound, VideoTooLarge,
 		ViewNotFound, ViewNotStored,
 	}
 }

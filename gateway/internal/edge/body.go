@@ -1,0 +1,48 @@
+package edge
+
+import (
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"flixtube/chassis/process"
+)
+
+// drainTimeout is how long the rest of a body is read after the answer. Browsers read the answer only when they have sent
+// the whole body: if the connection was closed before, they would show a broken connection instead.
+const drainTimeout = 30 * time.Second
+
+// LongBody allows the body of an upload as long as its bytes keep arriving.
+func LongBody(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		process.LongBody(c.Request())
+		return next(c)
+	}
+}
+
+// AnswerWhileSending lets a handler answer before it has read the whole body, and then reads the rest, so that the browser
+// sees the answer.
+func AnswerWhileSending(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		body := c.Request().Body
+		if body == http.NoBody {
+			return next(c)
+		}
+		control := http.NewResponseController(c.Response())
+		_ = control.EnableFullDuplex() // HTTP/2 has it anyway
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		_ = control.SetReadDeadline(time.Now().Add(drainTimeout))
+		if c.Request().Header.Get("Expect") != "" {
+			return nil // such a client reads the answer first, and may have nothing more to send
+		}
+		if c.Response().Committed {
+			_ = control.Flush()
+		}
+		_, _ = io.Copy(io.Discard, body)
+		return nil
+	}
+}

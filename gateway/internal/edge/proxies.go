@@ -1,0 +1,115 @@
+package edge
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"flixtube/chassis/proxy"
+	"flixtube/chassis/requestid"
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
+)
+
+// Proxies forwards requests to services. Of the headers from outside only those are forwarded that the route needs.
+type Proxies struct {
+	Transport http.RoundTripper
+	Log       *slog.Logger
+}
+
+// Video forwards to video-streaming: the bytes of a video, with ranges.
+func (p Proxies) Video(streaming *url.URL) echo.HandlerFunc {
+	return echo.WrapHandler(proxy.New(streaming.JoinPath("video"), p.Transport, p.Log, forward("Range", "If-Range", "If-Match",
+		"If-None-Match", "If-Modified-Since", "If-Unmodified-Since"), dropOwnHeaders))
+}
+
+// Upload forwards to video-upload: a whole file, of any size.
+func (p Proxies) Upload(videoUpload *url.URL) echo.HandlerFunc {
+	return echo.WrapHandler(proxy.New(videoUpload.JoinPath("upload"), p.Transport, p.Log,
+		forward("Content-Type", "File-Name", "Video-Duration", "Expect"), dropOwnHeaders))
+}
+
+// Position forwards a POST to history as the PUT that it means: a page that is being left can only POST (sendBeacon).
+func (p Proxies) Position(history *url.URL) echo.HandlerFunc {
+	return echo.WrapHandler(proxy.New(history.JoinPath("position"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
+		forward("Content-Type")(r)
+		r.Out.Method = http.MethodPut
+	}, dropOwnHeaders))
+}
+
+var errNoPoster = web.Errorf(http.StatusNotFound, codes.PosterNotFound, "there is no poster of this video")
+
+// Poster forwards to video-streaming, and answers with a JPEG or an error and nothing else. Browsers may keep a poster for
+// a while, but not that there is none: it may still come.
+func (p Proxies) Poster(streaming *url.URL) echo.HandlerFunc {
+	headers := forward("If-None-Match", "If-Modified-Since")
+	return echo.WrapHandler(proxy.New(streaming.JoinPath("poster"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
+		headers(r)
+		r.Out.URL.RawQuery = url.Values{"id": {r.In.URL.Query().Get("id")}}.Encode()
+	}, func(res *http.Response) error {
+		contentType := res.Header.Get("Content-Type")
+		switch {
+		case res.StatusCode == http.StatusOK && contentType == "image/jpeg", res.StatusCode == http.StatusNotModified:
+			res.Header.Set("Cache-Control", "private, max-age=3600")
+		case res.StatusCode == http.StatusNotFound, res.StatusCode == http.StatusBadRequest: // no id looks like this
+			if err := replaceBy(errNoPoster, res); err != nil {
+				return err
+			}
+			res.Header.Set("Cache-Control", "no-store")
+		default:
+			return fmt.Errorf("poster: unexpected answer %s %q", res.Status, contentType)
+		}
+		return dropOwnHeaders(res)
+	}))
+}
+
+// replaceBy turns a service's answer into an error.
+func replaceBy(e *web.Error, res *http.Response) error {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	_ = res.Body.Close()
+	res.StatusCode, res.ContentLength = e.Status, int64(len(body))
+	res.Header = http.Header{"Content-Type": {"application/json"}}
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+
+// forward keeps these headers and no others, and adds the viewer's id and the request's. It runs after ReverseProxy has
+// removed hop-by-hop headers, by which a client could otherwise remove the viewer's id ("Connection: X-Viewer-Id").
+func forward(names ...string) func(*httputil.ProxyRequest) {
+	return func(r *httputil.ProxyRequest) {
+		header := http.Header{
+			web.ViewerHeader: {web.Viewer(r.In.Header)},
+			requestid.Header: {requestid.FromContext(r.In.Context())},
+		}
+		for _, name := range names {
+			if values := r.Out.Header.Values(name); len(values) > 0 {
+				header[http.CanonicalHeaderKey(name)] = values
+			}
+		}
+		r.Out.Header = header
+	}
+}
+
+// Timeout bounds the whole of a request, for routes whose bodies are small.
+func Timeout(timeout time.Duration) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			ctx, cancel := context.WithTimeout(c.Request().Context(), timeout)
+			defer cancel()
+			c.SetRequest(c.Request().WithContext(ctx))
+			return next(c)
+		}
+	}
+}

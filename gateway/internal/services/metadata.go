@@ -1,0 +1,101 @@
+package services
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"flixtube/chassis/text"
+	"flixtube/contracts/codes"
+	"flixtube/contracts/limits"
+)
+
+// Metadata knows names and facts of videos.
+type Metadata struct{ client }
+
+// NewMetadata returns the client of the service at base.
+func NewMetadata(http *http.Client, base *url.URL) Metadata { return Metadata{client{http, base}} }
+
+// Video is what metadata knows of a video. Other programs may have written the document: a field that it lacks, or has
+// with another type, is empty.
+type Video struct {
+	ID, Name, Owner string
+	UploadedAt      time.Time
+	Duration        float64 // seconds, 0 if unknown
+	Poster          bool    // it has one
+}
+
+// UnmarshalJSON never fails because of a field.
+func (v *Video) UnmarshalJSON(b []byte) error {
+	var document map[string]any
+	if err := json.Unmarshal(b, &document); err != nil {
+		return err
+	}
+	v.ID, _ = document["_id"].(string)
+	name, _ := document["name"].(string)
+	v.Name = text.Line(name)
+	at, _ := document["uploadedAt"].(string)
+	v.UploadedAt, _ = time.Parse(time.RFC3339, at)
+	v.Owner, _ = document["owner"].(string)
+	if seconds, _ := document["duration"].(float64); seconds > 0 && seconds <= limits.Duration {
+		v.Duration = seconds
+	}
+	v.Poster, _ = document["poster"].(bool)
+	return nil
+}
+
+// Newest returns up to limit videos whose names contain search, newest first.
+func (m Metadata) Newest(ctx context.Context, viewer, search string, skip, limit int64) ([]Video, error) {
+	query := paging(skip, limit)
+	query.Set("sort", "newest")
+	if search != "" {
+		query.Set("search", search)
+	}
+	var answer struct {
+		Videos []Video `json:"videos"`
+	}
+	err := m.get(ctx, viewer, "videos", query, &answer)
+	return slices.DeleteFunc(answer.Videos, func(v Video) bool { return v.ID == "" }), err
+}
+
+// Video returns one video. found is false if there is none.
+func (m Metadata) Video(ctx context.Context, viewer, id string) (video Video, found bool, err error) {
+	var answer struct {
+		Video Video `json:"video"`
+	}
+	err = m.get(ctx, viewer, "video", url.Values{"id": {id}}, &answer)
+	if hasCode(err, codes.VideoNotFound, codes.InvalidID) {
+		return Video{}, false, nil
+	}
+	answer.Video.ID = id
+	return answer.Video, err == nil, err
+}
+
+// Videos returns those of up to limits.IDs ids that exist, by id.
+func (m Metadata) Videos(ctx context.Context, viewer string, ids []string) (map[string]Video, error) {
+	byID := map[string]Video{}
+	if len(ids) == 0 {
+		return byID, nil
+	}
+	var answer struct {
+		Videos []Video `json:"videos"`
+	}
+	err := m.get(ctx, viewer, "videos", idQuery(ids), &answer)
+	for _, v := range answer.Videos {
+		byID[v.ID] = v
+	}
+	return byID, err
+}
+
+// Rename gives a video of the viewer another name.
+func (m Metadata) Rename(ctx context.Context, viewer, id, name string) error {
+	return m.change(ctx, viewer, http.MethodPatch, "video", url.Values{"id": {id}}, map[string]string{"name": name})
+}
+
+// Remove removes a video of the viewer.
+func (m Metadata) Remove(ctx context.Context, viewer, id string) error {
+	return m.change(ctx, viewer, http.MethodDelete, "video", url.Values{"id": {id}}, nil)
+}

@@ -1,0 +1,56 @@
+package services
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"flixtube/contracts/limits"
+)
+
+// Recommendations knows what to watch next, and how many viewers have watched a video.
+type Recommendations struct{ client }
+
+// NewRecommendations returns the client of the service at base.
+func NewRecommendations(http *http.Client, base *url.URL) Recommendations {
+	return Recommendations{client{http, base}}
+}
+
+// VideoIDs returns up to limit videos that the viewer might watch next, after watching if that is not empty. The best
+// come first. A video may have been removed since.
+func (r Recommendations) VideoIDs(ctx context.Context, viewer, watching string, limit int64) ([]string, error) {
+	var answer struct {
+		Recommendations []struct {
+			VideoID string `json:"videoId"`
+		} `json:"recommendations"`
+	}
+	query := paging(0, limit)
+	if watching != "" {
+		query.Set("video", watching)
+	}
+	err := r.get(ctx, viewer, "recommendations", query, &answer)
+	ids := make([]string, len(answer.Recommendations))
+	for i, recommended := range answer.Recommendations {
+		ids[i] = recommended.VideoID
+	}
+	return ids, err
+}
+
+// Views returns how many viewers have watched each of up to limits.IDs videos. One that nobody watched may be missing, and so
+// is an id that is too long to be one.
+func (r Recommendations) Views(ctx context.Context, viewer string, videoIDs []string) (map[string]int64, error) {
+	var ids []string
+	for _, id := range videoIDs {
+		if len(id) <= limits.ID { // the service would reject the whole request because of one
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var answer struct {
+		Views map[string]int64 `json:"views"`
+	}
+	err := r.get(ctx, viewer, "views", idQuery(ids), &answer)
+	return answer.Views, err
+}

@@ -1,0 +1,104 @@
+package site
+
+import (
+	"bytes"
+	"fmt"
+	"hash/fnv"
+	"html/template"
+	"path"
+	"strconv"
+	"time"
+	"unicode"
+
+	"github.com/labstack/echo/v4"
+
+	"flixtube/gateway/internal/services"
+)
+
+// templates are the pages by language and file name, each within the layout.
+type templates map[string]map[string]*template.Template
+
+func newTemplates(static assets, languages []texts) (templates, error) {
+	all := templates{}
+	for _, x := range languages {
+		common, err := template.New("").Funcs(template.FuncMap{
+			"asset": static.url, "card": newCard, "initial": initial, "hue": hue, "rfc3339": rfc3339,
+			"t": x.t, "list": x.list, "title": x.title, "utc": utc, "day": x.day,
+			"views": x.views, "spoken": x.spoken, "short": short,
+		}).ParseFS(files, "pages/layout.html", "pages/parts.html")
+		if err != nil {
+			return nil, err
+		}
+		all[x.lang] = map[string]*template.Template{}
+		for _, name := range []string{"home.html", "watch.html", "history.html", "clear.html", "upload.html", "error.html"} {
+			page, err := common.Clone()
+			if err != nil {
+				return nil, err
+			}
+			if all[x.lang][name], err = page.ParseFS(files, path.Join("pages", name)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// layout is what every page tells its frame. render sets Lang, and Here, which is the page's own address.
+type layout struct {
+	Section    string   // of the navigation
+	Query      string   // in the search field
+	Missing    []string // names of parts
+	Lang, Here string
+}
+
+func (l *layout) frame() *layout { return l }
+
+// render answers with a whole page, or, if the template fails, not at all.
+func (s *Site) render(c echo.Context, status int, name string, data interface{ frame() *layout }) error {
+	frame := data.frame()
+	frame.Lang, frame.Here = s.textsFor(c.Request()).lang, "/"
+	if c.Request().Method == echo.GET {
+		frame.Here = localPath(c.Request().URL.RequestURI())
+	}
+	var page bytes.Buffer
+	if err := s.templates[frame.Lang][name].ExecuteTemplate(&page, "layout", data); err != nil {
+		return fmt.Errorf("render %s: %w", name, err)
+	}
+	header := c.Response().Header()
+	header.Set("Cache-Control", "no-store") // a page belongs to one viewer and one moment
+	header.Set("Content-Language", frame.Lang)
+	header.Set("Content-Length", strconv.Itoa(page.Len()))
+	return c.HTMLBlob(status, page.Bytes())
+}
+
+// card is a video in a list.
+type card struct {
+	services.Video
+	Views   int64 // 0 if unknown
+	Percent int   // watched; 0 if unknown, or not shown in this list
+}
+
+func newCard(v services.Video, views map[string]int64, percent int) card {
+	return card{v, views[v.ID], percent}
+}
+
+// initial stands on the card of a video without a poster.
+func initial(v services.Video) string {
+	for _, r := range v.Name {
+		if unicode.IsLetter(r) || unicode.IsNumber(r) {
+			return string(unicode.ToUpper(r))
+		}
+	}
+	return "▸"
+}
+
+// hue picks one of the twelve colours that the stylesheet has for cards, always the same one for a video.
+func hue(v services.Video) uint32 {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(v.ID))
+	return sum.Sum32() % 12
+}
+
+func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func utc(t time.Time) string { return t.UTC().Format("15:04 UTC") }
