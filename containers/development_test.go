@@ -60,7 +60,7 @@ func (d development) reload(what string, save func(text string), answer func(tex
 	text := "probe " + rand.Text()
 	started := time.Now()
 	save(text)
-	waitFor(d.t, what, patience, func() error { return answer(text) })
+	waitFor(d.t, what, deadline, func() error { return answer(text) })
 	measured(d.t, "reload: "+what, time.Since(started))
 }
 
@@ -194,7 +194,7 @@ func (d development) testBroken() {
 	mending := d.edit("metadata/service.go", route)
 	for i := range 3 { // one after the other, as a developer would
 		breaking(rand.Text())
-		waitFor(d.t, "the compiler's message", patience, func() error {
+		waitFor(d.t, "the compiler's message", deadline, func() error {
 			if _, err := get(listing); err != nil {
 				d.t.Fatalf("the old process does not serve: %v", err)
 			}
@@ -217,7 +217,7 @@ func (d development) testChassis() {
 	started := time.Now()
 	d.edit("chassis/process/flags.go", "var Version = →\"edited \" + ")("")
 	for _, service := range services {
-		waitFor(d.t, service+" with the new chassis", patience, func() error {
+		waitFor(d.t, service+" with the new chassis", deadline, func() error {
 			return answers(d.url(service) + "/livez")("edited")
 		})
 	}
@@ -252,7 +252,7 @@ func (d development) testDebug() {
 	if err != nil {
 		d.t.Fatalf("%v\n%s", err, out)
 	}
-	waitFor(d.t, "history under the debugger", patience, func() error { return answers(d.url("history") + "/livez")("alive") })
+	waitFor(d.t, "history under the debugger", deadline, func() error { return answers(d.url("history") + "/livez")("alive") })
 	measured(d.t, "development: one service again, under the debugger", time.Since(started))
 	cmd := with.command("exec", "-T", "history", "dlv", "connect", "127.0.0.1:2345")
 	cmd.Stdin = strings.NewReader("goroutines\nexit -c\n")
@@ -267,7 +267,7 @@ func (d development) testDebug() {
 		d.t.Errorf("without history: %v", err)
 	}
 	d.compose("up", "-d", "--no-deps", "history")
-	waitFor(d.t, "history again", patience, func() error { return answers(d.url("history") + "/livez")("alive") })
+	waitFor(d.t, "history again", deadline, func() error { return answers(d.url("history") + "/livez")("alive") })
 	if ports := d.published()["history 2345/tcp"]; ports != "" {
 		d.t.Errorf("the debugger's port is still published at %q", ports)
 	}

@@ -47,7 +47,7 @@ func TestProduction(t *testing.T) {
 	measured(t, "production: the seven images, compiling what is not cached", time.Since(started))
 	started = time.Now()
 	p.compose("up", "-d")
-	waitFor(t, "the gateway", patience, func() error { _, err := get(p.site + "/readyz"); return err })
+	waitFor(t, "the gateway", deadline, func() error { _, err := get(p.site + "/readyz"); return err })
 	uploadSamples(t, p.site)
 	p.videos = waitListed(t, p.site, 3)
 	measured(t, "production: from up to three videos uploaded and listed", time.Since(started))
@@ -184,7 +184,7 @@ func (p *production) testContainment() {
 		if slices.Contains(services, service) && !strings.Contains(status, "Uid:\t65532\t65532\t65532\t65532") {
 			p.t.Errorf("%s runs as somebody else:\n%s", service, status)
 		}
-		waitFor(p.t, "the health of "+service, patience, func() error {
+		waitFor(p.t, "the health of "+service, deadline, func() error {
 			if c := p.inspect(service); c.State.Health == nil || c.State.Health.Status != "healthy" {
 				return fmt.Errorf("%+v", c.State.Health)
 			}
@@ -264,7 +264,7 @@ func (p *production) allRecorded(views []string) {
 	}
 	var ids []string
 	var lost int
-	for deadline := time.Now().Add(patience); ; {
+	for end := time.Now().Add(deadline); ; {
 		ids, lost = p.recorded(), 0
 		for _, view := range views {
 			if !slices.Contains(ids, view) {
@@ -311,7 +311,7 @@ func (p *production) testBrokerKilled() {
 
 func (p *production) testScaled() {
 	p.compose("up", "-d", "--no-build", "--scale", "history=2", "--scale", "recommendations=2", "--scale", "video-streaming=2")
-	waitFor(p.t, "two of each", patience, func() error {
+	waitFor(p.t, "two of each", deadline, func() error {
 		health := p.compose("ps", "--format", "{{.Service}} {{.Health}}")
 		for _, service := range []string{"history", "recommendations", "video-streaming"} {
 			if strings.Count(health, service+" healthy") != 2 {

@@ -32,8 +32,8 @@ var services = []string{
 // shell is an image with bash that is there anyway.
 const shell = "rabbitmq:4-management"
 
-// patience is for everything that is to come about, on a slow machine.
-const patience = 5 * time.Minute
+// deadline is how long a test waits for a result on a slow machine.
+const deadline = 5 * time.Minute
 
 // project is a compose project on a copy of the sources.
 type project struct {
@@ -324,7 +324,7 @@ func listed(site string) ([]string, error) {
 // waitListed waits until n videos are on the home page.
 func waitListed(t *testing.T, site string, n int) (ids []string) {
 	t.Helper()
-	waitFor(t, "the home page", patience, func() (err error) {
+	waitFor(t, "the home page", deadline, func() (err error) {
 		if ids, err = listed(site); err == nil && len(ids) < n {
 			err = fmt.Errorf("it lists %d videos", len(ids))
 		}

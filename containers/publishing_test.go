@@ -54,7 +54,7 @@ auth: {htpasswd: {realm: test, path: %s/users}}
 		_ = registry.Wait() // killed, so it says so
 	})
 	address := "127.0.0.1:" + port
-	waitFor(t, "the registry", patience, func() error {
+	waitFor(t, "the registry", deadline, func() error {
 		_, err := get("http://" + account + ":" + strings.ReplaceAll(password, " ", "%20") + "@" + address + "/v2/")
 		return err
 	})

@@ -519,7 +519,7 @@ func (c *chaos) taken() (float64, error) {
 
 // halfClose ends one direction of each connection for a while, as a broken firewall may: that to the broker, which
 // closes its side, while the services see nothing; then that to the services, which leave, while the broker still
-// gives messages to whoever is no longer there.
+// gives messages to a consumer that is gone.
 func (c *chaos) halfClose(t *testing.T, crowd *crowd) {
 	defer c.shows(t, 2*c.times(1, 3), takingWaits)()
 	crowd.start()
