@@ -271,7 +271,7 @@ func (p *production) allRecorded(views []string) {
 				lost++
 			}
 		}
-		if lost == 0 || time.Now().After(deadline) {
+		if lost == 0 || time.Now().After(end) {
 			break
 		}
 	}
