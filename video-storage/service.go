@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"flixtube/chassis/health"
+	"flixtube/chassis/process"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
 )
@@ -32,6 +33,9 @@ var (
 type videoID string
 
 const maxID = 64 // characters
+
+// idleTimeout is how long the client of an upload may send nothing.
+const idleTimeout = time.Minute
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,` + strconv.Itoa(maxID) + `}$`)
 
@@ -146,6 +150,7 @@ func (s service) upload(c echo.Context) error {
 	if _, _, err := mime.ParseMediaType(contentType); err != nil {
 		return web.Errorf(http.StatusBadRequest, codes.InvalidContentType, "Content-Type must be a media type, such as video/mp4")
 	}
+	process.LongBody(req, idleTimeout)
 	body := bufio.NewReader(web.NewBody(req.Body))
 	if _, err := body.Peek(1); err == io.EOF {
 		return web.Errorf(http.StatusBadRequest, codes.EmptyFile, "the body is empty")

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -30,8 +29,6 @@ func (s *service) putPoster(c echo.Context) error {
 		c.Response().Header().Set("Retry-After", "10")
 		return web.Errorf(http.StatusServiceUnavailable, codes.TooManyPosters, "too many posters are being received, try again later")
 	}
-	// A slow client must not keep its slot for long. (A recorder in tests has no deadlines.)
-	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(s.idleTimeout))
 	data, err := web.ReadBody(c.Response(), c.Request(), limits.Poster)
 	if err != nil {
 		return err

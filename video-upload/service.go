@@ -15,6 +15,7 @@ import (
 
 	"flixtube/chassis/health"
 	"flixtube/chassis/httpclient"
+	"flixtube/chassis/process"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
 	"flixtube/video-upload/internal/poster"
@@ -78,7 +79,8 @@ func (s *service) postUpload(c echo.Context) error {
 	if req.ContentLength > s.limit {
 		return s.tooLarge()
 	}
-	body := bufio.NewReaderSize(s.body(c), video.HeadSize)
+	process.LongBody(req, s.idleTimeout)
+	body := bufio.NewReaderSize(web.NewBody(http.MaxBytesReader(c.Response(), req.Body, s.limit)), video.HeadSize)
 	head, err := body.Peek(video.HeadSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return s.answer(err)
@@ -137,24 +139,4 @@ func (s *service) answer(err error) error {
 func (s *service) tooLarge() error {
 	return web.Errorf(http.StatusRequestEntityTooLarge, codes.VideoTooLarge, "a video may have up to %d bytes", s.limit).
 		With("max", s.limit)
-}
-
-// body is the body of an upload: of up to limit bytes, from a client that does not stall.
-func (s *service) body(c echo.Context) io.Reader {
-	return web.NewBody(&idleTimeoutBody{
-		ReadCloser: http.MaxBytesReader(c.Response(), c.Request().Body, s.limit),
-		conn:       http.NewResponseController(c.Response()), timeout: s.idleTimeout,
-	})
-}
-
-// idleTimeoutBody fails when the client sends nothing for timeout.
-type idleTimeoutBody struct {
-	io.ReadCloser
-	conn    *http.ResponseController
-	timeout time.Duration
-}
-
-func (b *idleTimeoutBody) Read(p []byte) (int, error) {
-	_ = b.conn.SetReadDeadline(time.Now().Add(b.timeout)) // net/http resets it after the last byte
-	return b.ReadCloser.Read(p)
 }

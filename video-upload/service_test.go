@@ -495,7 +495,7 @@ func TestStalled(t *testing.T) {
 	file := string(mp4(size))
 	headers := fmt.Sprintf("Content-Length: %d\r\n\r\n", size)
 	for _, test := range []struct{ what, body, want string }{
-		{"client", file[:size-1], "HTTP/1.1 400"}, {"storage", file, "HTTP/1.1 502"},
+		{"client", file[:size-1], "HTTP/1.1 408"}, {"storage", file, "HTTP/1.1 502"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			storage, box := newFakeStorage(t), &fakeOutbox{}
@@ -503,7 +503,7 @@ func TestStalled(t *testing.T) {
 			if test.what == "storage" {
 				stall(t, u.storage)
 			}
-			conn := send(t, serve(t, u).address, headers, "")
+			conn := send(t, serveAsProcess(t, u.handler()).address, headers, "")
 			go func() { _, _ = io.WriteString(conn, test.body) }()
 			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 			answer := make([]byte, len(test.want))

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"github.com/google/uuid"
 
 	"flixtube/chassis/chassistest"
+	"flixtube/chassis/process"
 	"flixtube/chassis/web"
 	"flixtube/contracts/limits"
 	"flixtube/video-upload/internal/spool"
@@ -158,6 +160,16 @@ func serve(t *testing.T, u *testService) client {
 	server := httptest.NewServer(u.handler())
 	t.Cleanup(server.Close)
 	return client{t, server.URL, "ann"}
+}
+
+// serveAsProcess is serve with the deadlines that a process has for bodies.
+func serveAsProcess(t *testing.T, h http.Handler) client {
+	t.Helper()
+	address := chassistest.Start(t, func(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
+		addr := net.JoinHostPort(getenv("HOST"), getenv("PORT"))
+		return process.Service{Addr: addr, Handler: h, Log: process.NewLogger(stdout, slog.LevelInfo)}.Run(ctx)
+	}, nil)
+	return client{t, address, "ann"}
 }
 
 // names lists the files of the spool, without those of locks.
@@ -379,15 +391,14 @@ func TestSlowStorage(t *testing.T) {
 	u := newTestUploads(t, t.TempDir(), storage.URL, box, 1<<20, timeouts{storage: time.Minute, client: time.Second})
 	var last atomic.Pointer[context.Context] // of a request
 	h := u.handler()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	ann := serveAsProcess(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		ctx := req.Context()
 		last.Store(&ctx)
 		h.ServeHTTP(w, req)
-		if req.Method == http.MethodHead && ctx.Err() != nil {
-			t.Error("HEAD: ", ctx.Err())
+		if ctx.Err() != nil {
+			t.Errorf("%s: %v", req.Method, ctx.Err())
 		}
 	}))
-	t.Cleanup(server.Close)
 	storage.answer = func(w http.ResponseWriter) {
 		select {
 		case <-(*last.Load()).Done():
@@ -395,12 +406,30 @@ func TestSlowStorage(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusCreated)
 	}
-	ann := client{t, server.URL, "ann"}
 	path := ann.create(5000)
 	ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(5000))))
 	if n := ann.offset(path); n != 5000 || len(box.added()) != 1 {
 		t.Errorf("offset %d, announced %d times", n, len(box.added()))
 	}
+}
+
+// TestStalledPatch: a client that stops sending is answered soon, and can go on where it stopped.
+func TestStalledPatch(t *testing.T) {
+	t.Parallel()
+	storage, box := newFakeStorage(t), &fakeOutbox{}
+	u := newTestUploads(t, t.TempDir(), storage.URL, box, 1<<20, timeouts{storage: time.Minute, client: time.Second})
+	ann := serveAsProcess(t, u.handler())
+	path := ann.create(5000)
+	conn := ann.send(path, 0, mp4(4000), 5000)
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	answer, _ := io.ReadAll(conn)
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") || !strings.Contains(string(answer), `"code":"body_timeout"`) {
+		t.Errorf("answered %q", answer)
+	}
+	if n := ann.offset(path); n != 4000 {
+		t.Errorf("offset %d", n)
+	}
+	ann.expect(204, ann.patch(path, 4000, bytes.NewReader(make([]byte, 1000))))
 }
 
 // TestSpoolIsBounded: a client that rejects cookies is another viewer each time.

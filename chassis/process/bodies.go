@@ -13,12 +13,11 @@ import (
 
 // bodyTimes say how long the bodies of requests may take.
 type bodyTimes struct {
-	whole  time.Duration // for a whole body
-	upload time.Duration // for the next bytes of an upload
-	drain  time.Duration // for the rest of a body that the handler has left unread
+	whole time.Duration // for a whole body
+	drain time.Duration // for the rest of a body that the handler has left unread
 }
 
-var defaultBodyTimes = bodyTimes{whole: 30 * time.Second, upload: 60 * time.Second, drain: time.Second}
+var defaultBodyTimes = bodyTimes{whole: 30 * time.Second, drain: time.Second}
 
 // drainBytes is how much is read of a rest; net/http reads no more either.
 const drainBytes = 256 << 10
@@ -31,8 +30,8 @@ type body struct {
 	io.ReadCloser
 	control *http.ResponseController
 	times   bodyTimes
-	expects bool // the client waits for 100 (Continue), which the first read sends
-	long    bool // each read has a deadline of its own
+	expects bool          // the client waits for 100 (Continue), which the first read sends
+	idle    time.Duration // for each read of a LongBody, or 0
 
 	over atomic.Bool // the handler has returned: a proxy's transport may still want to read
 
@@ -43,19 +42,19 @@ type body struct {
 
 type bodyKey struct{}
 
-// LongBody allows the body of a request for as long as bytes keep arriving, some in each minute, instead of 30 seconds
-// for the whole body. It is for uploads, and is called before the first read.
-func LongBody(req *http.Request) {
+// LongBody allows the body of a request for as long as each read gets bytes within idle, instead of 30 seconds for the
+// whole body. It is for uploads, and is called before the first read.
+func LongBody(req *http.Request, idle time.Duration) {
 	if b, ok := req.Context().Value(bodyKey{}).(*body); ok {
-		b.long = true
+		b.idle = idle
 	}
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.long {
-		b.limit(b.times.upload)
+	if b.idle > 0 {
+		b.limit(b.idle)
 	}
 	if b.over.Load() { // looked at after the deadline is set, which would otherwise undo the one that ends this read
 		return 0, http.ErrBodyReadAfterClose

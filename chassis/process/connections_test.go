@@ -84,7 +84,7 @@ const smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\nX-Padding: 12345\r\n\r\n"
 // TestLateBodyIsNoRequest: the bytes of a body that come after the answer are not taken for a request, however the handler
 // treats the body.
 func TestLateBodyIsNoRequest(t *testing.T) {
-	times := bodyTimes{whole: 200 * time.Millisecond, upload: 200 * time.Millisecond, drain: 50 * time.Millisecond}
+	times := bodyTimes{whole: 200 * time.Millisecond, drain: 50 * time.Millisecond}
 	handlers := map[string]http.HandlerFunc{
 		"ignores it": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
 		"reads it": func(w http.ResponseWriter, req *http.Request) {
@@ -105,7 +105,7 @@ func TestLateBodyIsNoRequest(t *testing.T) {
 			_ = control.Flush()
 		},
 		"leaves a reader behind": func(w http.ResponseWriter, req *http.Request) {
-			LongBody(req)
+			LongBody(req, times.whole)
 			_ = http.NewResponseController(w).EnableFullDuplex()
 			go func() { _, _ = io.Copy(io.Discard, req.Body) }() // as a transport does whose server has answered
 			w.WriteHeader(http.StatusNotFound)
@@ -160,7 +160,7 @@ func TestReadBodiesKeepTheConnection(t *testing.T) {
 
 // TestDeadlineEndsWithTheBody: the time for a body is no limit on what the handler does afterwards.
 func TestDeadlineEndsWithTheBody(t *testing.T) {
-	times := bodyTimes{whole: 50 * time.Millisecond, upload: 50 * time.Millisecond, drain: 50 * time.Millisecond}
+	times := bodyTimes{whole: 50 * time.Millisecond, drain: 50 * time.Millisecond}
 	address, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		_, _ = io.Copy(io.Discard, req.Body)
 		select {
@@ -181,11 +181,11 @@ func TestDeadlineEndsWithTheBody(t *testing.T) {
 
 // TestBodyDeadlines: a body must arrive within its time, an upload only must go on.
 func TestBodyDeadlines(t *testing.T) {
-	times := bodyTimes{whole: 300 * time.Millisecond, upload: 300 * time.Millisecond, drain: 50 * time.Millisecond}
+	times := bodyTimes{whole: 300 * time.Millisecond, drain: 50 * time.Millisecond}
 	result := make(chan error, 1)
 	address, _ := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == "/upload" {
-			LongBody(req)
+			LongBody(req, times.whole)
 		}
 		_, err := io.Copy(io.Discard, req.Body)
 		result <- err

@@ -17,7 +17,7 @@ const drainTimeout = 30 * time.Second
 // LongBody allows the body of an upload as long as its bytes keep arriving.
 func LongBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		process.LongBody(c.Request())
+		process.LongBody(c.Request(), time.Minute)
 		return next(c)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	tusd "github.com/tus/tusd/v2/pkg/handler"
 	tusdlog "golang.org/x/exp/slog" // the log package of tusd
 
+	"flixtube/chassis/process"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
 	"flixtube/video-upload/internal/publisher"
@@ -47,13 +48,14 @@ type Handler struct {
 	spool     *spool.Spool
 	publisher *publisher.Publisher
 	limit     int64
+	idle      time.Duration
 	log       *slog.Logger
 	tusd      *tusd.UnroutedHandler
 }
 
 // New returns a Handler for uploads of up to limit bytes. A client that sends nothing for idleTimeout is disconnected.
 func New(s *spool.Spool, p *publisher.Publisher, limit int64, idleTimeout time.Duration, log *slog.Logger) (*Handler, error) {
-	h := &Handler{spool: s, publisher: p, limit: limit, log: log}
+	h := &Handler{spool: s, publisher: p, limit: limit, idle: idleTimeout, log: log}
 	composer := tusd.NewStoreComposer()
 	composer.UseCore(store{s})
 	composer.UseTerminater(store{s})
@@ -67,7 +69,6 @@ func New(s *spool.Spool, p *publisher.Publisher, limit int64, idleTimeout time.D
 		// It logs every request, and every client that disconnects. We log the failures ourselves.
 		Logger:                    tusdlog.New(tusdlog.NewTextHandler(io.Discard, nil)),
 		AcquireLockTimeout:        lockTimeout,
-		NetworkTimeout:            idleTimeout,
 		PreUploadCreateCallback:   h.create,
 		PreFinishResponseCallback: h.publish,
 	})
@@ -108,8 +109,10 @@ func (h *Handler) Find(c echo.Context) (spool.Upload, error) {
 
 // serve lets tusd answer. tusd gets the id that was checked, and nothing else of the path.
 func (h *Handler) serve(c echo.Context, serve http.HandlerFunc, id string) error {
+	process.LongBody(c.Request(), h.idle)
 	req := c.Request().WithContext(c.Request().Context())
 	req.URL = &url.URL{Path: id}
+	req.Body = body{req.Body}
 	w := &responseWriter{ResponseWriter: c.Response(), req: c.Request(), limit: h.limit, log: h.log}
 	h.tusd.Middleware(serve).ServeHTTP(w, req)
 	return nil
