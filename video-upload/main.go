@@ -8,7 +8,8 @@
 //	HEAD,PATCH,DELETE /uploads/<id>  for the viewer who created it (X-Viewer-Id); to others it does not exist. The last
 //	                           PATCH is answered when the video is stored and its announcement is safe, or, if the
 //	                           storage is down, when the file is safe on disk, to be stored later. HEAD shows for a day
-//	                           that an upload is finished. An upload without progress is removed after a day
+//	                           that an upload is finished. An upload without progress is removed after a day, and
+//	                           one without a byte after ten minutes
 //	PUT /uploads/<id>/poster   before the last PATCH: a JPEG of up to 1 MiB, 1280 pixels on a side and 1280x720 in all; 204
 //
 // The content of a file shows its type; the type that the client claims does not matter. A client that sends nothing for
@@ -16,11 +17,13 @@
 //
 // An announcement waits in the outbox until the broker has confirmed it. It goes to the exchange video-uploaded.
 //
-// A viewer may have 20 unfinished uploads; then POST /uploads answers 429. When all viewers together have 1000, or when
-// UPLOADS_DIR holds 8 times UPLOAD_LIMIT, it answers 503. At 16 times UPLOAD_LIMIT, as on a full disk, PATCH answers 507
-// and the bytes that have arrived are kept, so that the upload can continue. While the disk of the outbox is full no
-// video can be announced, and POST /upload answers 503: give UPLOADS_DIR a disk of its own where that matters. Replicas
-// may share it, on a volume where flock(2) works between them.
+// Unfinished uploads are bounded: a viewer may have 20, an address (X-Client-Address, which the gateway sets) 100. When they
+// hold 2 times UPLOAD_LIMIT for a viewer or 4 times for an address, as with too many of them, POST /uploads answers 429.
+// When all together are 1000, or hold 8 times UPLOAD_LIMIT, a new one replaces others that stand still, the emptiest and
+// oldest first; if there is none of these it is answered with 503. At 3, 6 and 16 times UPLOAD_LIMIT, as on a full disk,
+// PATCH answers 507 and the bytes that have arrived are kept, so that the upload can continue. While the disk of the outbox
+// is full no video can be announced, and POST /upload answers 503: give UPLOADS_DIR a disk of its own where that matters.
+// Replicas may share it, on a volume where flock(2) works between them.
 //
 // Variables:
 //

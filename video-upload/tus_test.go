@@ -487,6 +487,43 @@ func TestOpenUploadsAreBounded(t *testing.T) {
 	ann.expect(201, again())
 }
 
+// TestOneAddressKeepsNobodyOut: a client without cookies is another viewer each time.
+func TestOneAddressKeepsNobodyOut(t *testing.T) {
+	ann, u, _, _ := newTestClient(t, 1<<20)
+	flood := func(viewer, address string) answered {
+		return client{t, ann.address, viewer}.ask("POST", "/uploads", nil,
+			"Upload-Length: 5000", metadata("filename", "a.mp4"), web.ClientHeader+": "+address)
+	}
+	statuses := map[int]int{}
+	for i := range 150 {
+		res := flood(fmt.Sprint("viewer", i), fmt.Sprintf("2001:db8::%x", i)) // one network
+		statuses[res.StatusCode]++
+		if res.StatusCode == http.StatusTooManyRequests && res.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+	if statuses[201] != 100 || statuses[429] != 50 {
+		t.Errorf("statuses %v", statuses)
+	}
+	ann.expect(201, flood("bob", "2001:db8:0:1::1"))
+	path := ann.create(5000)
+	if told := ann.expect(200, ann.ask("HEAD", path, nil)).Header.Get("Upload-Metadata"); strings.Contains(told, "address") {
+		t.Errorf("HEAD: %s", told)
+	}
+	then := time.Now().Add(-11 * time.Minute)
+	for _, name := range names(t, u) {
+		if spool.IsID(name) {
+			if err := os.Chtimes(filepath.Join(u.dir, name), then, then); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	u.scan(t)
+	if left := names(t, u); len(left) != 0 {
+		t.Errorf("%d files are left of uploads without a byte", len(left))
+	}
+}
+
 func TestNoVideo(t *testing.T) {
 	page := "<!doctype html><script>alert(1)</script>" + strings.Repeat(" ", 2*video.HeadSize)
 	for what, pieces := range map[string][]string{

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -22,6 +23,20 @@ func Viewer(header http.Header) string {
 		return id
 	}
 	return ""
+}
+
+// ClientHeader carries the network address by which the gateway counts the client's limits. Like the viewer, the gateway
+// alone sets it, and never takes it from outside.
+const ClientHeader = "X-Client-Address"
+
+// Client returns the address of the client on whose behalf a request is made, as limits are counted by it
+// (process.ClientAddr), or "" if the request names none.
+func Client(header http.Header) string {
+	address, err := netip.ParseAddr(header.Get(ClientHeader))
+	if err != nil {
+		return ""
+	}
+	return process.ClientAddr(address).String()
 }
 
 // RequireViewer is Viewer for what is a viewer's own: a request that names none is answered with 401.

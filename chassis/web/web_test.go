@@ -173,3 +173,14 @@ func (o once) Read(p []byte) (int, error) {
 	*o.failed = err != nil
 	return n, err
 }
+
+func TestClient(t *testing.T) {
+	for sent, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::", "2001:db8::2": "2001:db8::",
+		"": "", "192.0.2.1:80": "", "192.0.2.1, 192.0.2.2": "", "host": "",
+	} {
+		if got := web.Client(http.Header{web.ClientHeader: {sent}}); got != want {
+			t.Errorf("%q: %q, want %q", sent, got, want)
+		}
+	}
+}

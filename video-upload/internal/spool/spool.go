@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,6 +28,11 @@ import (
 type Spool struct {
 	dir   string
 	limit int64 // bytes of one upload
+
+	creating sync.Mutex // so that uploads that are created at the same time see each other
+
+	cache sync.Mutex
+	known map[string]Info // of unfinished uploads: an info never changes
 }
 
 const (
@@ -37,18 +43,31 @@ const (
 	wantedPart = ".wanted"
 )
 
-// The bounds of a spool. A client that rejects cookies is another viewer each time, so there is one for all viewers, too.
-// New uploads are rejected long before those in progress, so that these can end.
+// MaxOpen is how many unfinished uploads one viewer may have.
+const MaxOpen = 20
+
+// bounds are those of some of the uploads. Bytes are given as a multiple of the limit of one upload. New uploads are
+// rejected long before those in progress, so that these can end.
+type bounds struct {
+	open   int   // unfinished uploads
+	create int64 // with so many bytes on disk, none is created
+	resume int64 // and with so many, none continues
+}
+
+// A client that rejects cookies is another viewer each time, and an attacker may have several addresses. No share reaches
+// the total.
+var (
+	ofViewer  = bounds{MaxOpen, 2, 3}
+	ofAddress = bounds{100, 4, 6}
+	ofAll     = bounds{1000, 8, 16}
+)
+
 const (
-	MaxOpen    = 20   // unfinished uploads of one viewer
-	maxOpenAll = 1000 // of all viewers
-
-	createFactor = 8  // with this many times the limit of one upload on disk, none is created
-	appendFactor = 16 // and with this many, none continues
-
 	checkEvery = 16 << 20 // bytes between two looks at the space in use
 
-	keepFor = 24 * time.Hour // an upload without progress, and the trace of a finished one
+	keepFor      = 24 * time.Hour   // an upload without progress, and the trace of a finished one
+	keepEmptyFor = 10 * time.Minute // an upload without a byte
+	idleAfter    = 10 * time.Minute // without progress: it may be removed to make room
 )
 
 // Errors for the callers to tell apart.
@@ -56,6 +75,7 @@ var (
 	ErrNotFound    = errors.New("there is no such upload")
 	ErrNoSpace     = errors.New("no space is left in the spool")
 	ErrBusy        = errors.New("too many uploads are unfinished")
+	ErrShare       = errors.New("the unfinished uploads of this viewer, or of this address, are too many or too large")
 	ErrTooManyOpen = errors.New("too many uploads of this viewer are unfinished")
 )
 
@@ -65,7 +85,7 @@ func Open(dir string, limit int64) (*Spool, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create UPLOADS_DIR: %w", err)
 	}
-	return &Spool{dir, limit}, nil
+	return &Spool{dir: dir, limit: limit}, nil
 }
 
 // IsID reports whether id is the id of an upload, as uuid.NewString makes it. It is then safe as a part of a path.
@@ -88,6 +108,7 @@ type Metadata struct {
 	FileName string `json:"filename"`
 	Duration string `json:"duration,omitempty"` // as the client says
 	Owner    string `json:"owner"`              // the viewer who created the upload
+	Address  string `json:"address,omitempty"`  // from where, as limits are counted by it
 	FactID   string `json:"fact"`               // of the announcement
 }
 
@@ -105,32 +126,28 @@ func (u Upload) Complete() bool { return u.Size > 0 && u.Offset == u.Size }
 // Expired reports whether the upload can be removed. A complete one that is not finished never expires: its client was
 // told that the video is safe.
 func (u Upload) Expired() bool {
-	return (u.Finished || !u.Complete()) && time.Since(u.Modified) > keepFor
+	age := time.Since(u.Modified)
+	switch {
+	case u.Finished:
+		return age > keepFor
+	case u.Complete():
+		return false
+	}
+	return age > keepFor || u.Offset == 0 && age > keepEmptyFor
 }
 
-// Admit returns ErrBusy or ErrTooManyOpen if owner may not create an upload now.
-func (s *Spool) Admit(owner string) error {
-	ids, held, err := s.unfinished()
-	if err != nil {
+// Create begins an upload. It returns ErrTooManyOpen, ErrShare or ErrBusy if it may not begin now, and ErrNoSpace on a
+// full disk, and leaves nothing behind then.
+func (s *Spool) Create(info Info) error {
+	s.creating.Lock()
+	defer s.creating.Unlock()
+	if err := s.admit(info.MetaData); err != nil {
 		return err
 	}
-	if len(ids) >= maxOpenAll || held/createFactor >= s.limit {
-		return ErrBusy
-	}
-	open := 0
-	for _, id := range ids {
-		if up, err := s.Find(id); err == nil && !up.Finished && up.MetaData.Owner == owner {
-			open++
-		}
-	}
-	if open >= MaxOpen {
-		return ErrTooManyOpen
-	}
-	return nil
+	return s.write(info)
 }
 
-// Create begins an upload. It returns ErrNoSpace on a full disk, and leaves nothing behind then.
-func (s *Spool) Create(info Info) error {
+func (s *Spool) write(info Info) error {
 	data, err := json.Marshal(info)
 	if err != nil {
 		return err
@@ -149,12 +166,10 @@ func (s *Spool) Create(info Info) error {
 // Find reads the state of an upload, or returns ErrNotFound.
 func (s *Spool) Find(id string) (Upload, error) {
 	var up Upload
-	data, err := os.ReadFile(s.path(id, infoPart))
-	if err != nil {
-		return up, notFound(err)
+	var err error
+	if up.Info, err = s.info(id); err != nil {
+		return up, err
 	}
-	// An info that a crash or a full disk has truncated has no owner, so that no client sees the upload. It expires.
-	_ = json.Unmarshal(data, &up.Info)
 	stat, err := os.Stat(s.path(id, ""))
 	if err == nil {
 		up.Offset, up.Modified = stat.Size(), stat.ModTime()
@@ -171,21 +186,28 @@ func (s *Spool) Find(id string) (Upload, error) {
 	return up, nil
 }
 
+// info reads what is known about an upload, or returns ErrNotFound. An info that a crash or a full disk has truncated has
+// no owner, so that no client sees the upload. It expires.
+func (s *Spool) info(id string) (info Info, err error) {
+	data, err := os.ReadFile(s.path(id, infoPart))
+	if err != nil {
+		return info, notFound(err)
+	}
+	_ = json.Unmarshal(data, &info)
+	return info, nil
+}
+
 // Append adds the bytes of src, and returns how many have arrived. It returns ErrNoSpace on a full disk or when the
-// uploads together hold too much; the bytes before that are kept.
-func (s *Spool) Append(id string, src io.Reader) (n int64, err error) {
-	data, err := os.OpenFile(s.path(id, ""), os.O_WRONLY|os.O_APPEND, 0)
+// uploads of the viewer, of the address or of all hold too much; the bytes before that are kept.
+func (s *Spool) Append(up Upload, src io.Reader) (n int64, err error) {
+	data, err := os.OpenFile(s.path(up.ID, ""), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = noSpace(errors.Join(err, data.Close())) }()
 	for {
-		_, held, err := s.unfinished()
-		if err != nil {
+		if err := s.checkSpace(up.MetaData); err != nil {
 			return n, err
-		}
-		if held/appendFactor >= s.limit {
-			return n, ErrNoSpace
 		}
 		more, err := io.CopyN(data, src, checkEvery)
 		n += more
@@ -330,24 +352,6 @@ func (s *Spool) removeOrphan(id string, entry os.DirEntry) error {
 		return err
 	}
 	return nil
-}
-
-// unfinished returns the uploads that take space, and how many bytes they have.
-func (s *Spool) unfinished() (ids []string, held int64, err error) {
-	entries, err := os.ReadDir(s.dir)
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, entry := range entries {
-		if !IsID(entry.Name()) {
-			continue
-		}
-		if stat, err := entry.Info(); err == nil { // otherwise it was removed a moment ago
-			ids = append(ids, entry.Name())
-			held += stat.Size()
-		}
-	}
-	return ids, held, nil
 }
 
 func notFound(err error) error {

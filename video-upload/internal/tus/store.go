@@ -19,7 +19,7 @@ type store struct{ spool *spool.Spool }
 func (s store) NewUpload(ctx context.Context, info tusd.FileInfo) (tusd.Upload, error) {
 	err := s.spool.Create(spool.Info{ID: info.ID, Size: info.Size, MetaData: spool.Metadata{
 		FileName: info.MetaData[nameKey], Duration: info.MetaData[durationKey],
-		Owner: info.MetaData[ownerKey], FactID: info.MetaData[factKey],
+		Owner: info.MetaData[ownerKey], Address: info.MetaData[addressKey], FactID: info.MetaData[factKey],
 	}})
 	if err != nil {
 		return nil, tusdError(err)
@@ -89,7 +89,7 @@ func (u upload) WriteChunk(_ context.Context, offset int64, src io.Reader) (int6
 		}
 		src = io.MultiReader(bytes.NewReader(head[offset:int(offset)+n]), src)
 	}
-	n, err := u.spool.Append(u.ID, src)
+	n, err := u.spool.Append(u.Upload, src)
 	return n, tusdError(err)
 }
 

@@ -34,6 +34,7 @@ const (
 	durationKey = "duration"
 	ownerKey    = "owner"
 	factKey     = "fact"
+	addressKey  = "address"
 )
 
 // Answers to the client.
@@ -41,7 +42,14 @@ var (
 	ErrUploaded = web.Errorf(http.StatusConflict, codes.AlreadyUploaded, "this video is uploaded already")
 	errNotFound = web.Errorf(http.StatusNotFound, codes.UploadNotFound, "there is no such upload")
 	errNoSpace  = web.Errorf(http.StatusInsufficientStorage, codes.NoSpace, "no space is left now; the bytes that have arrived are kept")
+	errBusy     = web.Errorf(http.StatusServiceUnavailable, codes.UploadsFull, "too many uploads are in progress, try again later")
+	errShare    = web.Errorf(http.StatusTooManyRequests, codes.UploadsFull, "too many uploads of yours, or of your network, are in progress")
+	errTooMany  = web.Errorf(http.StatusTooManyRequests, codes.TooManyUploads,
+		"at most %d uploads may be unfinished: finish or delete one of them", spool.MaxOpen).With("max", spool.MaxOpen)
 )
+
+// retryAfter is how many seconds a client should wait that was told errBusy or errShare.
+const retryAfter = "60"
 
 // Handler has the routes of the protocol.
 type Handler struct {
@@ -141,17 +149,9 @@ func (h *Handler) accept(info tusd.FileInfo, header http.Header) (tusd.MetaData,
 	if _, err := video.Duration(duration); err != nil {
 		return nil, err
 	}
-	err := h.spool.Admit(owner)
-	switch {
-	case errors.Is(err, spool.ErrBusy):
-		return nil, web.Errorf(http.StatusServiceUnavailable, codes.UploadsFull, "too many uploads are in progress, try again later")
-	case errors.Is(err, spool.ErrTooManyOpen):
-		return nil, web.Errorf(http.StatusTooManyRequests, codes.TooManyUploads,
-			"at most %d uploads may be unfinished: finish or delete one of them", spool.MaxOpen).With("max", spool.MaxOpen)
-	case err != nil:
-		return nil, err
-	}
-	return tusd.MetaData{nameKey: name, durationKey: duration, ownerKey: owner, factKey: uuid.NewString()}, nil
+	return tusd.MetaData{
+		nameKey: name, durationKey: duration, ownerKey: owner, factKey: uuid.NewString(), addressKey: web.Client(header),
+	}, nil
 }
 
 // publish is tusd's hook after the last byte. The response waits until the video is stored and announced. If that fails
@@ -185,6 +185,12 @@ func tusdError(err error) error {
 		return tusd.ErrFileLocked
 	case errors.Is(err, spool.ErrNoSpace):
 		own = errNoSpace
+	case errors.Is(err, spool.ErrBusy):
+		own = errBusy
+	case errors.Is(err, spool.ErrShare):
+		own = errShare
+	case errors.Is(err, spool.ErrTooManyOpen):
+		own = errTooMany
 	case !errors.As(err, &own):
 		return err
 	}
@@ -192,5 +198,9 @@ func tusdError(err error) error {
 	if encodeErr != nil {
 		return errors.Join(err, encodeErr)
 	}
-	return tusd.NewError(rejected, string(data), own.Status)
+	answer := tusd.NewError(rejected, string(data), own.Status)
+	if own.Code == codes.UploadsFull {
+		answer.HTTPResponse.Header["Retry-After"] = retryAfter
+	}
+	return answer
 }
