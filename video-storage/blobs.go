@@ -31,6 +31,10 @@ const (
 	// a video has at most 195 GiB.
 	blockSize        = 4 << 20
 	concurrentBlocks = 2
+
+	// blobUploads is how many uploads are stored at a time: their blocks take half of the memory that the service has in
+	// production.
+	blobUploads = 16
 )
 
 // blobs keeps each video in a block blob of the container "videos", and its poster in a second blob.

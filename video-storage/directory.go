@@ -35,6 +35,9 @@ type about struct {
 	Tag         string `json:"tag"`
 }
 
+// directoryUploads is how many uploads are stored at a time. Each takes less than 100 KiB of memory.
+const directoryUploads = 64
+
 // unfinished begins the names of uploads and deletions in progress. No id begins with a dot.
 const unfinished = ".unfinished-"
 

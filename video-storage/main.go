@@ -2,7 +2,8 @@
 //
 //	GET,HEAD /video?id=   the video, or the ranges of it that are asked for (RFC 9110, sections 13 and 14)
 //	POST /upload          stores the raw body under the header id, with its Content-Type: 201. If the id is in use, 409,
-//	                      and the first video stays; if the disk is full, 507
+//	                      and the first video stays; if the disk is full, 507. When too many uploads are in progress, one
+//	                      waits for up to ten seconds and is then answered with 503 and Retry-After
 //	DELETE /video?id=     204, also when there is no such video; its poster is deleted, too
 //	PUT /poster?id=       stores a JPEG of at most 1 MiB as the video's poster, and replaces the one before: 204; 404
 //	                      without such a video, 415 if it is no JPEG, 413 if it is larger
@@ -54,13 +55,14 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	}
 	log := process.NewLogger(stdout, cfg.logLevel)
 	var videos store
+	maxUploads := blobUploads
 	if cfg.dir != "" {
 		dir, err := openDirectory(cfg.dir)
 		if err != nil {
 			return err
 		}
 		defer dir.Close()
-		videos = dir
+		videos, maxUploads = dir, directoryUploads
 	} else if videos, err = newBlobs(cfg.azure); err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	checks := append(consumers.Checks(), messaging.Check(broker), storeCheck(videos))
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(videos, videos, log, checks...),
+		Handler:    newHandler(videos, videos, newUploadSlots(maxUploads), log, checks...),
 		Log:        log,
 		Background: []func(context.Context) error{consumers.Run, sweeps.run},
 	}.Run(ctx)

@@ -18,6 +18,7 @@ import (
 
 	"flixtube/chassis/health"
 	"flixtube/chassis/process"
+	"flixtube/chassis/slots"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
 )
@@ -33,6 +34,15 @@ var (
 type videoID string
 
 const maxID = 64 // characters
+
+// The uploads that have no slot wait in a queue. Playing needs neither.
+const (
+	maxQueued  = 64
+	maxWait    = 10 * time.Second
+	retryAfter = "10" // seconds
+)
+
+func newUploadSlots(total int) *slots.Slots { return slots.New(total, maxQueued, maxWait) }
 
 // idleTimeout is how long the client of an upload may send nothing.
 const idleTimeout = time.Minute
@@ -70,10 +80,11 @@ type video struct {
 type service struct {
 	videos  videoStore
 	posters posterStore
+	uploads *slots.Slots
 }
 
-func newHandler(videos videoStore, posters posterStore, log *slog.Logger, checks ...health.Check) http.Handler {
-	s := service{videos, posters}
+func newHandler(videos videoStore, posters posterStore, uploads *slots.Slots, log *slog.Logger, checks ...health.Check) http.Handler {
+	s := service{videos, posters, uploads}
 	e := web.NewEcho(log, checks...)
 	e.GET("/video", serveStored(videos.Open))
 	e.HEAD("/video", serveStored(videos.Open))
@@ -150,6 +161,12 @@ func (s service) upload(c echo.Context) error {
 	if _, _, err := mime.ParseMediaType(contentType); err != nil {
 		return web.Errorf(http.StatusBadRequest, codes.InvalidContentType, "Content-Type must be a media type, such as video/mp4")
 	}
+	leave, err := s.uploads.Enter(req.Context())
+	if err != nil {
+		c.Response().Header().Set("Retry-After", retryAfter)
+		return web.Errorf(http.StatusServiceUnavailable, codes.UploadsFull, "too many uploads are in progress, try again later").Because(err)
+	}
+	defer leave()
 	process.LongBody(req, idleTimeout)
 	body := bufio.NewReader(web.NewBody(req.Body))
 	if _, err := body.Peek(1); err == io.EOF {

@@ -56,7 +56,11 @@ func stores(t *testing.T, test func(t *testing.T, base string, videos store)) {
 
 func serveStore(t *testing.T, videos store) (base string) {
 	t.Helper()
-	server := httptest.NewServer(newHandler(videos, videos, slog.New(slog.NewTextHandler(t.Output(), nil)), storeCheck(videos)))
+	maxUploads := blobUploads
+	if _, ok := videos.(*directory); ok {
+		maxUploads = directoryUploads
+	}
+	server := httptest.NewServer(newHandler(videos, videos, newUploadSlots(maxUploads), slog.New(slog.NewTextHandler(t.Output(), nil)), storeCheck(videos)))
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -422,7 +426,7 @@ func TestSendfile(t *testing.T) {
 		req := httptest.NewRequestWithContext(t.Context(), "GET", path+"?id=x", nil)
 		req.Header.Set("Range", "bytes="+asked)
 		w := &connection{ResponseRecorder: httptest.NewRecorder()}
-		newHandler(dir, dir, slog.New(slog.DiscardHandler)).ServeHTTP(w, req)
+		newHandler(dir, dir, nil, slog.New(slog.DiscardHandler)).ServeHTTP(w, req)
 		limited, ok := w.src.(*io.LimitedReader)
 		if !ok {
 			t.Fatalf("ReadFrom got a %T", w.src)

@@ -12,6 +12,9 @@
 //	                           one without a byte after ten minutes
 //	PUT /uploads/<id>/poster   before the last PATCH: a JPEG of up to 1 MiB, 1280 pixels on a side and 1280x720 in all; 204
 //
+// POST /upload receives 12 videos at a time, of them up to 4 of one viewer and 8 of one address. Others wait for up to ten
+// seconds; then, as when too many wait, they are answered with 503 and Retry-After.
+//
 // The content of a file shows its type; the type that the client claims does not matter. A client that sends nothing for
 // a minute is disconnected.
 //

@@ -16,6 +16,7 @@ import (
 	"flixtube/chassis/health"
 	"flixtube/chassis/httpclient"
 	"flixtube/chassis/process"
+	"flixtube/chassis/slots"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
 	"flixtube/video-upload/internal/poster"
@@ -26,6 +27,18 @@ import (
 	"flixtube/video-upload/internal/video"
 )
 
+// The slots of POST /upload. There are fewer than video-storage has for uploads to Azure, so that resumable uploads, which
+// hold one only while the file goes from disk to disk, find some free however slow the clients here are. No share reaches
+// the number of slots.
+const (
+	maxUploads     = 12
+	maxQueued      = 24
+	maxWait        = 10 * time.Second
+	viewerUploads  = 4
+	addressUploads = 8
+	retryAfter     = "10" // seconds
+)
+
 // service is what the routes use.
 type service struct {
 	spool       *spool.Spool
@@ -33,6 +46,7 @@ type service struct {
 	publisher   *publisher.Publisher
 	resumable   *tus.Handler
 	encoder     poster.Encoder
+	uploads     *slots.Slots  // of POST /upload
 	posterSlots chan struct{} // holds one element for each poster that is being received
 	limit       int64         // bytes of the largest video
 	idleTimeout time.Duration
@@ -47,8 +61,9 @@ func newService(s *spool.Spool, c *storage.Client, outbox publisher.Outbox, limi
 		return nil, err
 	}
 	return &service{
-		spool: s, storage: c, publisher: p, resumable: resumable, posterSlots: make(chan struct{}, maxPosters),
-		limit: limit, idleTimeout: idleTimeout, log: log,
+		spool: s, storage: c, publisher: p, resumable: resumable, uploads: slots.New(maxUploads, maxQueued, maxWait),
+		posterSlots: make(chan struct{}, maxPosters),
+		limit:       limit, idleTimeout: idleTimeout, log: log,
 	}, nil
 }
 
@@ -79,11 +94,16 @@ func (s *service) postUpload(c echo.Context) error {
 	if req.ContentLength > s.limit {
 		return s.tooLarge()
 	}
+	leave, err := s.uploads.Enter(req.Context(), shares(req.Header, viewerUploads, addressUploads)...)
+	if err != nil {
+		return later(c, web.Errorf(http.StatusServiceUnavailable, codes.UploadsFull, "too many uploads are in progress, try again later").Because(err))
+	}
+	defer leave()
 	process.LongBody(req, s.idleTimeout)
 	body := bufio.NewReaderSize(web.NewBody(http.MaxBytesReader(c.Response(), req.Body, s.limit)), video.HeadSize)
 	head, err := body.Peek(video.HeadSize)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return s.answer(err)
+		return s.answer(c, err)
 	}
 	if len(head) == 0 {
 		return web.Errorf(http.StatusBadRequest, codes.EmptyFile, "the body is empty")
@@ -100,7 +120,7 @@ func (s *service) postUpload(c echo.Context) error {
 	v.Size, err = s.storage.Put(ctx, v.ID, contentType, body, req.ContentLength)
 	if err != nil {
 		s.discard(ctx, v.ID) // the storage may have the video, although no response says so
-		return s.answer(err)
+		return s.answer(c, err)
 	}
 	if err := s.publisher.Announce(ctx, uuid.NewString(), time.Now(), v, web.Viewer(req.Header)); err != nil {
 		s.discard(ctx, v.ID)
@@ -117,8 +137,19 @@ func (s *service) discard(ctx context.Context, id string) {
 	}
 }
 
+// shares are those of the viewer and of the address that a request names.
+func shares(header http.Header, ofViewer, ofAddress int) []slots.Share {
+	return []slots.Share{{Client: web.Viewer(header), Max: ofViewer}, {Client: web.Client(header), Max: ofAddress}}
+}
+
+// later asks the client to try again.
+func later(c echo.Context, busy *web.Error) error {
+	c.Response().Header().Set("Retry-After", retryAfter)
+	return busy
+}
+
 // answer maps an error of the upload to the response.
-func (s *service) answer(err error) error {
+func (s *service) answer(c echo.Context, err error) error {
 	var clientError *web.Error
 	var status *httpclient.StatusError
 	switch {
@@ -129,7 +160,10 @@ func (s *service) answer(err error) error {
 		return clientError
 	case errors.As(err, &status) && status.Status == http.StatusInsufficientStorage:
 		return web.Errorf(status.Status, codes.NoSpace, "the storage has no space left").Because(err)
-	case errors.As(err, &status) && (status.Status == http.StatusServiceUnavailable || status.Status == http.StatusRequestEntityTooLarge):
+	case errors.As(err, &status) && status.Status == http.StatusServiceUnavailable:
+		return later(c, web.Errorf(status.Status, codes.StorageUnavailable, "the storage rejects the video: %s", http.StatusText(status.Status)).
+			With("status", status.Status).Because(err))
+	case errors.As(err, &status) && status.Status == http.StatusRequestEntityTooLarge:
 		return web.Errorf(status.Status, codes.StorageUnavailable, "the storage rejects the video: %s", http.StatusText(status.Status)).
 			With("status", status.Status).Because(err)
 	}

@@ -531,6 +531,83 @@ func stall(t *testing.T, base *url.URL) {
 	base.Host = strings.TrimPrefix(stalled.URL, "http://")
 }
 
+// TestPlainUploadsAreBounded: no viewer and no address alone takes all slots, and who finds none is told when to come again.
+func TestPlainUploadsAreBounded(t *testing.T) {
+	t.Parallel()
+	storage, box := newFakeStorage(t), &fakeOutbox{}
+	storage.discards = true
+	u := newTestUploads(t, t.TempDir(), storage.URL, box, 1<<30)
+	address := serveAsProcess(t, u.handler()).address
+	var goOn []*io.PipeWriter
+	ended := make(chan int, 3*maxUploads)
+	begin := func(viewer, client string) {
+		body, sender := io.Pipe()
+		goOn = append(goOn, sender)
+		used := u.uploads.Used()
+		go func() { ended <- upload(t, address, viewer, client, body).StatusCode }()
+		go func() { _, _ = sender.Write(mp4(100_000)) }()
+		eventually(t, "the upload has a slot", func() bool { return u.uploads.Used() > used })
+	}
+	rejected := func(viewer, client string) {
+		t.Helper()
+		res := upload(t, address, viewer, client, bytes.NewReader(mp4(8<<20)))
+		if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+			t.Errorf("viewer %s, address %s: %s, Retry-After %q", viewer, client, res.Status, res.Header.Get("Retry-After"))
+		}
+	}
+	for range viewerUploads {
+		begin("ann", "192.0.2.1")
+	}
+	rejected("ann", "192.0.2.1")
+	rejected("ann", "192.0.2.9")
+	for i := range addressUploads - viewerUploads {
+		begin(fmt.Sprint("viewer", i), "192.0.2.1")
+	}
+	rejected("new", "192.0.2.1")
+	for range maxUploads - addressUploads {
+		begin("bob", "192.0.2.2")
+	}
+	waiting := make(chan int, 1)
+	go func() {
+		waiting <- upload(t, address, "eve", "192.0.2.3", bytes.NewReader(mp4(5000))).StatusCode
+	}()
+	rejected("gil", "192.0.2.4") // after it has waited, as eve has
+	if status := <-waiting; status != http.StatusServiceUnavailable {
+		t.Errorf("waited in vain: %d", status)
+	}
+	go func() { waiting <- upload(t, address, "eve", "192.0.2.3", bytes.NewReader(mp4(5000))).StatusCode }()
+	for _, sender := range goOn {
+		_ = sender.Close()
+	}
+	for range goOn {
+		if status := <-ended; status != http.StatusCreated {
+			t.Errorf("begun, and ended with %d", status)
+		}
+	}
+	if status := <-waiting; status != http.StatusCreated {
+		t.Errorf("waited, and ended with %d", status)
+	}
+}
+
+// upload sends a file as one viewer from one address.
+func upload(t *testing.T, address, viewer, client string, body io.Reader) *http.Response {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+"/upload", body)
+	if err != nil {
+		t.Error(err)
+		return &http.Response{}
+	}
+	req.Header.Set("File-Name", "a.mp4")
+	req.Header.Set(web.ViewerHeader, viewer)
+	req.Header.Set(web.ClientHeader, client)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Error(err)
+		return &http.Response{}
+	}
+	res.Body.Close()
+	return res
+}
+
 // TestStreams: the beginning of a video is at the storage before its end has been sent.
 func TestStreams(t *testing.T) {
 	address, storage, _ := newTestService(t, 1<<30)

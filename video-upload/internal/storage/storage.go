@@ -44,8 +44,8 @@ func New(base *url.URL, timeout time.Duration) *Client {
 	// upload cannot be sent twice.
 	transport.DisableKeepAlives = true
 	// The storage may reject a video before it has read it. With Expect: 100-continue (RFC 9110, 10.1.1) it can answer
-	// first, instead of breaking the connection.
-	transport.ExpectContinueTimeout = 5 * time.Second
+	// first, instead of breaking the connection. An upload may wait in its queue for ten seconds.
+	transport.ExpectContinueTimeout = 20 * time.Second
 	client := httpclient.New(transport)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{base, client, timeout}
