@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"io"
@@ -55,27 +56,44 @@ func TestPoster(t *testing.T) {
 	}
 }
 
-// TestPostersAreBounded: each poster takes memory.
+// TestPostersAreBounded: each poster takes memory. A viewer who sends many of them, slowly, does not keep out the others.
 func TestPostersAreBounded(t *testing.T) {
 	ann, u, _, _ := newTestClient(t, 1<<20)
-	path := ann.create(5000) + "/poster"
 	ended := make(chan answered, maxPosters)
 	var ends []*io.PipeWriter
-	for range maxPosters {
+	stall := func(c client, path string) {
 		stalled, end := io.Pipe()
 		ends = append(ends, end)
-		go func() { ended <- ann.ask("PUT", path, stalled) }()
+		used := u.posters.Used()
+		go func() { ended <- c.ask("PUT", path, stalled) }()
+		eventually(t, "the poster has a slot", func() bool { return u.posters.Used() > used })
 	}
-	eventually(t, "all slots are in use", func() bool { return len(u.posterSlots) == maxPosters })
-	if res := ann.expect(503, ann.ask("PUT", path, bytes.NewReader(jpegOf(t, 10, 10)))); res.Header.Get("Retry-After") == "" {
+	poster := func(c client, path string) answered { return c.ask("PUT", path, bytes.NewReader(jpegOf(t, 10, 10))) }
+	path := ann.create(5000) + "/poster"
+	for range viewerPosters {
+		stall(ann, path)
+	}
+	if res := ann.expect(503, poster(ann, path)); res.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
+	var bob client
+	for i := range maxPosters - viewerPosters {
+		if i%viewerPosters == 0 {
+			bob = client{t, ann.address, fmt.Sprint("bob", i)}
+			path = bob.create(5000) + "/poster"
+			bob.expect(204, poster(bob, path))
+		}
+		stall(bob, path)
+	}
+	eve := client{t, ann.address, "eve"}
+	path = eve.create(5000) + "/poster"
+	eve.expect(503, poster(eve, path))
 	for _, end := range ends { // none of them is a JPEG
 		_, _ = end.Write([]byte("x"))
 		_ = end.Close()
 		ann.expect(http.StatusUnsupportedMediaType, <-ended)
 	}
-	ann.expect(204, ann.ask("PUT", path, bytes.NewReader(jpegOf(t, 10, 10))))
+	eve.expect(204, poster(eve, path))
 }
 
 // TestPosterTooLate: when the last bytes of the video arrive before the end of its poster, nothing reads the poster.
@@ -86,7 +104,7 @@ func TestPosterTooLate(t *testing.T) {
 	defer sender.Close()
 	ended := make(chan answered)
 	go func() { ended <- ann.ask("PUT", path+"/poster", body) }()
-	eventually(t, "the poster comes", func() bool { return len(u.posterSlots) == 1 })
+	eventually(t, "the poster comes", func() bool { return u.posters.Used() == 1 })
 	ann.expect(204, ann.patch(path, 0, bytes.NewReader(mp4(5000))))
 	if _, err := sender.Write(jpegOf(t, 10, 10)); err != nil {
 		t.Fatal(err)

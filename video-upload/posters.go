@@ -13,8 +13,12 @@ import (
 	"flixtube/video-upload/internal/tus"
 )
 
-// maxPosters is how many posters are received at a time. Each takes its bytes of memory.
-const maxPosters = 20
+// maxPosters is how many posters are received at a time, of one viewer and of one address. Each takes its bytes of memory.
+const (
+	maxPosters     = 20
+	viewerPosters  = 4
+	addressPosters = 10
+)
 
 // putPoster keeps the poster of an upload that is not complete. The storage gets it together with the video.
 func (s *service) putPoster(c echo.Context) error {
@@ -22,13 +26,11 @@ func (s *service) putPoster(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case s.posterSlots <- struct{}{}:
-		defer func() { <-s.posterSlots }()
-	default:
-		c.Response().Header().Set("Retry-After", "10")
-		return web.Errorf(http.StatusServiceUnavailable, codes.TooManyPosters, "too many posters are being received, try again later")
+	leave, err := s.posters.Enter(c.Request().Context(), shares(c.Request().Header, viewerPosters, addressPosters)...)
+	if err != nil {
+		return later(c, web.Errorf(http.StatusServiceUnavailable, codes.TooManyPosters, "too many posters are being received, try again later").Because(err))
 	}
+	defer leave()
 	data, err := web.ReadBody(c.Response(), c.Request(), limits.Poster)
 	if err != nil {
 		return err

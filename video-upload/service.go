@@ -46,9 +46,9 @@ type service struct {
 	publisher   *publisher.Publisher
 	resumable   *tus.Handler
 	encoder     poster.Encoder
-	uploads     *slots.Slots  // of POST /upload
-	posterSlots chan struct{} // holds one element for each poster that is being received
-	limit       int64         // bytes of the largest video
+	uploads     *slots.Slots // of POST /upload
+	posters     *slots.Slots // of PUT /uploads/<id>/poster
+	limit       int64        // bytes of the largest video
 	idleTimeout time.Duration
 	log         *slog.Logger
 }
@@ -62,8 +62,8 @@ func newService(s *spool.Spool, c *storage.Client, outbox publisher.Outbox, limi
 	}
 	return &service{
 		spool: s, storage: c, publisher: p, resumable: resumable, uploads: slots.New(maxUploads, maxQueued, maxWait),
-		posterSlots: make(chan struct{}, maxPosters),
-		limit:       limit, idleTimeout: idleTimeout, log: log,
+		posters: slots.New(maxPosters, 0, 0),
+		limit:   limit, idleTimeout: idleTimeout, log: log,
 	}, nil
 }
 

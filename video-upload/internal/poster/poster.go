@@ -19,8 +19,13 @@ const (
 	maxPixels = 1280 * 720
 	quality   = 80
 
-	decodeTimeout = 2 * time.Second
+	// maxScans is how many times a JPEG may go over its pixels. A progressive one does so some ten times.
+	maxScans      = 20
+	decodeTimeout = 300 * time.Millisecond
 )
+
+// startOfScan begins a scan. In the data of a scan it does not occur, only in a preview, which has some scans itself.
+var startOfScan = []byte("\xff\xda")
 
 var errTimeout = errors.New("decoding takes too long")
 
@@ -47,6 +52,9 @@ func encode(data []byte, timeout time.Duration) ([]byte, error) {
 		return nil, web.Errorf(http.StatusRequestEntityTooLarge, codes.PosterTooLarge,
 			"a poster may have up to %d pixels, and %d on a side", maxPixels, maxSide).With("pixels", maxPixels).With("side", maxSide)
 	}
+	if bytes.Count(data, startOfScan) > maxScans {
+		return nil, invalid
+	}
 	picture, err := jpeg.Decode(&deadlineReader{bytes.NewReader(data), time.Now().Add(timeout)})
 	if err != nil {
 		return nil, invalid.Because(err)
@@ -58,8 +66,7 @@ func encode(data []byte, timeout time.Duration) ([]byte, error) {
 	return encoded.Bytes(), nil
 }
 
-// deadlineReader fails after its deadline. A small JPEG can go over all its pixels a hundred thousand times; the decoder
-// reads again after each 4 KiB.
+// deadlineReader fails after its deadline. The decoder reads again after each 4 KiB.
 type deadlineReader struct {
 	io.Reader
 	deadline time.Time

@@ -65,6 +65,8 @@ func TestEncode(t *testing.T) {
 		"too many pixels": {jpegOf(t, picture(1280, 721)), 413, 0, 0},
 		"a bomb":          {progressive(65535, 65535, 1), 413, 0, 0},
 		"no size":         {progressive(0, 0, 1), 400, 0, 0},
+		"many scans":      {progressive(1280, 720, maxScans), 0, 1280, 720},
+		"a scan too many": {progressive(1280, 720, maxScans+1), 400, 0, 0},
 		"endless":         {progressive(1280, 720, 80_000), 400, 0, 0},
 		"incomplete":      {jpegOf(t, picture(320, 200))[:1000], 400, 0, 0},
 		"only a mark":     {[]byte("\xff\xd8\xff"), 400, 0, 0},
@@ -74,7 +76,7 @@ func TestEncode(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			began := time.Now()
-			made, err := new(Encoder).Encode(test.data)
+			made, err := encode(test.data, time.Minute)
 			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("took %v", took)
 			}
@@ -115,6 +117,13 @@ func TestSize(t *testing.T) {
 	}
 	if made, err := encode(jpegOf(t, noise), time.Hour); err != nil || len(made) > limits.Poster {
 		t.Errorf("%d bytes, %v", len(made), err)
+	}
+}
+
+// TestTimeout: what takes too long all the same is given up.
+func TestTimeout(t *testing.T) {
+	if _, err := encode(jpegOf(t, picture(640, 360)), -time.Second); !errors.Is(err, errTimeout) {
+		t.Error(err)
 	}
 }
 
