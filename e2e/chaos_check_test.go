@@ -37,17 +37,18 @@ type serviceLog struct {
 }
 
 func (l *serviceLog) Write(line []byte) (int, error) {
-	if _, id, ok := bytes.Cut(line, []byte(`msg="view accepted" id=`)); ok {
+	if _, rest, ok := bytes.Cut(line, []byte(`msg="view accepted" id=`)); ok {
+		id, _, _ := bytes.Cut(bytes.TrimSpace(rest), []byte(" "))
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.accepted[string(bytes.TrimSpace(id))] = true
+		l.accepted[string(id)] = true
 		return len(line), nil
 	}
 	if _, address, ok := strings.Cut(string(line), "DBHOST=mongodb://"); ok {
 		l.database(strings.TrimSpace(address))
 	}
 	l.mu.Lock()
-	for _, words := range []string{sendingWaits, takingWaits, cannotHandle, factRefused, "died (signal: killed)"} {
+	for _, words := range []string{sendingWaits, consumingWaits, cannotHandle, factRefused, "died (signal: killed)"} {
 		if bytes.Contains(line, []byte(words)) {
 			l.said[words]++
 		}

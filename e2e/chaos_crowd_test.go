@@ -173,7 +173,7 @@ func (c *crowd) upload(video string) error {
 	r, err := call(context.Background(), c.client, http.MethodPost, c.storage+"/upload", strings.NewReader("a video"),
 		"id", video, "Content-Type", "video/mp4")
 	if err == nil && r.status != http.StatusCreated && r.status != http.StatusConflict { // with an earlier try
-		err = fmt.Errorf("upload %s: %d", video, r.status)
+		err = fmt.Errorf("upload %s: %d %.200s", video, r.status, r.body)
 	}
 	return err
 }

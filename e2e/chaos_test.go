@@ -52,11 +52,10 @@ const (
 
 func (w when) in(long bool) bool { return w == always || long == (w == longAlone) }
 
-// What the services say in their logs: one that cannot send, one that cannot take, one that gets poison, one whose
-// disk is full.
+// What the services log: one that cannot send, one that cannot consume, one that gets poison, one whose disk is full.
 const (
-	sendingWaits, takingWaits = "facts wait to be sent", "waiting to consume"
-	cannotHandle, factRefused = "a message cannot be handled", "facts refused"
+	sendingWaits, consumingWaits = "facts wait to be sent", "not consuming; will retry"
+	cannotHandle, factRefused    = "a message cannot be handled", "facts refused"
 )
 
 // scenarios are in the order of the quick version, which has some of them together: each time the whole has to
@@ -447,7 +446,7 @@ func (c *chaos) random(most time.Duration) time.Duration {
 }
 
 func (c *chaos) cut(t *testing.T, crowd *crowd) {
-	defer c.shows(t, 1, takingWaits)()
+	defer c.shows(t, 1, consumingWaits)()
 	crowd.start()
 	for range c.times(3, 30) {
 		letPass(200*time.Millisecond + c.random(800*time.Millisecond))
@@ -521,7 +520,7 @@ func (c *chaos) taken() (float64, error) {
 // closes its side, while the services see nothing; then that to the services, which leave, while the broker still
 // gives messages to a consumer that is gone.
 func (c *chaos) halfClose(t *testing.T, crowd *crowd) {
-	defer c.shows(t, 2*c.times(1, 3), takingWaits)()
+	defer c.shows(t, 2*c.times(1, 3), consumingWaits)()
 	crowd.start()
 	letPass(500 * time.Millisecond)
 	for range c.times(1, 3) {
@@ -626,7 +625,7 @@ func (c *chaos) stopDatabase(t *testing.T, crowd *crowd) {
 }
 
 func (c *chaos) killBroker(t *testing.T, crowd *crowd) {
-	defer c.shows(t, 1, takingWaits, sendingWaits)()
+	defer c.shows(t, 1, consumingWaits, sendingWaits)()
 	crowd.start()
 	for range c.times(1, 3) {
 		letPass(500*time.Millisecond + c.random(c.lasts(500*time.Millisecond, 10*time.Second)))
@@ -646,7 +645,7 @@ func crash(t *testing.T, broker *chassistest.RabbitMQServer, began time.Time) {
 }
 
 func (c *chaos) stopBroker(t *testing.T, crowd *crowd) {
-	defer c.shows(t, 1, takingWaits, sendingWaits)()
+	defer c.shows(t, 1, consumingWaits, sendingWaits)()
 	crowd.start()
 	letPass(500 * time.Millisecond)
 	c.broker.Stop(t)

@@ -35,9 +35,10 @@ type body struct {
 
 	over atomic.Bool // the handler has returned: a proxy's transport may still want to read
 
+	ended atomic.Bool // the body was read to its end, after which the connection has no deadline
+
 	mu    sync.Mutex // one read at a time
 	begun bool
-	ended bool
 }
 
 type bodyKey struct{}
@@ -67,8 +68,8 @@ func (b *body) read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case err == io.EOF:
-		b.ended = true
 		_ = b.control.SetReadDeadline(time.Time{}) // net/http goes on to read, to notice when the client is gone
+		b.ended.Store(true)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = ErrBodyTimeout
 	}
@@ -104,18 +105,22 @@ func guardBodies(next http.Handler, times bodyTimes) http.Handler {
 // and looks again when the body ends, at the same time as it reads the next request ("invalid concurrent Body.Read").
 func (b *body) finish(ctx context.Context) {
 	b.over.Store(true)
+	if b.ended.Load() {
+		return // the read in flight is net/http's own: if it met a deadline, all further requests would be cancelled
+	}
 	_ = b.control.SetReadDeadline(time.Now()) // ends a read in flight
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.ended {
+	if b.ended.Load() { // just now, and that read may have met the deadline
 		_ = b.control.SetReadDeadline(time.Time{})
+		lastRequest(ctx)
 		return
 	}
 	if b.begun || !b.expects {
 		b.limit(b.times.drain)
 		b.drain()
 	}
-	if !b.ended {
+	if !b.ended.Load() {
 		lastRequest(ctx)
 	}
 	_ = b.ReadCloser.Close() // says nothing that is not known

@@ -158,6 +158,48 @@ func TestReadBodiesKeepTheConnection(t *testing.T) {
 	}
 }
 
+// noticed is a connection whose read in flight notices each deadline, however short it stands.
+type noticed struct{ net.Conn }
+
+func (c noticed) SetReadDeadline(t time.Time) error {
+	err := c.Conn.SetReadDeadline(t)
+	if !t.IsZero() && time.Until(t) <= 0 {
+		<-time.After(20 * time.Millisecond)
+	}
+	return err
+}
+
+type noticedListener struct{ net.Listener }
+
+func (l noticedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return noticed{c}, err
+}
+
+// TestNextRequestIsNotCancelled: net/http reads on after the end of a body, to notice when the client is gone. If that read
+// met a deadline, each further request on the connection would begin as cancelled.
+func TestNextRequestIsNotCancelled(t *testing.T) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: guardBodies(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		if req.Context().Err() != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}), defaultBodyTimes)}
+	go func() { _ = server.Serve(noticedListener{tcp}) }()
+	defer server.Close()
+	c := dialRaw(t, tcp.Addr().String())
+	for i := range 3 {
+		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+		if status := c.status(); status != http.StatusOK {
+			t.Errorf("request %d: %d", i, status)
+		}
+	}
+}
+
 // TestDeadlineEndsWithTheBody: the time for a body is no limit on what the handler does afterwards.
 func TestDeadlineEndsWithTheBody(t *testing.T) {
 	times := bodyTimes{whole: 50 * time.Millisecond, drain: 50 * time.Millisecond}
