@@ -26,8 +26,19 @@ type RabbitMQServer struct {
 	epmdPort string
 }
 
-// RabbitMQ starts a private RabbitMQ and stops it at the end of the test.
+// RabbitMQ starts a private RabbitMQ and stops it at the end of the test. Its messages are as long as in the containers.
 func RabbitMQ(tb testing.TB) *RabbitMQServer {
+	tb.Helper()
+	return rabbitMQ(tb, "-rabbit max_message_size 65536")
+}
+
+// RabbitMQAsInstalled starts one that takes messages of any length.
+func RabbitMQAsInstalled(tb testing.TB) *RabbitMQServer {
+	tb.Helper()
+	return rabbitMQ(tb, "")
+}
+
+func rabbitMQ(tb testing.TB, arguments string) *RabbitMQServer {
 	tb.Helper()
 	program := findRabbitMQ()
 	if program == "" {
@@ -57,7 +68,7 @@ func RabbitMQ(tb testing.TB) *RabbitMQServer {
 		"RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
 		"RABBITMQ_CONF_ENV_FILE=/dev/null",
 		"RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq"),
-		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-rabbit max_message_size 65536", // as in the containers
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+arguments,
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "enabled_plugins"),
 	)
 	tb.Cleanup(func() {

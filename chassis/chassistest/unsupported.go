@@ -12,6 +12,9 @@ type RabbitMQServer struct{ URL string }
 // RabbitMQ skips the test.
 func RabbitMQ(tb testing.TB) *RabbitMQServer { tb.Helper(); Missing(tb, unix); return nil }
 
+// RabbitMQAsInstalled skips the test.
+func RabbitMQAsInstalled(tb testing.TB) *RabbitMQServer { return RabbitMQ(tb) }
+
 // Start is never called.
 func (*RabbitMQServer) Start(testing.TB) {}
 

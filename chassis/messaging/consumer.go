@@ -20,6 +20,7 @@ import (
 
 const (
 	maxBatch   = 500                    // messages that are handled together
+	maxBytes   = 4 << 20                // of the bodies in a batch, and of those that wait for a retry, but for one batch more
 	linger     = 5 * time.Millisecond   // how long a batch waits to be filled
 	maxTries   = 5                      // of one message that fails alone
 	firstDelay = 250 * time.Millisecond // before a message's second try; each further delay is four times as long
@@ -203,12 +204,16 @@ type worker struct {
 
 // next waits for a batch, of deliveries or of retries that are due. An error ends the session.
 func (w *worker) next(ctx context.Context) ([]pending, error) {
+	deliveries := w.session.Deliveries()
+	if size(w.retries) > maxBytes {
+		deliveries = nil
+	}
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-w.retryDue():
 		return w.takeDue(), nil
-	case d, ok := <-w.session.Deliveries():
+	case d, ok := <-deliveries:
 		if !ok {
 			return nil, errors.New("the broker ended the session")
 		}
@@ -219,7 +224,7 @@ func (w *worker) next(ctx context.Context) ([]pending, error) {
 // fill adds to a batch the deliveries that there are or that come within linger.
 func (w *worker) fill(batch []pending) []pending {
 	enough := time.After(linger)
-	for len(batch) < maxBatch {
+	for bytes := size(batch); len(batch) < maxBatch && bytes < maxBytes; bytes += len(batch[len(batch)-1].Body) {
 		select {
 		case d, ok := <-w.session.Deliveries():
 			if !ok {
@@ -233,17 +238,32 @@ func (w *worker) fill(batch []pending) []pending {
 	return batch
 }
 
+func size(messages []pending) (bytes int) {
+	for _, p := range messages {
+		bytes += len(p.Body)
+	}
+	return bytes
+}
+
 // settle settles each message of a batch. An error ends the session, and the broker redelivers the unsettled ones.
 //
 // A message that was redelivered again and again may be the one that kills the process. It is handled alone, and last, so
 // that no others die with it; in random order, so that of several each is the first at some time.
 func (w *worker) settle(ctx context.Context, batch []pending) error {
-	var together, alone []pending
+	var together, alone, tooLong []pending
 	for _, p := range batch {
-		if p.Redeliveries > aloneAfter {
+		switch {
+		case p.CutFrom > 0:
+			tooLong = append(tooLong, p.failed(fmt.Errorf("the body has %d bytes, more than %d", p.CutFrom, MaxBody)))
+		case p.Redeliveries > aloneAfter:
 			alone = append(alone, p)
-		} else {
+		default:
 			together = append(together, p)
+		}
+	}
+	if len(tooLong) > 0 {
+		if err := w.deadLetter(ctx, tooLong); err != nil {
+			return err
 		}
 	}
 	rand.Shuffle(len(alone), func(i, j int) { alone[i], alone[j] = alone[j], alone[i] }) //nolint:gosec // any order will do
@@ -336,6 +356,7 @@ const (
 	HeaderTries      = "tries"
 	HeaderFirstError = "first-error-at"
 	HeaderLastError  = "last-error-at"
+	HeaderCutFrom    = "body-cut-from" // how long the body was, in bytes, if it was longer than MaxBody and was cut
 )
 
 // deadLetter publishes messages to the dead letters and acknowledges them. If that fails they are retried later.
@@ -349,6 +370,9 @@ func (w *worker) deadLetter(ctx context.Context, batch []pending) error {
 			HeaderFirstError: p.firstError.UTC().Format(time.RFC3339Nano),
 			HeaderLastError:  now,
 		}}
+		if p.CutFrom > 0 {
+			letters[i].Headers[HeaderCutFrom] = strconv.Itoa(p.CutFrom)
+		}
 		w.log.ErrorContext(ctx, "a message cannot be handled", "id", p.ID, "dead", w.Queue.Dead().Name, "error", p.lastError)
 	}
 	if err := w.deadLetters.Publish(ctx, letters); err != nil {

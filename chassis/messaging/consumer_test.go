@@ -185,6 +185,56 @@ func TestDeadLettersThatWait(t *testing.T) {
 	})
 }
 
+// TestTooLong: a message that is too long is dead-lettered without a call of the handler, and says how long it was.
+func TestTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := delivery("long", 0)
+		long.Body, long.CutFrom = []byte("{"), 5_000_000
+		broker := newFakeBroker(delivery("a", 0), long, delivery("b", 0))
+		var in messagingtest.Inbox
+		consume(t, broker, messaging.Subscription{Handler: in.Handle})
+		if acked, dead := broker.settled(time.Second); acked != "[a b long]" || dead != "[long]" || len(in.IDs()) != 2 {
+			t.Fatalf("acknowledged %s, dead %s, handled %v", acked, dead, in.IDs())
+		}
+		h := broker.dead[0].Headers
+		if h[messaging.HeaderCutFrom] != "5000000" || h[messaging.HeaderReason] != "the body has 5000000 bytes, more than 65536" {
+			t.Errorf("the headers are %v", h)
+		}
+	})
+}
+
+// TestBytesHeld: batches are bounded in bytes, and so are those messages that wait for another try.
+func TestBytesHeld(t *testing.T) {
+	const many, most = 1000, 4 << 20
+	large := make([]messaging.Delivery, many)
+	for i := range large {
+		large[i] = delivery(fmt.Sprint(i), 0)
+		large[i].Body = make([]byte, messaging.MaxBody)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		broker := newFakeBroker(large...)
+		failing, largest := true, 0
+		consume(t, broker, messaging.Subscription{Handler: func(_ context.Context, batch []messaging.Message) error {
+			largest = max(largest, len(batch))
+			if failing {
+				return errors.New("it fails")
+			}
+			return nil
+		}})
+		broker.full = true // a failure stays for another try
+		wait(time.Minute)
+		if taken := many - len(broker.deliveries); taken*messaging.MaxBody > 3*most {
+			t.Errorf("%d messages are held", taken)
+		}
+		broker.mu.Lock()
+		broker.full, failing = false, false
+		broker.mu.Unlock()
+		if broker.settled(time.Hour); len(broker.acked) != many || largest*messaging.MaxBody > most {
+			t.Errorf("acknowledged %d, in batches of up to %d", len(broker.acked), largest)
+		}
+	})
+}
+
 // TestDatabaseAway: while the handler's database is away no try is used up, the handler is not called, and the session
 // keeps its deliveries, since the broker counts one that is requeued as delivered once more.
 func TestDatabaseAway(t *testing.T) {

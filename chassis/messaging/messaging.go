@@ -28,6 +28,9 @@ func (m Message) Named() bool { return m.ID != "" && !strings.HasPrefix(m.ID, un
 // max_message_size says so.
 const MaxBody = 64 << 10
 
+// CutTo is how much consumers keep of a body that is longer than [MaxBody], in bytes: enough to see where it came from.
+const CutTo = 1 << 10
+
 // Queue names a durable queue. With an Exchange it belongs to one service and is bound to that durable fanout exchange;
 // without one it stands alone, and each message on it goes to one of its consumers.
 type Queue struct {
@@ -124,6 +127,7 @@ type Session interface {
 // Delivery is a message that waits for its acknowledgement.
 type Delivery struct {
 	Message
+	CutFrom      int // how long the body is in the broker, in bytes, if it is longer than MaxBody: Body is its beginning
 	Redeliveries int // how often the broker has delivered it before, if it counts that
 	Tag          any // by which the adapter acknowledges it; nothing to others
 }

@@ -14,7 +14,8 @@ import (
 
 const (
 	dialTimeout  = 10 * time.Second
-	heartbeat    = 5 * time.Second // a connection that is silent for three of them is closed
+	heartbeat    = 5 * time.Second
+	silence      = 3 * heartbeat // after it the library closes a connection
 	closeTimeout = 2 * time.Second
 )
 
@@ -22,6 +23,7 @@ const (
 type connection struct {
 	*amqp.Connection
 	socket net.Conn
+	gate   *gate
 }
 
 func dial(ctx context.Context, address string) (*connection, error) {
@@ -30,20 +32,22 @@ func dial(ctx context.Context, address string) (*connection, error) {
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(process.Name())
 	var socket net.Conn
+	var received *gate
 	conn, err := amqp.DialConfig(address, amqp.Config{
 		Heartbeat: heartbeat, Properties: properties,
 		Dial: func(network, addr string) (_ net.Conn, err error) {
 			if socket, err = new(net.Dialer).DialContext(ctx, network, addr); err != nil {
 				return nil, err
 			}
+			received = newGate(socket)
 			deadline, _ := ctx.Deadline() // for the handshakes; DialConfig lifts it
-			return socket, socket.SetDeadline(deadline)
+			return received, socket.SetDeadline(deadline)
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to RabbitMQ: %w", err)
 	}
-	return &connection{conn, socket}, nil
+	return &connection{conn, socket, received}, nil
 }
 
 func (c *connection) close() error { return c.CloseDeadline(time.Now().Add(closeTimeout)) }

@@ -1,10 +1,12 @@
 package rabbitmq_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +29,105 @@ func TestRabbitMQ(t *testing.T) {
 	t.Run("plainly declared by others", func(t *testing.T) { plainlyDeclared(t, server.URL) })
 	t.Run("a rejected queue makes the service not ready", func(t *testing.T) { rejectedQueue(t, server) })
 	t.Run("killed and started again", func(t *testing.T) { survivesKill(t, server) })
+}
+
+// TestBytesHeld has messages of other programs at a broker that takes them at any length.
+func TestBytesHeld(t *testing.T) {
+	server := chassistest.RabbitMQAsInstalled(t)
+	b, ch := connect(t, server.URL), foreignChannel(t, server.URL)
+	q := messaging.Queue{Name: messagingtest.Unique("viewed")}
+	open := func() messaging.Session {
+		session, err := b.Open(t.Context(), q, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { session.Close() })
+		return session
+	}
+	if err := open().Close(); err != nil { // declares it
+		t.Fatal(err)
+	}
+	publish := func(count, length int) {
+		t.Helper()
+		body := bytes.Repeat([]byte("x"), length)
+		for range count {
+			if err := ch.Publish("", q.Name, false, false, amqp.Publishing{Body: body}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := chassistest.Poll(timeout, func() error {
+			if n, err := b.Len(t.Context(), q); err != nil || n != count {
+				return fmt.Errorf("%d messages wait, want %d: %w", n, count, err)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := heap()
+	grown := func(what string, most int) {
+		t.Helper()
+		if n := heap() - before; n > most {
+			t.Errorf("%s: holds %d MiB", what, n>>20)
+		}
+	}
+	take := func(session messaging.Session, count int) (taken []messaging.Delivery) {
+		t.Helper()
+		for range count {
+			select {
+			case d, ok := <-session.Deliveries():
+				if !ok {
+					t.Fatalf("the session ended after %d messages", len(taken))
+				}
+				taken = append(taken, d)
+			case <-time.After(timeout):
+				t.Fatalf("%d of %d messages came", len(taken), count)
+			}
+		}
+		return taken
+	}
+
+	const long = 5_000_000
+	publish(60, long)
+	session := open()
+	letters := take(session, 60)
+	grown("60 messages of 5 MB", 20<<20)
+	for _, d := range letters {
+		if d.CutFrom != long || string(d.Body) != strings.Repeat("x", messaging.CutTo) {
+			t.Fatalf("a body of %d bytes, cut from %d", len(d.Body), d.CutFrom)
+		}
+	}
+	if err := session.Ack(letters); err != nil {
+		t.Fatal(err)
+	}
+	session.Close()
+
+	publish(1000, messaging.MaxBody)
+	session = open()
+	first := take(session, 1)
+	last := 1000
+	if err := chassistest.Poll(timeout, func() error { // until the broker can send no more
+		n, err := b.Len(t.Context(), q)
+		settled := err == nil && n < 1000 && n == last
+		if last = n; !settled {
+			return fmt.Errorf("%d messages wait: %w", n, err)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	grown("1000 messages of 64 KiB of which one is taken", 20<<20)
+	if err := session.Ack(append(first, take(session, 999)...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// heap is how many bytes the objects that are in use have.
+func heap() int {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }
 
 func connect(t *testing.T, address string) messaging.Connection {

@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 
@@ -20,26 +21,54 @@ type session struct {
 	acked, highest uint64 // how many tags are acknowledged, and the highest of them
 }
 
+// receive takes each delivery from the library at once, so that a body that is too long is cut before the next one comes,
+// and keeps it until somebody wants it. The connection's gate bounds the bytes that are kept so.
 func (s *session) receive(in <-chan amqp.Delivery) {
 	defer close(s.out)
-	for d := range in {
-		headers := map[string]string{}
-		for k, v := range d.Headers {
-			headers[k] = fmt.Sprint(v)
-		}
-		// Absent on the first delivery. From RabbitMQ 4.3 on the first need not count deliveries to consumers that died.
-		delivered, _ := d.Headers["x-delivery-count"].(int64)
-		acquired, _ := d.Headers["x-acquired-count"].(int64)
-		delivery := messaging.Delivery{
-			Message:      messaging.Message{ID: d.MessageId, Body: d.Body, Headers: headers},
-			Redeliveries: int(max(delivered, acquired)), Tag: d.DeliveryTag,
+	defer s.conn.gate.open()
+	var waiting []messaging.Delivery
+	for {
+		var out chan<- messaging.Delivery // nil: nothing waits
+		var next messaging.Delivery
+		if len(waiting) > 0 {
+			out, next = s.out, waiting[0]
 		}
 		select {
-		case s.out <- delivery:
+		case d, ok := <-in:
+			if !ok {
+				return
+			}
+			waiting = append(waiting, delivery(d))
+			s.conn.gate.add(len(waiting[len(waiting)-1].Body))
+		case out <- next:
+			waiting[0] = messaging.Delivery{}
+			waiting = waiting[1:]
+			s.conn.gate.add(-len(next.Body))
 		case <-s.closed:
+			s.conn.gate.open() // the answer to the close comes after what was sent before
+			for range in {     //nolint:revive // they are delivered again
+			}
 			return
 		}
 	}
+}
+
+func delivery(d amqp.Delivery) messaging.Delivery {
+	headers := map[string]string{}
+	for k, v := range d.Headers {
+		headers[k] = fmt.Sprint(v)
+	}
+	// Absent on the first delivery. From RabbitMQ 4.3 on the first need not count deliveries to consumers that died.
+	delivered, _ := d.Headers["x-delivery-count"].(int64)
+	acquired, _ := d.Headers["x-acquired-count"].(int64)
+	m := messaging.Delivery{
+		Message:      messaging.Message{ID: d.MessageId, Body: d.Body, Headers: headers},
+		Redeliveries: int(max(delivered, acquired)), Tag: d.DeliveryTag,
+	}
+	if len(d.Body) > messaging.MaxBody {
+		m.Body, m.CutFrom = bytes.Clone(d.Body[:messaging.CutTo]), len(d.Body)
+	}
+	return m
 }
 
 // Deliveries implements [messaging.Session].
