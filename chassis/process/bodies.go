@@ -32,7 +32,9 @@ type body struct {
 	control *http.ResponseController
 	times   bodyTimes
 	expects bool // the client waits for 100 (Continue), which the first read sends
-	long    bool // each read has a deadline of its own
+
+	deadline sync.Mutex // held while it is set
+	long     bool       // each read has a deadline of its own
 
 	over atomic.Bool // the handler has returned: a proxy's transport may still want to read
 
@@ -47,16 +49,37 @@ type bodyKey struct{}
 // for the whole body. It is for uploads, and is called before the first read.
 func LongBody(req *http.Request) {
 	if b, ok := req.Context().Value(bodyKey{}).(*body); ok {
-		b.long = true
+		b.setLong(true, b.times.upload)
+	}
+}
+
+// EndBody allows the rest of the body of a request for d in all, that of an upload too.
+func EndBody(req *http.Request, d time.Duration) {
+	if b, ok := req.Context().Value(bodyKey{}).(*body); ok {
+		b.setLong(false, d)
+	}
+}
+
+func (b *body) setLong(long bool, d time.Duration) {
+	b.deadline.Lock()
+	defer b.deadline.Unlock()
+	b.long = long
+	b.limit(d)
+}
+
+// prolong gives the next bytes of an upload their time.
+func (b *body) prolong() {
+	b.deadline.Lock()
+	defer b.deadline.Unlock()
+	if b.long {
+		b.limit(b.times.upload)
 	}
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.long {
-		b.limit(b.times.upload)
-	}
+	b.prolong()
 	if b.over.Load() { // looked at after the deadline is set, which would otherwise undo the one that ends this read
 		return 0, http.ErrBodyReadAfterClose
 	}
