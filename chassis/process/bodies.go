@@ -30,8 +30,10 @@ type body struct {
 	io.ReadCloser
 	control *http.ResponseController
 	times   bodyTimes
-	expects bool          // the client waits for 100 (Continue), which the first read sends
-	idle    time.Duration // for each read of a LongBody, or 0
+	expects bool // the client waits for 100 (Continue), which the first read sends
+
+	deadline sync.Mutex    // held while it is set
+	idle     time.Duration // for each read of a LongBody, or 0
 
 	over atomic.Bool // the handler has returned: a proxy's transport may still want to read
 
@@ -47,16 +49,37 @@ type bodyKey struct{}
 // whole body. It is for uploads, and is called before the first read.
 func LongBody(req *http.Request, idle time.Duration) {
 	if b, ok := req.Context().Value(bodyKey{}).(*body); ok {
-		b.idle = idle
+		b.setIdle(idle, idle)
+	}
+}
+
+// EndBody allows the rest of the body of a request for d in all, that of an upload too.
+func EndBody(req *http.Request, d time.Duration) {
+	if b, ok := req.Context().Value(bodyKey{}).(*body); ok {
+		b.setIdle(0, d)
+	}
+}
+
+func (b *body) setIdle(idle, first time.Duration) {
+	b.deadline.Lock()
+	defer b.deadline.Unlock()
+	b.idle = idle
+	b.limit(first)
+}
+
+// prolong gives the next bytes of an upload their time.
+func (b *body) prolong() {
+	b.deadline.Lock()
+	defer b.deadline.Unlock()
+	if b.idle > 0 {
+		b.limit(b.idle)
 	}
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.idle > 0 {
-		b.limit(b.idle)
-	}
+	b.prolong()
 	if b.over.Load() { // looked at after the deadline is set, which would otherwise undo the one that ends this read
 		return 0, http.ErrBodyReadAfterClose
 	}

@@ -10,8 +10,8 @@ import (
 	"flixtube/chassis/process"
 )
 
-// drainTimeout is how long the rest of a body is read after the answer. Browsers read the answer only when they have sent
-// the whole body: if the connection was closed before, they would show a broken connection instead.
+// drainTimeout is how long the rest of a body is read after the answer, in all. Browsers read the answer only when they
+// have sent the whole body: if the connection was closed before, they would show a broken connection instead.
 const drainTimeout = 30 * time.Second
 
 // LongBody allows the body of an upload as long as its bytes keep arriving.
@@ -23,8 +23,12 @@ func LongBody(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // AnswerWhileSending lets a handler answer before it has read the whole body, and then reads the rest, so that the browser
-// sees the answer.
+// sees the answer. A body that does not end in time makes its request the last on the connection (see process.Service).
 func AnswerWhileSending(next echo.HandlerFunc) echo.HandlerFunc {
+	return answerWhileSending(next, drainTimeout)
+}
+
+func answerWhileSending(next echo.HandlerFunc, drain time.Duration) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		body := c.Request().Body
 		if body == http.NoBody {
@@ -35,10 +39,10 @@ func AnswerWhileSending(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
-		_ = control.SetReadDeadline(time.Now().Add(drainTimeout))
 		if c.Request().Header.Get("Expect") != "" {
 			return nil // such a client reads the answer first, and may have nothing more to send
 		}
+		process.EndBody(c.Request(), drain)
 		if c.Response().Committed {
 			_ = control.Flush()
 		}
