@@ -223,7 +223,7 @@ func TestDeadlineEndsWithTheBody(t *testing.T) {
 
 // TestBodyDeadlines: a body must arrive within its time, an upload only must go on.
 func TestBodyDeadlines(t *testing.T) {
-	times := bodyTimes{whole: 300 * time.Millisecond, drain: 50 * time.Millisecond}
+	times := bodyTimes{whole: 2 * time.Second, drain: 50 * time.Millisecond}
 	result := make(chan error, 1)
 	address, _ := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == "/upload" {
@@ -380,7 +380,7 @@ func TestFilesInChunks(t *testing.T) {
 
 // TestReaderThatStops: a client that reads nothing more loses its connection; one that reads slowly does not.
 func TestReaderThatStops(t *testing.T) {
-	const timeout = 300 * time.Millisecond
+	const timeout = 2 * time.Second
 	endless := bytes.Repeat([]byte("film"), 16<<20)
 	send := map[string]func(*conn) error{
 		"Write":    func(c *conn) error { _, err := c.Write(endless); return err },
