@@ -127,12 +127,20 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// FuzzEncode: data is rejected with an answer to the client, or gives a JPEG within the limits.
 func FuzzEncode(f *testing.F) {
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, picture(20, 20), nil); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b.Bytes())
-	f.Add(progressive(20, 20, 3))
-	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = encode(data, decodeTimeout) })
+	f.Fuzz(func(t *testing.T, data []byte) {
+		made, err := encode(data, decodeTimeout)
+		if err != nil {
+			var own *web.Error
+			if !errors.As(err, &own) || own.Status >= 500 {
+				t.Error(err)
+			}
+			return
+		}
+		config, err := jpeg.DecodeConfig(bytes.NewReader(made))
+		if err != nil || config.Width > maxSide || config.Height > maxSide || len(made) > limits.Poster {
+			t.Errorf("%d bytes, %+v, %v", len(made), config, err)
+		}
+	})
 }
