@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,6 +49,16 @@ func dial(ctx context.Context, address string) (*connection, error) {
 		return nil, fmt.Errorf("connect to RabbitMQ: %w", err)
 	}
 	return &connection{conn, socket, received}, nil
+}
+
+// since tells whether the broker is of this version or a later one.
+func (c *connection) since(major, minor int) bool {
+	version, _ := c.Properties["version"].(string)
+	var theirs [2]int
+	if _, err := fmt.Sscanf(version, "%d.%d", &theirs[0], &theirs[1]); err != nil {
+		return false
+	}
+	return slices.Compare(theirs[:], []int{major, minor}) >= 0
 }
 
 func (c *connection) close() error { return c.CloseDeadline(time.Now().Add(closeTimeout)) }

@@ -65,7 +65,7 @@ func (b *Broker) Len(ctx context.Context, q messaging.Queue) (n int, err error) 
 
 // Open implements [messaging.Broker].
 func (b *Broker) Open(ctx context.Context, q messaging.Queue, prefetch int) (_ messaging.Session, err error) {
-	s := &session{out: make(chan messaging.Delivery), closed: make(chan struct{})}
+	s := &session{counted: isQuorum(q), out: make(chan messaging.Delivery), closed: make(chan struct{})}
 	var in <-chan amqp.Delivery
 	s.conn, err = b.use(ctx, func(ch *amqp.Channel) error {
 		s.ch = ch
@@ -130,10 +130,13 @@ func declareExchange(ch *amqp.Channel, name string) error {
 	return nil
 }
 
+// isQuorum tells whether q is declared as a quorum queue.
+func isQuorum(q messaging.Queue) bool { return q.Exchange != "" }
+
 // declareQueue returns how many messages the queue holds.
 func declareQueue(ch *amqp.Channel, q messaging.Queue) (int, error) {
 	var arguments amqp.Table
-	if q.Exchange != "" {
+	if isQuorum(q) {
 		if err := declareExchange(ch, q.Exchange); err != nil {
 			return 0, err
 		}

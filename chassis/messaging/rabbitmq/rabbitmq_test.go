@@ -27,6 +27,7 @@ func TestRabbitMQ(t *testing.T) {
 		return rabbitmq.Connect(address), nil
 	})
 	t.Run("plainly declared by others", func(t *testing.T) { plainlyDeclared(t, server.URL) })
+	t.Run("headers of others", func(t *testing.T) { headersOfOthers(t, server.URL) })
 	t.Run("a rejected queue makes the service not ready", func(t *testing.T) { rejectedQueue(t, server) })
 	t.Run("killed and started again", func(t *testing.T) { survivesKill(t, server) })
 }
@@ -239,6 +240,46 @@ func rejectedQueue(t *testing.T, server *chassistest.RabbitMQServer) {
 	server.Kill(t)
 	expect(200, `"queue `+name+`":"ok"`, `"broker":"down"`)
 	server.Start(t)
+}
+
+// headersOfOthers has a publisher that sets the headers in which the broker counts deliveries.
+func headersOfOthers(t *testing.T, address string) {
+	b, ch := connect(t, address), foreignChannel(t, address)
+	name := messagingtest.Unique("viewed")
+	for _, q := range []messaging.Queue{{Name: name}, {Name: "history." + name, Exchange: name}} {
+		next := func() messaging.Delivery {
+			t.Helper()
+			session, err := b.Open(t.Context(), q, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close() // it is delivered again
+			select {
+			case d := <-session.Deliveries():
+				return d
+			case <-time.After(timeout):
+				t.Fatal("nothing came")
+			}
+			return messaging.Delivery{}
+		}
+		if _, err := b.Len(t.Context(), q); err != nil { // declares it
+			t.Fatal(err)
+		}
+		if err := ch.Publish("", q.Name, false, false, amqp.Publishing{Body: []byte("{}"), Headers: amqp.Table{
+			"x-delivery-count": int64(99), "x-acquired-count": int64(99),
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			want := 0
+			if q.Exchange != "" {
+				want = i
+			}
+			if got := next().Redeliveries; got != want {
+				t.Errorf("%s: delivery %d counts as redelivered %d times, want %d", q.Name, i, got, want)
+			}
+		}
+	}
 }
 
 // plainlyDeclared has another program that declares plainly what it uses, before and after us.

@@ -12,11 +12,12 @@ import (
 
 // session is a connection with one channel and one consumer. Its delivery tags count from 1 (AMQP 0-9-1 section 1.8).
 type session struct {
-	conn   *connection
-	ch     *amqp.Channel
-	out    chan messaging.Delivery
-	closed chan struct{}
-	once   sync.Once
+	conn    *connection
+	ch      *amqp.Channel
+	counted bool // by the broker: how often it delivers a message
+	out     chan messaging.Delivery
+	closed  chan struct{}
+	once    sync.Once
 
 	acked, highest uint64 // how many tags are acknowledged, and the highest of them
 }
@@ -38,7 +39,7 @@ func (s *session) receive(in <-chan amqp.Delivery) {
 			if !ok {
 				return
 			}
-			waiting = append(waiting, delivery(d))
+			waiting = append(waiting, s.delivery(d))
 			s.conn.gate.add(len(waiting[len(waiting)-1].Body))
 		case out <- next:
 			waiting[0] = messaging.Delivery{}
@@ -53,22 +54,36 @@ func (s *session) receive(in <-chan amqp.Delivery) {
 	}
 }
 
-func delivery(d amqp.Delivery) messaging.Delivery {
+func (s *session) delivery(d amqp.Delivery) messaging.Delivery {
 	headers := map[string]string{}
 	for k, v := range d.Headers {
 		headers[k] = fmt.Sprint(v)
 	}
-	// Absent on the first delivery. From RabbitMQ 4.3 on the first need not count deliveries to consumers that died.
-	delivered, _ := d.Headers["x-delivery-count"].(int64)
-	acquired, _ := d.Headers["x-acquired-count"].(int64)
 	m := messaging.Delivery{
 		Message:      messaging.Message{ID: d.MessageId, Body: d.Body, Headers: headers},
-		Redeliveries: int(max(delivered, acquired)), Tag: d.DeliveryTag,
+		Redeliveries: s.redeliveries(d), Tag: d.DeliveryTag,
 	}
 	if len(d.Body) > messaging.MaxBody {
 		m.Body, m.CutFrom = bytes.Clone(d.Body[:messaging.CutTo]), len(d.Body)
 	}
 	return m
+}
+
+// redeliveries is how often a quorum queue has delivered d before. It says so in headers, which replace those of the
+// publisher, but has none on the first delivery. A classic queue does not count: there they are the publisher's.
+//
+// From RabbitMQ 4.3 on x-delivery-count need not count deliveries to consumers that died, but x-acquired-count does; an
+// older one does not know it.
+func (s *session) redeliveries(d amqp.Delivery) int {
+	if !s.counted || !d.Redelivered {
+		return 0
+	}
+	n, _ := d.Headers["x-delivery-count"].(int64)
+	if s.conn.since(4, 3) {
+		acquired, _ := d.Headers["x-acquired-count"].(int64)
+		n = max(n, acquired)
+	}
+	return int(n)
 }
 
 // Deliveries implements [messaging.Session].
