@@ -146,7 +146,7 @@ func (b *body) finish(ctx context.Context) {
 	if !b.ended.Load() {
 		lastRequest(ctx)
 	}
-	_ = b.ReadCloser.Close() // says nothing that is not known
+	_ = b.Close() // says nothing that is not known
 }
 
 func (b *body) drain() {

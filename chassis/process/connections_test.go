@@ -293,8 +293,10 @@ func TestConnectionBounds(t *testing.T) {
 	})
 	t.Run("trusted", func(t *testing.T) {
 		address, _ := serve(t, ok, Connections{PerAddress: 1, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, defaultBodyTimes)
-		if ask(dialRaw(t, address)) != 204 || ask(dialRaw(t, address)) != 204 {
-			t.Error("a trusted address is bounded")
+		for range 2 {
+			if ask(dialRaw(t, address)) != 204 {
+				t.Error("a trusted address is bounded")
+			}
 		}
 	})
 	t.Run("total", func(t *testing.T) {

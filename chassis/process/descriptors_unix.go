@@ -10,5 +10,5 @@ func descriptors() int {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return manyDescriptors
 	}
-	return int(min(limit.Cur, manyDescriptors)) //nolint:gosec // bounded by manyDescriptors
+	return int(min(limit.Cur, manyDescriptors))
 }
