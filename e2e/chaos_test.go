@@ -483,11 +483,18 @@ func (c *chaos) stalls(t *testing.T, p *toxiproxy.Proxy, still func() (float64, 
 	for _, stream := range []string{"upstream", "downstream"} {
 		addToxic(t, p, "stalled", stream, "{}")
 	}
-	letPass(300 * time.Millisecond) // what has come through is being written
-	before, err := still()
-	if err != nil {
-		t.Fatal(err)
-	}
+	before, since := -1.0, time.Now()
+	chassistest.Eventually(t, time.Minute, "what has come through is handled", func() error {
+		now, err := still()
+		if err != nil || now != before {
+			before, since = now, time.Now()
+			return fmt.Errorf("there are %v now, %w", now, err)
+		}
+		if quiet := time.Since(since); quiet < time.Second {
+			return fmt.Errorf("no more came for %v", quiet)
+		}
+		return nil
+	})
 	c.grows(t, grows, 200)
 	if now, err := still(); err != nil || now != before {
 		t.Errorf("%s is stalled, and yet of %v there are %v, %v", p.Name, before, now, err)

@@ -181,7 +181,7 @@ func call(ctx context.Context, client *http.Client, method, address string, body
 
 // get returns the body of a response with 200; any other is an error.
 func get(address string, headers ...string) ([]byte, error) {
-	client := http.Client{Timeout: 5 * time.Second}
+	client := http.Client{Timeout: 2 * time.Minute}
 	r, err := call(context.Background(), &client, http.MethodGet, address, nil, headers...)
 	if err == nil && r.status != http.StatusOK {
 		err = fmt.Errorf("%s is answered %d %.200s", address, r.status, r.body)
