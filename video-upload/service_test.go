@@ -531,7 +531,7 @@ func stall(t *testing.T, base *url.URL) {
 	base.Host = strings.TrimPrefix(stalled.URL, "http://")
 }
 
-// TestPlainUploadsAreBounded: no viewer and no address alone takes all slots, and who finds none is told when to come again.
+// TestPlainUploadsAreBounded: no viewer and no address alone takes all slots, and a rejected client is told when to retry.
 func TestPlainUploadsAreBounded(t *testing.T) {
 	t.Parallel()
 	storage, box := newFakeStorage(t), &fakeOutbox{}
