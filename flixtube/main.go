@@ -27,7 +27,8 @@
 //
 //	flixtube dead [-data DIR] list | show ID | back ID | back all | drop ID | drop all
 //	             lists the dead letters, which are messages that could not be handled, requeues or drops them: in
-//	             the broker that RABBIT names, or else in that of the flixtube which runs on DIR
+//	             the broker that RABBIT names, or else in that of the flixtube which runs on DIR. ID may be the short
+//	             form in the list; "drop -id all" drops the letter with the id "all"
 package main
 
 import (
