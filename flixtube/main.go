@@ -17,7 +17,7 @@
 //	             Azure Blob Storage or Azurite, for the videos
 //	VIDEOS_DIR   a folder for the videos
 //
-// Every other variable reaches the services unchanged, for example VIEWED_DELIVERY.
+// Every other variable reaches the services unchanged, for example VIEWED_DELIVERY; but HOST is 127.0.0.1 for all of them.
 //
 // Commands:
 //
@@ -46,6 +46,7 @@ import (
 	"slices"
 	"strings"
 
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
 	"flixtube/flixtube/launch"
 	"flixtube/flixtube/samples"
@@ -89,6 +90,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if *data == "" {
 		var err error
 		if *data, err = defaultData(getenv); err != nil {
+			return err
+		}
+	}
+	if address := getenv("RABBIT"); address != "" {
+		if err := brokers.Check(address); err != nil {
 			return err
 		}
 	}

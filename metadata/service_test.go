@@ -799,3 +799,7 @@ func waitFor(t *testing.T, session messaging.Session, text string) {
 		}
 	}
 }
+
+func TestWrongBroker(t *testing.T) {
+	chassistest.RejectsBroker(t, run, map[string]string{"DBHOST": "mongodb://127.0.0.1:1", "DBNAME": "metadata"})
+}
