@@ -9,19 +9,23 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/messaging/brokers"
+	"flixtube/chassis/text"
 	"flixtube/contracts"
 )
 
 var errDeadUsage = errors.New(`usage: flixtube dead [-data DIR] list
        flixtube dead [-data DIR] show ID
-       flixtube dead [-data DIR] back ID | all
-       flixtube dead [-data DIR] drop ID | all
+       flixtube dead [-data DIR] back ID | all | -id ID
+       flixtube dead [-data DIR] drop ID | all | -id ID
+ID may be the short form that list shows; -id takes the id as it is, also when it is "all".
 The broker is the one that RABBIT names, or else that of the flixtube that runs on DIR`)
 
 // runDead lists the dead letters, requeues or drops them.
@@ -31,10 +35,9 @@ func runDead(ctx context.Context, args []string, getenv func(string) string, std
 	if err := flags.Parse(args); err != nil {
 		return errDeadUsage
 	}
-	verb, id := flags.Arg(0), flags.Arg(1)
-	wants := map[string]int{"list": 1, "show": 2, "back": 2, "drop": 2}[verb]
-	if wants == 0 || flags.NArg() != wants || (verb == "show" && id == "all") {
-		return errDeadUsage
+	verb, which, err := parseDead(flags.Args())
+	if err != nil {
+		return err
 	}
 	address, err := brokerAddress(*data, getenv)
 	if err != nil {
@@ -50,12 +53,53 @@ func runDead(ctx context.Context, args []string, getenv func(string) string, std
 	case "list":
 		return d.list(ctx)
 	case "show":
-		return d.each(ctx, id, d.show)
+		return d.each(ctx, which, action{d.show, ""})
 	case "back":
-		return d.each(ctx, id, d.back)
+		return d.each(ctx, which, action{d.back, "returned to"})
 	default:
-		return d.each(ctx, id, d.drop)
+		return d.each(ctx, which, action{d.drop, "dropped from"})
 	}
+}
+
+// selection says which dead letters a command is about.
+type selection struct {
+	all   bool
+	id    string
+	exact bool // id is no short form
+}
+
+// parseDead parses what follows the flags of the command.
+func parseDead(args []string) (verb string, which selection, err error) {
+	if len(args) == 0 {
+		return "", selection{}, errDeadUsage
+	}
+	verb, args = args[0], args[1:]
+	flags := newFlags("flixtube dead "+verb, io.Discard)
+	exact := flags.String("id", "", "")
+	if verb == "list" {
+		if len(args) > 0 {
+			return "", selection{}, errDeadUsage
+		}
+		return verb, selection{}, nil
+	}
+	if !slices.Contains([]string{"show", "back", "drop"}, verb) || flags.Parse(args) != nil {
+		return "", selection{}, errDeadUsage
+	}
+	switch {
+	case *exact != "" && flags.NArg() == 0:
+		return verb, selection{id: *exact, exact: true}, nil
+	case *exact != "" || flags.NArg() != 1 || flags.Arg(0) == "":
+		return "", selection{}, errDeadUsage
+	case flags.Arg(0) == "all" && verb == "show":
+		return "", selection{}, errDeadUsage
+	case flags.Arg(0) == "all":
+		return verb, selection{all: true}, nil
+	}
+	return verb, selection{id: flags.Arg(0)}, nil
+}
+
+func (s selection) has(l messaging.Delivery) bool {
+	return s.all || printable(l.ID) == s.id || !s.exact && short(l) == s.id
 }
 
 // addressFile is where a running launcher says how to reach the broker inside it.
@@ -95,10 +139,8 @@ type letter struct {
 	session   messaging.Session
 }
 
-const (
-	most     = 1<<16 - 1        // dead letters that are held at a time; AMQP has 16 bits for it, and JetStream delivers fewer
-	withheld = 15 * time.Second // for one that the broker counts but does not deliver: another client may hold it
-)
+// withheld is how long to wait for a letter that the broker counts but does not deliver: another client may hold it.
+const withheld = 15 * time.Second
 
 // look calls f with each dead letter that one queue has now, not with those that arrive meanwhile. Those that f does not
 // acknowledge stay. unseen is how many the broker did not deliver.
@@ -107,7 +149,7 @@ func (d deadLetters) look(ctx context.Context, q messaging.Queue, f func(messagi
 	if err != nil || unseen == 0 {
 		return 0, err
 	}
-	session, err := d.broker.Open(ctx, q.Dead(), most)
+	session, err := d.broker.Open(ctx, q.Dead(), messaging.All)
 	if err != nil {
 		return 0, err
 	}
@@ -136,7 +178,7 @@ func (d deadLetters) list(ctx context.Context) error {
 	for _, q := range contracts.Queues() {
 		unseen, err := d.look(ctx, q, func(_ messaging.Session, l messaging.Delivery) error {
 			h := l.Headers
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", q.Name, idOf(l), printable(h[messaging.HeaderTries]),
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", q.Name, short(l), printable(h[messaging.HeaderTries]),
 				printable(h[messaging.HeaderLastError]), printable(fmt.Sprintf("%.120s", h[messaging.HeaderReason])))
 			return nil
 		})
@@ -150,53 +192,92 @@ func (d deadLetters) list(ctx context.Context) error {
 	return table.Flush()
 }
 
-// idOf names a dead letter, also one that came without an id.
-func idOf(l messaging.Delivery) string {
-	if l.ID == "" {
+// short names a dead letter in one column, also one that came without an id.
+func short(l messaging.Delivery) string {
+	const most = 40 // characters; a UUID has 36
+	id := []rune(printable(l.ID))
+	switch {
+	case len(id) == 0:
 		return "-"
+	case len(id) > most:
+		return string(id[:most-1]) + "…"
 	}
-	return printable(l.ID)
+	return string(id)
 }
 
-// printable keeps text of others from controlling the terminal.
+// printable keeps text of others from controlling the terminal: it shows everything that has no picture of its own, such
+// as control characters and marks of direction, as Go would write it, and spaces of other kinds too.
 func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || (r >= 0x7f && r < 0xa0) {
-			return '?'
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) && !text.Blank(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
 		}
-		return r
-	}, s)
+	}
+	return b.String()
 }
 
-// each does something with the dead letters of that id in all queues, or with all dead letters.
-func (d deadLetters) each(ctx context.Context, id string, do func(context.Context, letter) error) error {
-	count, unseen := 0, 0
+// action is done with each dead letter that was selected.
+type action struct {
+	do   func(context.Context, letter) error
+	done string // and the queue
+}
+
+// errKept is why an action left a letter where it is. It is no failure of the others.
+type errKept struct{ reason string }
+
+func (e errKept) Error() string { return e.reason }
+
+// each does something with the selected dead letters in all queues.
+func (d deadLetters) each(ctx context.Context, which selection, a action) error {
+	found, unseen := 0, 0
+	var kept []error
 	for _, q := range contracts.Queues() {
-		publisher := d.broker.Publisher(messaging.To(q))
+		publisher, count := d.broker.Publisher(messaging.To(q)), 0
 		n, err := d.look(ctx, q, func(session messaging.Session, l messaging.Delivery) error {
-			if id != "all" && idOf(l) != id {
+			if !which.has(l) {
+				return nil
+			}
+			found++
+			err := a.do(ctx, letter{l, q, publisher, session})
+			var keep errKept
+			if errors.As(err, &keep) {
+				kept = append(kept, fmt.Errorf("%s of %s: %w", short(l), q.Name, err))
 				return nil
 			}
 			count++
-			return do(ctx, letter{l, q, publisher, session})
+			return err
 		})
+		if count > 0 && a.done != "" {
+			fmt.Fprintf(d.out, "%s %s %s\n", counted(count), a.done, q.Name)
+		}
 		if err != nil {
 			return err
 		}
 		unseen += n
 	}
-	if count == 0 && id != "all" {
-		if unseen > 0 {
-			return fmt.Errorf("no dead letter that the broker delivered has the id %q; it did not deliver %d", id, unseen)
-		}
-		return fmt.Errorf("no dead letter has the id %q", id)
+	switch {
+	case found == 0 && which.all:
+		fmt.Fprintln(d.out, "no dead letters")
+	case found == 0 && unseen > 0:
+		return fmt.Errorf("no dead letter that the broker delivered has the id %q; it did not deliver %d", which.id, unseen)
+	case found == 0:
+		return fmt.Errorf("no dead letter has the id %q", which.id)
 	}
-	fmt.Fprintf(d.out, "%d dead letters\n", count)
-	return nil
+	return errors.Join(kept...)
+}
+
+func counted(n int) string {
+	if n == 1 {
+		return "1 dead letter"
+	}
+	return fmt.Sprintf("%d dead letters", n)
 }
 
 func (d deadLetters) show(_ context.Context, l letter) error {
-	fmt.Fprintf(d.out, "queue: %s\nid: %s\n", l.queue.Name, idOf(l.Delivery))
+	fmt.Fprintf(d.out, "queue: %s\nid: %s\n", l.queue.Name, printable(l.ID))
 	for _, name := range slices.Sorted(maps.Keys(l.Headers)) {
 		fmt.Fprintf(d.out, "%s: %s\n", printable(name), printable(l.Headers[name]))
 	}
@@ -207,6 +288,9 @@ func (d deadLetters) show(_ context.Context, l letter) error {
 // back sends the message to its queue again, and only then takes it from the dead letters: if that is
 // interrupted it is in both, and handling it twice changes nothing.
 func (d deadLetters) back(ctx context.Context, l letter) error {
+	if l.CutFrom > 0 || l.Headers[messaging.HeaderCutFrom] != "" {
+		return errKept{"only the beginning of its body was kept; it can be dropped"}
+	}
 	if err := l.publisher.Publish(ctx, []messaging.Message{{ID: l.ID, Body: l.Body}}); err != nil {
 		return err
 	}

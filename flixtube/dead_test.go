@@ -16,6 +16,7 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/messaging/brokers"
+	"flixtube/contracts"
 )
 
 func TestDead(t *testing.T) {
@@ -92,12 +93,13 @@ func deadCommands(t *testing.T, address string, dead func(...string) (string, er
 	all := []string{"one", "two", "three", "history.viewed", "no video.id", "5"}
 	expect(all, nil, "list")
 	expect(all, nil, "list") // looking takes nothing
-	expect([]string{"history.viewed", "reason: no video.id", `{"evil":"?[2J"}`}, []string{"one"}, "show", "two")
-	expect([]string{"1 dead"}, nil, "back", "two")
+	expect([]string{"history.viewed", "reason: no video.id", `{"evil":"\x1b[2J"}`}, []string{"one"}, "show", "two")
+	expect([]string{"1 dead letter returned to history.viewed\n"}, []string{"letters"}, "back", "two")
 	expect([]string{"one", "three"}, []string{"two"}, "list")
-	expect([]string{"1 dead"}, nil, "drop", "three")
-	expect([]string{"1 dead"}, nil, "back", "all")
+	expect([]string{"1 dead letter dropped from viewed\n"}, nil, "drop", "three")
+	expect([]string{"1 dead letter returned to history.viewed\n"}, nil, "back", "all")
 	expect(nil, all, "list")
+	expect([]string{"no dead letters\n"}, nil, "drop", "all")
 
 	session, err := broker.Open(t.Context(), history, 10)
 	if err != nil {
@@ -111,28 +113,105 @@ func deadCommands(t *testing.T, address string, dead func(...string) (string, er
 		}
 	}
 
-	for _, args := range [][]string{{}, {"lst"}, {"show"}, {"list", "x"}, {"show", "all"}, {"back", "none"}, {"-x", "list"}} {
+	for _, args := range [][]string{
+		{}, {"lst"}, {"show"}, {"list", "x"}, {"show", "all"}, {"back", "none"}, {"-x", "list"},
+		{"drop", ""}, {"drop", "a", "b"}, {"drop", "-id", "a", "b"}, {"drop", "-id", "none"}, {"list", "-id", "one"},
+	} {
 		if out, err := dead(args...); err == nil {
 			t.Errorf("dead %v: %s", args, out)
 		}
 	}
+	strangeIDs(t, broker, dead)
 	manyLetters(t, broker, dead)
 }
 
-// manyLetters puts back what dies again at once: that is not put back again and again.
+// strangeIDs has letters in every queue, under ids that other programs may choose.
+func strangeIDs(t *testing.T, broker messaging.Broker, dead func(...string) (string, error)) {
+	t.Helper()
+	long := strings.Repeat("long-", 40)
+	publish := func(q messaging.Queue, m messaging.Message) {
+		t.Helper()
+		if err := broker.Publisher(messaging.To(q.Dead())).Publish(t.Context(), []messaging.Message{m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, q := range contracts.Queues() {
+		publish(q, messaging.Message{ID: "in " + q.Name})
+	}
+	for _, id := range []string{"all", "other", long, "", "evil\u202e\u200b\u3164id"} {
+		publish(contracts.ViewedQueue, messaging.Message{ID: id})
+	}
+	cut := map[string]string{messaging.HeaderCutFrom: "5000000"}
+	publish(contracts.ViewedQueue, messaging.Message{ID: "cut", Headers: cut})
+
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := dead(args...)
+		if err != nil {
+			t.Errorf("dead %v: %v", args, err)
+		}
+		return out
+	}
+	expect := func(out string, want bool, parts ...string) {
+		t.Helper()
+		for _, part := range parts {
+			if strings.Contains(out, part) != want {
+				t.Errorf("contains %q: %v, want %v\n%s", part, !want, want, out)
+			}
+		}
+	}
+	list := run("list")
+	for _, q := range contracts.Queues() {
+		expect(list, true, "in "+q.Name+" ")
+	}
+	expect(list, true, " all ", " - ", " long-long-long-long-long-long-long-long… ", ` evil\u202e\u200b\u3164id `)
+	expect(list, false, long, "\u202e", "\u3164")
+	expect(run("show", "long-long-long-long-long-long-long-long…"), true, "id: "+long+"\n")
+	expect(run("show", `evil\u202e\u200b\u3164id`), true, `id: evil\u202e\u200b\u3164id`)
+
+	if out, err := dead("back", "cut"); err == nil || !strings.Contains(err.Error(), "cut of viewed: only the beginning") || out != "" {
+		t.Errorf("back cut: %v\n%s", err, out)
+	}
+	expect(run("drop", "-id", "all"), true, "1 dead letter dropped from viewed\n")
+	list = run("list")
+	expect(list, true, " other ", " cut ")
+	expect(list, false, " all ")
+	expect(run("drop", "-"), true, "1 dead letter dropped from viewed\n")
+	expect(run("drop", long), true, "1 dead letter dropped from viewed\n")
+	expect(run("drop", "all"), true, "4 dead letters dropped from viewed\n", "1 dead letter dropped from history.viewed\n")
+}
+
+// manyLetters has more letters than JetStream delivers to other consumers that acknowledge none, and then some that die
+// again as soon as they are put back: they are not put back again and again.
 func manyLetters(t *testing.T, broker messaging.Broker, dead func(...string) (string, error)) {
 	t.Helper()
-	const many = 1200
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	q := messaging.Queue{Name: "recommendations.viewed", Exchange: "viewed"}
-	letters := make([]messaging.Message, many)
-	for i := range letters {
-		letters[i] = messaging.Message{ID: fmt.Sprintf("letter-%d", i), Body: []byte("?")}
+	publish := func(count int) {
+		t.Helper()
+		letters := make([]messaging.Message, count)
+		for i := range letters {
+			letters[i] = messaging.Message{ID: fmt.Sprintf("letter-%d", i), Body: []byte("?")}
+		}
+		if err := broker.Publisher(messaging.To(q.Dead())).Publish(ctx, letters); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := broker.Publisher(messaging.To(q.Dead())).Publish(ctx, letters); err != nil {
-		t.Fatal(err)
+	expect := func(want string, args ...string) {
+		t.Helper()
+		out, err := dead(args...)
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("dead %v: %v, lacks %q:\n%.200s", args, err, want, out)
+		}
 	}
+	publish(2500)
+	expect("letter-2499 ", "list")
+	expect("id: letter-2450\n", "show", "letter-2450")
+	expect("1 dead letter dropped from recommendations.viewed\n", "drop", "letter-2499")
+	expect("2499 dead letters dropped from recommendations.viewed\n", "drop", "all")
+
+	publish(300)
 	consumed := make(chan error, 1)
 	go func() {
 		consumed <- messaging.NewConsumers(broker, slog.New(slog.DiscardHandler), messaging.Subscription{
@@ -141,20 +220,7 @@ func manyLetters(t *testing.T, broker messaging.Broker, dead func(...string) (st
 				func(context.Context, []any) error { return nil }),
 		}).Run(ctx)
 	}()
-	for _, step := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"list"}, "letter-1199 "},
-		{[]string{"show", "letter-1150"}, "id: letter-1150\n"},
-		{[]string{"drop", "letter-1199"}, "1 dead letters\n"},
-		{[]string{"back", "all"}, "1199 dead letters\n"},
-	} {
-		out, err := dead(step.args...)
-		if err != nil || !strings.Contains(out, step.want) {
-			t.Errorf("dead %v: %v, lacks %q:\n%.200s", step.args, err, step.want, out)
-		}
-	}
+	expect("300 dead letters returned to recommendations.viewed\n", "back", "all")
 	cancel()
 	if err := <-consumed; err != nil {
 		t.Error(err)

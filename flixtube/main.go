@@ -17,7 +17,7 @@
 //	             Azure Blob Storage or Azurite, for the videos
 //	VIDEOS_DIR   a folder for the videos
 //
-// Every other variable reaches the services unchanged, for example VIEWED_DELIVERY.
+// Every other variable reaches the services unchanged, for example VIEWED_DELIVERY; but HOST is 127.0.0.1 for all of them.
 //
 // Commands:
 //
@@ -27,7 +27,8 @@
 //
 //	flixtube dead [-data DIR] list | show ID | back ID | back all | drop ID | drop all
 //	             lists the dead letters, which are messages that could not be handled, requeues or drops them: in
-//	             the broker that RABBIT names, or else in that of the flixtube which runs on DIR
+//	             the broker that RABBIT names, or else in that of the flixtube which runs on DIR. ID may be the short
+//	             form in the list; "drop -id all" drops the letter with the id "all"
 package main
 
 import (
@@ -45,6 +46,7 @@ import (
 	"slices"
 	"strings"
 
+	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
 	"flixtube/flixtube/launch"
 	"flixtube/flixtube/samples"
@@ -88,6 +90,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if *data == "" {
 		var err error
 		if *data, err = defaultData(getenv); err != nil {
+			return err
+		}
+	}
+	if address := getenv("RABBIT"); address != "" {
+		if err := brokers.Check(address); err != nil {
 			return err
 		}
 	}

@@ -47,6 +47,18 @@ func TestATakenPortIsNamedFirst(t *testing.T) {
 	}
 }
 
+// TestAWrongBroker is an error before anything is built.
+func TestAWrongBroker(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	err := run(briefly(t), []string{"-data", data}, chassistest.Env(map[string]string{"RABBIT": "http://127.0.0.1:5672"}), t.Output())
+	if want := `RABBIT must start with amqp:// or nats://, not with "http"`; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if _, err := os.Stat(data); err == nil {
+		t.Error("it began all the same")
+	}
+}
+
 func TestADataFolderHasOneLauncher(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	unlock, err := lock(data)

@@ -94,3 +94,7 @@ func history(t *testing.T, address string) string {
 	}
 	return strings.Join(ids, ",")
 }
+
+func TestWrongBroker(t *testing.T) {
+	chassistest.RejectsBroker(t, run, map[string]string{"DBHOST": "mongodb://127.0.0.1:1", "DBNAME": "history"})
+}

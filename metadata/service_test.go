@@ -290,6 +290,7 @@ func TestOnlyTheOwner(t *testing.T) {
 		{"PATCH", "v", "ann", `{}`, 400},
 		{"PATCH", "v", "ann", `{"name":5}`, 400},
 		{"PATCH", "v", "ann", `{"name":" \u0000\u202e "}`, 400},
+		{"PATCH", "v", "ann", `{"name":"\u3164 \u2800"}`, 400},
 		{"PATCH", "v", "ann", "{\"name\":\"\xff\"}", 400},
 		{"PATCH", "v", "ann", `{"name":"` + strings.Repeat("ü", limits.Name+1) + `"}`, 400},
 		{"PATCH", "v", "ann", `{"name":"` + strings.Repeat("a", maxPatch) + `"}`, 413},
@@ -402,6 +403,7 @@ func TestDecodeVideoUploaded(t *testing.T) {
 		`{"video":{"id":"v"}}`:                                          "",
 		`{"video":{"id":"v","name":"` + long + `ü"}}`:                   long,
 		`{"video":{"id":"v","name":"  ` + long + `\u0000"}}`:            long,
+		`{"video":{"id":"v","name":"\u3164\u2800\u200b"}}`:              "",
 		`{"video":{"name":"n"}}`:                                        "video.id must be 1 to 200 bytes of UTF-8",
 		`{"owner":{"id":"` + long + `"},"video":{"id":"v"}}`:            "owner.id must be 1 to 200 bytes of UTF-8",
 		`{"uploadedAt":"0000-01-01T00:00:00+01:00","video":{"id":"v"}}`: "uploadedAt must be",
@@ -798,4 +800,8 @@ func waitFor(t *testing.T, session messaging.Session, text string) {
 			t.Fatal("no message with " + text)
 		}
 	}
+}
+
+func TestWrongBroker(t *testing.T) {
+	chassistest.RejectsBroker(t, run, map[string]string{"DBHOST": "mongodb://127.0.0.1:1", "DBNAME": "metadata"})
 }

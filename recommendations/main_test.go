@@ -80,3 +80,7 @@ func recommendations(t *testing.T, address, viewer string) string {
 	}
 	return strings.TrimSpace(string(body))
 }
+
+func TestWrongBroker(t *testing.T) {
+	chassistest.RejectsBroker(t, run, map[string]string{"DBHOST": "mongodb://127.0.0.1:1", "DBNAME": "recommendations"})
+}

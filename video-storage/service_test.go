@@ -627,3 +627,7 @@ func TestReadConfig(t *testing.T) {
 		}
 	}
 }
+
+func TestWrongBroker(t *testing.T) {
+	chassistest.RejectsBroker(t, run, map[string]string{"VIDEOS_DIR": t.TempDir()})
+}

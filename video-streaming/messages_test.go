@@ -164,3 +164,7 @@ func TestReadConfig(t *testing.T) {
 		}
 	}
 }
+
+func TestWrongBroker(t *testing.T) {
+	chassistest.RejectsBroker(t, run, map[string]string{"OUTBOX_DIR": t.TempDir()})
+}

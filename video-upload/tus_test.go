@@ -769,3 +769,7 @@ func (w *watched) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+func TestWrongBroker(t *testing.T) {
+	chassistest.RejectsBroker(t, run, map[string]string{"OUTBOX_DIR": t.TempDir()})
+}

@@ -96,6 +96,19 @@ func StartStop(tb testing.TB, run process.Run, vars map[string]string) (address 
 	return "http://" + address, stop
 }
 
+// RejectsBroker checks that a service ends at its start, with an error that says why, when RABBIT is no broker's address.
+func RejectsBroker(tb testing.TB, run process.Run, vars map[string]string) {
+	tb.Helper()
+	env := map[string]string{"PORT": FreePort(tb), "RABBIT": "http://user:secret@127.0.0.1:5672"}
+	maps.Copy(env, vars)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := run(ctx, Env(env), io.Discard)
+	if want := `RABBIT must start with amqp:// or nats://, not with "http"`; err == nil || err.Error() != want {
+		tb.Errorf("error %v, want %s", err, want)
+	}
+}
+
 // Listening is nil if connections to a host:port are accepted.
 func Listening(address string) error {
 	conn, err := net.DialTimeout("tcp", address, 5*time.Second)

@@ -86,10 +86,15 @@ type Broker interface {
 	Publisher(to Destination) Publisher
 
 	// Open declares q and starts to fetch messages from it before they are asked for: RabbitMQ sends up to prefetch
-	// unacknowledged messages to each session, JetStream up to 2000 to all sessions of q together. It fails with
+	// unacknowledged messages to each session, JetStream up to 2000 to all sessions of q together, or all that there are if
+	// q holds dead letters. It fails with
 	// [ErrQueueRejected] if the broker answers that it will not have such a queue. The caller closes the session.
 	Open(ctx context.Context, q Queue, prefetch int) (Session, error)
 }
+
+// All is the prefetch of a session that sees every message, without acknowledging any. Only queues of dead letters allow
+// that on every broker.
+const All = 0
 
 // Connection is a [Broker] and the connection to it. It is safe for concurrent use.
 type Connection interface {

@@ -81,5 +81,8 @@ func (e *Env) Err() error {
 
 // Addr is where the service listens: PORT, which is required, on HOST, which by default is every interface.
 func (e *Env) Addr() string {
-	return net.JoinHostPort(e.Optional("HOST", ""), e.Required("PORT"))
+	return net.JoinHostPort(e.host(), e.Required("PORT"))
 }
+
+// host is HOST, which may be an IPv6 address with or without brackets.
+func (e *Env) host() string { return strings.Trim(e.Optional("HOST", ""), "[]") }

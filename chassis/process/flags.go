@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -46,10 +47,22 @@ func answerFlag(args []string, getenv func(string) string, stdout io.Writer) (an
 
 func askReady(getenv func(string) string) error {
 	env := NewEnv(getenv)
-	host, port := env.Optional("HOST", "127.0.0.1"), env.Required("PORT")
+	host, port := env.host(), env.Required("PORT")
 	if err := env.Err(); err != nil {
 		return err
 	}
+	if host == "" { // every interface; this machine may have addresses of one kind only
+		if err := askReadyAt("127.0.0.1", port); !errors.Is(err, errNoAnswer) {
+			return err
+		}
+		host = "::1"
+	}
+	return askReadyAt(host, port)
+}
+
+var errNoAnswer = errors.New("no answer")
+
+func askReadyAt(host, port string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
@@ -58,7 +71,7 @@ func askReady(getenv func(string) string) error {
 	}
 	res, err := (&http.Client{Transport: &http.Transport{}}).Do(req) // no proxy: it is this machine
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {

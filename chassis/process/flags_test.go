@@ -1,11 +1,17 @@
 package process
 
 import (
+	"context"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"flixtube/chassis/backoff"
 )
 
 func TestFlags(t *testing.T) {
@@ -43,6 +49,55 @@ func TestFlags(t *testing.T) {
 		}
 		if (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
 			t.Errorf("%v on port %q: %v", tc.args, tc.port, err)
+		}
+	}
+}
+
+// TestIPv6 has a service on a machine without IPv4: -health finds it, and so do the URLs of others.
+func TestIPv6(t *testing.T) {
+	listener, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here: ", err)
+	}
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	_ = listener.Close() // the service takes the port
+	for _, host := range []string{"::1", "[::1]"} {
+		env := func(name string) string {
+			return map[string]string{"HOST": host, "PORT": port, "HISTORY_URL": "http://[::1]:" + port}[name]
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- Service{
+				Addr: NewEnv(env).Addr(), Log: slog.New(slog.DiscardHandler),
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }),
+			}.Run(ctx)
+		}()
+		wait := backoff.Backoff{Min: 10 * time.Millisecond}
+		deadline := time.Now().Add(30 * time.Second)
+		for {
+			_, err := answerFlag([]string{"-health"}, env, io.Discard)
+			if err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("HOST=%s: -health: %v", host, err)
+			}
+			wait.Wait(ctx, err)
+		}
+		withoutHost := func(name string) string { return map[string]string{"PORT": port}[name] }
+		if _, err := answerFlag([]string{"-health"}, withoutHost, io.Discard); err != nil {
+			t.Errorf("without HOST: -health: %v", err)
+		}
+		res, err := http.Get(NewEnv(env).URL("HISTORY_URL", "").JoinPath("livez").String()) //nolint:noctx // a test
+		if err != nil {
+			t.Error(err)
+		} else {
+			res.Body.Close()
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -15,10 +15,16 @@ func Line(s string) string {
 		}
 		return r
 	}, s))
-	if !strings.ContainsFunc(s, func(r rune) bool { return r != ' ' && unicode.IsPrint(r) }) {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r != ' ' && unicode.IsPrint(r) && !Blank(r) }) {
 		return ""
 	}
 	return s
+}
+
+// Blank tells whether r shows nothing although Unicode counts it as a letter, a symbol or a mark: fillers, selectors, the
+// empty pattern of Braille, and the empty note head.
+func Blank(r rune) bool {
+	return r == '\u2800' || r == '\U0001D159' || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // Truncate is Line, cut to at most limit characters.

@@ -9,6 +9,15 @@ func TestLine(t *testing.T) {
 		"evil\u202e4pm.exe\u2066":            "evil4pm.exe",
 		"Käse 映画 \U0001F468\u200d\U0001F469": "Käse 映画 \U0001F468\u200d\U0001F469",
 		" \u200b\ufeff\u00a0":                "",
+		"\u3164":                             "", // letters, symbols and marks that show nothing
+		"\u2800 \u2800":                      "",
+		"\u115f\u1160\uffa0":                 "",
+		"\u034f\ufe0f\U000e0100\u180b":       "",
+		"\U0001d159":                         "",
+		"\u2060\u00ad\u180e":                 "",
+		"\U000e0041":                         "",
+		"❤\ufe0f":                            "❤\ufe0f",
+		"ㄱ\u3164":                            "ㄱ\u3164",
 		"a\xffb":                             "a\uFFFDb",
 		"":                                   "",
 	} {

@@ -87,7 +87,11 @@ func (b *Broker) Open(ctx context.Context, q messaging.Queue, prefetch int) (mes
 	if err != nil {
 		return nil, fmt.Errorf("consume %s: %w", q.Name, err)
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(prefetch), jetstream.PullHeartbeat(5*time.Second))
+	options := []jetstream.PullMessagesOpt{jetstream.PullHeartbeat(5 * time.Second)}
+	if prefetch != messaging.All {
+		options = append(options, jetstream.PullMaxMessages(prefetch))
+	}
+	messages, err := consumer.Messages(options...)
 	if err != nil {
 		return nil, fmt.Errorf("consume %s: %w", q.Name, err)
 	}
@@ -147,9 +151,13 @@ func (b *Broker) queue(ctx context.Context, q messaging.Queue) (jetstream.Consum
 	if err != nil {
 		return nil, fmt.Errorf("declare queue %s: %w", q.Name, rejection(err))
 	}
+	unacknowledged := maxAckPending
+	if q.IsDead() {
+		unacknowledged = -1 // without a limit, for an operator who looks at all of them
+	}
 	consumer, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable: token(q.Name), FilterSubjects: subjects, AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: ackWait, MaxAckPending: maxAckPending, MaxDeliver: -1,
+		AckWait: ackWait, MaxAckPending: unacknowledged, MaxDeliver: -1,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("declare queue %s: %w", q.Name, rejection(err))
