@@ -195,11 +195,14 @@ func lastRequest(ctx context.Context) {
 // manyDescriptors is what a process is taken to have where the system has no limit.
 const manyDescriptors = 1 << 14
 
-// orDefault returns c with its defaults. Half of the descriptors are for clients: each stream has a second connection,
-// or a file, behind it.
+// DefaultConnections is the Total of Connections that name none. Half of the descriptors are for clients: each stream has
+// a second connection, or a file, behind it.
+func DefaultConnections() int { return descriptors() / 2 }
+
+// orDefault returns c with its defaults.
 func (c Connections) orDefault() Connections {
 	if c.Total == 0 {
-		c.Total = descriptors() / 2
+		c.Total = DefaultConnections()
 	}
 	return c
 }
