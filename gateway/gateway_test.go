@@ -112,8 +112,8 @@ func TestStartsAndStops(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	_, err := readConfig(chassistest.Env(map[string]string{"HISTORY_URL": "history", "COOKIE_SECURE": "perhaps", "RATE_LIMIT": "0"}))
-	for _, name := range []string{"PORT", "HISTORY_URL", "COOKIE_SECURE", "RATE_LIMIT"} {
+	_, err := readConfig(chassistest.Env(map[string]string{"HISTORY_URL": "history", "COOKIE_SECURE": "perhaps", "RATE_LIMIT": "0", "TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.0/99"}))
+	for _, name := range []string{"PORT", "HISTORY_URL", "COOKIE_SECURE", "RATE_LIMIT", "TRUSTED_PROXIES"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not name %s: %v", name, err)
 		}

@@ -73,7 +73,7 @@ func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.H
 		streams:   streams.Bound,
 		timeout:   edge.Timeout(changeTimeout),
 	}.routes(e)
-	return edge.NewRequestID(e), nil
+	return edge.NewRequestID(edge.IdentifyAddress(cfg.trustedProxies, e)), nil
 }
 
 func checks(cfg config, client *http.Client) []health.Check {
