@@ -2,8 +2,10 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"flixtube/chassis/process"
 )
@@ -13,6 +15,7 @@ type config struct {
 	metadata, history, recommendations, streams, upload *url.URL
 	secureCookie                                        bool
 	rateLimit                                           int64 // requests per second
+	trustedProxies                                      []netip.Prefix
 	logLevel                                            slog.Level
 }
 
@@ -32,6 +35,29 @@ func readConfig(getenv func(string) string) (config, error) {
 		upload:          env.URL("VIDEO_UPLOAD_URL", "http://video-upload"),
 		secureCookie:    secure,
 		rateLimit:       env.Int("RATE_LIMIT", 100),
+		trustedProxies:  networks(env, "TRUSTED_PROXIES"),
 	}
 	return cfg, env.Err()
+}
+
+// networks reads a list of networks and addresses, separated by commas.
+func networks(env *process.Env, name string) []netip.Prefix {
+	list := env.Optional(name, "")
+	if list == "" {
+		return nil
+	}
+	var all []netip.Prefix
+	for item := range strings.SplitSeq(list, ",") {
+		item = strings.TrimSpace(item)
+		network, err := netip.ParsePrefix(item)
+		if address, notAnAddress := netip.ParseAddr(item); notAnAddress == nil {
+			network, err = address.Unmap().Prefix(address.Unmap().BitLen())
+		}
+		if err != nil {
+			env.Invalid(name, "must be networks and addresses such as 10.0.0.0/8,192.0.2.1")
+			return nil
+		}
+		all = append(all, network.Masked())
+	}
+	return all
 }

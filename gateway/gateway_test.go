@@ -112,8 +112,8 @@ func TestStartsAndStops(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	_, err := readConfig(chassistest.Env(map[string]string{"HISTORY_URL": "history", "COOKIE_SECURE": "perhaps", "RATE_LIMIT": "0"}))
-	for _, name := range []string{"PORT", "HISTORY_URL", "COOKIE_SECURE", "RATE_LIMIT"} {
+	_, err := readConfig(chassistest.Env(map[string]string{"HISTORY_URL": "history", "COOKIE_SECURE": "perhaps", "RATE_LIMIT": "0", "TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.0/99"}))
+	for _, name := range []string{"PORT", "HISTORY_URL", "COOKIE_SECURE", "RATE_LIMIT", "TRUSTED_PROXIES"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not name %s: %v", name, err)
 		}
@@ -166,7 +166,7 @@ func TestHungServices(t *testing.T) {
 		"POST /api/position?video=x", "PATCH /api/video?id=x", "GET /api/poster?id=x",
 	} {
 		method, path, _ := strings.Cut(ask, " ")
-		req := request(t, method, gateway+path, strings.NewReader("{}"))
+		req := request(t, method, gateway+path, strings.NewReader("{}"), "Content-Type", "application/x-www-form-urlencoded")
 		if res, body := do(t, req); res.StatusCode != 502 {
 			t.Errorf("%s: %s %s", ask, res.Status, body)
 		}

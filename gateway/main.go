@@ -30,6 +30,11 @@
 // (default http://metadata, …), COOKIE_SECURE=true where a proxy in front of the gateway ends TLS, and RATE_LIMIT (100):
 // changes and requests to /api per second and viewer. Ten seconds' worth may come at once. A new video counts as ten
 // requests. A network address may make ten times as many requests as a viewer. Above the limit the answer is 429.
+// The same answer comes where too many requests or streams of a viewer or an address are in flight (internal/edge/inflight.go).
+//
+// TRUSTED_PROXIES are the networks and addresses of proxies in front of the gateway, separated by commas (none). For a
+// request from one of them the client's address, by which limits are counted, is the right-most of X-Forwarded-For or
+// Forwarded that is not such a proxy's.
 //
 // routes.go lists the routes. internal/edge identifies and limits viewers and has the proxies, internal/services has the
 // clients of the other services, and internal/site the pages. The tests beside this file send requests to the whole gateway.
@@ -48,6 +53,9 @@ func main() { process.Main(run) }
 // partTimeout is how long a page waits for each of its parts.
 const partTimeout = time.Second
 
+// addressShare is the part of all connections that one address may have: a quarter.
+const addressShare = 4
+
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	cfg, err := readConfig(getenv)
 	if err != nil {
@@ -58,5 +66,6 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	return process.Service{Addr: cfg.addr, Handler: handler, Log: log}.Run(ctx)
+	connections := process.Connections{PerAddress: process.DefaultConnections() / addressShare, Trusted: cfg.trustedProxies}
+	return process.Service{Addr: cfg.addr, Handler: handler, Log: log, Connections: connections}.Run(ctx)
 }

@@ -72,7 +72,8 @@ func TestRequestID(t *testing.T) {
 		mu.Unlock()
 		before := len(logged.String())
 		method, path, _ := strings.Cut(c.ask, " ")
-		res, body := do(t, request(t, method, gateway+path, nil, requestid.Header, "chosen"))
+		res, body := do(t, request(t, method, gateway+path, nil, requestid.Header, "chosen",
+			"Content-Type", "application/x-www-form-urlencoded"))
 		ids := res.Header.Values(requestid.Header)
 		if len(ids) != 1 || ids[0] == "chosen" || seen[ids[0]] {
 			t.Fatalf("%s: the answer has the ids %q", c.ask, ids)

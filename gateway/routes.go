@@ -28,7 +28,7 @@ func (g gateway) routes(e *echo.Echo) {
 	e.POST("/upload", g.site.UploadForm, g.viewer, g.expensive, edge.LongBody)
 	e.Match(read, "/assets/:version/:name", g.site.Asset)
 
-	e.Match(read, "/api/video", g.video, g.viewer, g.cheap)
+	e.Match(read, "/api/video", g.video, g.viewer, g.cheap, g.streams)
 	e.PATCH("/api/video", g.site.RenameByScript, g.viewer, g.cheap)
 	e.Match(read, "/api/poster", g.poster, g.viewer, g.cheap, g.timeout)
 	e.POST("/api/position", g.position, g.viewer, g.cheap, g.timeout)

@@ -23,6 +23,7 @@ type gateway struct {
 
 	viewer           echo.MiddlewareFunc // identifies the viewer
 	cheap, expensive echo.MiddlewareFunc // charge the viewer's rate limit
+	streams          echo.MiddlewareFunc // bounds those in flight
 	timeout          echo.MiddlewareFunc // for the whole of the request
 }
 
@@ -56,7 +57,9 @@ func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.H
 
 	e := web.NewEcho(log, checks(cfg, client)...)
 	e.HTTPErrorHandler = errorHandler(pages, e.HTTPErrorHandler)
-	e.Use(edge.SecurityHeaders, edge.AnswerWhileSending, edge.SameOrigin(), edge.Compress())
+	requests := edge.NewInFlight(0, edge.RequestsPerAddress)
+	streams := edge.NewInFlight(edge.StreamsPerViewer, edge.StreamsPerAddress)
+	e.Use(edge.SecurityHeaders, requests.Bound, edge.AnswerWhileSending, edge.SameOrigin(), edge.Compress())
 	gateway{
 		site:      pages,
 		video:     proxies.Video(cfg.streams),
@@ -67,9 +70,10 @@ func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.H
 		viewer:    edge.IdentifyViewer(cookies),
 		cheap:     limiter.Costs(edge.CostRequest),
 		expensive: limiter.Costs(edge.CostUpload),
+		streams:   streams.Bound,
 		timeout:   edge.Timeout(changeTimeout),
 	}.routes(e)
-	return edge.NewRequestID(e), nil
+	return edge.NewRequestID(edge.IdentifyAddress(cfg.trustedProxies, e)), nil
 }
 
 func checks(cfg config, client *http.Client) []health.Check {

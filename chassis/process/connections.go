@@ -65,8 +65,9 @@ func (l *listener) Accept() (net.Conn, error) {
 			<-l.places
 			return nil, err
 		}
-		address := Client(accepted.RemoteAddr())
-		if l.enter(address) {
+		full := addressOf(accepted.RemoteAddr())
+		address := ClientAddr(full)
+		if l.enter(address, Contains(l.bounds.Trusted, full)) {
 			return &conn{TCPConn: accepted.(*net.TCPConn), timeout: writeTimeout, left: sync.OnceFunc(func() { l.leave(address) })}, nil
 		}
 		accepted.Close()
@@ -76,12 +77,14 @@ func (l *listener) Accept() (net.Conn, error) {
 func (l *listener) Close() error { return l.close() }
 
 // Client returns the address that limits are counted by: that of an IPv4 host, or of an IPv6 network of 64 bits.
-func Client(remote net.Addr) netip.Addr {
+func Client(remote net.Addr) netip.Addr { return ClientAddr(addressOf(remote)) }
+
+func addressOf(remote net.Addr) netip.Addr {
 	ap, err := netip.ParseAddrPort(remote.String())
 	if err != nil {
 		return netip.Addr{}
 	}
-	return ClientAddr(ap.Addr())
+	return ap.Addr().Unmap().WithZone("")
 }
 
 // ClientAddr is Client for an address that is parsed already.
@@ -95,10 +98,10 @@ func ClientAddr(address netip.Addr) netip.Addr {
 }
 
 // enter reports whether one more connection of the address is within the bounds.
-func (l *listener) enter(address netip.Addr) bool {
+func (l *listener) enter(address netip.Addr, trusted bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.bounds.PerAddress > 0 && l.open[address] >= l.bounds.PerAddress && !Contains(l.bounds.Trusted, address) {
+	if l.bounds.PerAddress > 0 && l.open[address] >= l.bounds.PerAddress && !trusted {
 		return false
 	}
 	l.open[address]++
@@ -195,11 +198,14 @@ func lastRequest(ctx context.Context) {
 // manyDescriptors is what a process is taken to have where the system has no limit.
 const manyDescriptors = 1 << 14
 
-// orDefault returns c with its defaults. Half of the descriptors are for clients: each stream has a second connection,
-// or a file, behind it.
+// DefaultConnections is the Total of Connections that name none. Half of the descriptors are for clients: each stream has
+// a second connection, or a file, behind it.
+func DefaultConnections() int { return descriptors() / 2 }
+
+// orDefault returns c with its defaults.
 func (c Connections) orDefault() Connections {
 	if c.Total == 0 {
-		c.Total = descriptors() / 2
+		c.Total = DefaultConnections()
 	}
 	return c
 }

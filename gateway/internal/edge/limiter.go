@@ -2,9 +2,7 @@ package edge
 
 import (
 	"math"
-	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -99,26 +97,12 @@ func (l *Limiter) Costs(cost int) echo.MiddlewareFunc {
 	}
 }
 
-// clientsOf reads the cookie itself, because X-Viewer-Id names also a viewer who has just been given an id. The viewer
+// clientsOf needs IdentifyAddress. It reads the cookie itself, because X-Viewer-Id names also a viewer who has just been given an id. The viewer
 // comes first: what is too much for one viewer is not charged to the others at the address.
 func clientsOf(req *http.Request) []client {
-	address := client{addressOf(req), viewersPerAddress}
+	address := client{web.Client(req.Header), viewersPerAddress}
 	if id := viewerOf(req); id != "" {
 		return []client{{id, 1}, address}
 	}
 	return []client{address}
-}
-
-// addressOf returns the client's address, or for IPv6 its network of 64 bits, which usually is one customer's.
-func addressOf(req *http.Request) string {
-	host, _, _ := net.SplitHostPort(req.RemoteAddr)
-	address, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if address = address.Unmap(); address.Is6() {
-		network, _ := address.WithZone("").Prefix(64)
-		return network.String()
-	}
-	return address.String()
 }

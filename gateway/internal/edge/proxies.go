@@ -85,12 +85,13 @@ func replaceBy(e *web.Error, res *http.Response) error {
 	return nil
 }
 
-// forward keeps these headers and no others, and adds the viewer's id and the request's. It runs after ReverseProxy has
+// forward keeps these headers and no others, and adds the viewer's id, the client's address and the request's id. It runs after ReverseProxy has
 // removed hop-by-hop headers, by which a client could otherwise remove the viewer's id ("Connection: X-Viewer-Id").
 func forward(names ...string) func(*httputil.ProxyRequest) {
 	return func(r *httputil.ProxyRequest) {
 		header := http.Header{
 			web.ViewerHeader: {web.Viewer(r.In.Header)},
+			web.ClientHeader: {web.Client(r.In.Header)},
 			requestid.Header: {requestid.FromContext(r.In.Context())},
 		}
 		for _, name := range names {

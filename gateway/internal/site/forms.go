@@ -2,6 +2,7 @@ package site
 
 import (
 	"context"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,10 +16,18 @@ import (
 // maxForm bounds forms without files, in bytes. The largest holds a percent-encoded name.
 const maxForm = 64 << 10
 
-var errInvalidForm = web.Errorf(http.StatusBadRequest, codes.InvalidForm, "the form cannot be read")
+const formType = "application/x-www-form-urlencoded"
+
+var (
+	errInvalidForm = web.Errorf(http.StatusBadRequest, codes.InvalidForm, "the form cannot be read")
+	errNoForm      = web.Errorf(http.StatusUnsupportedMediaType, codes.InvalidForm, "the form must be "+formType)
+)
 
 func readForm(c echo.Context) (url.Values, error) {
 	req := c.Request()
+	if contentType, _, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err != nil || contentType != formType {
+		return nil, errNoForm
+	}
 	req.Body = http.MaxBytesReader(c.Response(), req.Body, maxForm)
 	if err := req.ParseForm(); err != nil {
 		return nil, errInvalidForm.Because(err)

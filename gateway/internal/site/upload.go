@@ -59,7 +59,7 @@ func (s *Site) uploadFiles(c echo.Context, form *multipart.Reader) error {
 			err = s.ChargeUpload(c)
 		}
 		if err == nil {
-			err = answerOf(s.Services.VideoUpload.Upload(c.Request().Context(), viewerOf(c), file.FileName(),
+			err = answerOf(s.Services.VideoUpload.Upload(c.Request().Context(), viewerOf(c), web.Client(c.Request().Header), file.FileName(),
 				file.Header.Get("Content-Type"), file), errUploadFailed)
 		}
 		if err != nil && accepted > 0 {
