@@ -185,7 +185,7 @@ func (p *person) ignore(words ...string) {
 	p.ignored = append(p.ignored, words...)
 }
 
-// loaded returns what was asked for under a path so far.
+// loaded returns the requests under a path so far.
 func (p *person) loaded(path string) (found []load) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

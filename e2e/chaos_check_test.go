@@ -123,7 +123,7 @@ type document struct {
 	VideoID string `bson:"videoId"`
 }
 
-// read returns what is in both collections.
+// read returns the documents of both collections.
 func (r recorded) read(ctx context.Context) (history, views []document, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -142,8 +142,8 @@ func documents(ctx context.Context, collection *mongo.Collection) (all []documen
 	return all, err
 }
 
-// tally compares what is recorded with what was accepted. What is missing or there twice is counted; what
-// should not be there at all is an error.
+// tally compares the recorded views with the accepted ones. It counts views that are missing or recorded twice; a view
+// that nobody watched is an error.
 func (c *crowd) tally(accepted map[string]viewing, history, views []document) (chaosRow, map[pair]bool, error) {
 	others := func(d document) bool { return !strings.HasPrefix(d.Viewer, c.name+"-") }
 	history, views = slices.DeleteFunc(slices.Clone(history), others), slices.DeleteFunc(slices.Clone(views), others)
@@ -174,7 +174,7 @@ func (c *crowd) tally(accepted map[string]viewing, history, views []document) (c
 	return r, viewed, errors.Join(errs...)
 }
 
-// check waits until everything has settled and then compares what was accepted with what is recorded.
+// check waits until everything has settled, and compares the accepted views with the recorded ones.
 func (c *chaos) check(t *testing.T, s scenario, crowd *crowd) chaosRow {
 	t.Helper()
 	settle := c.lasts(time.Minute, 5*time.Minute)
@@ -303,7 +303,7 @@ func (c *chaos) checkDead(t *testing.T, crowd *crowd, r *chaosRow) {
 	}
 }
 
-// checkCoViews asks recommendations on behalf of some viewers, and works out itself what it should answer.
+// checkCoViews compares the recommendations of some viewers with those that it computes itself.
 func (c *chaos) checkCoViews(t *testing.T, viewed map[pair]bool) {
 	t.Helper()
 	videos := map[string][]string{} // by viewer

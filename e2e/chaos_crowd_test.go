@@ -24,9 +24,8 @@ import (
 // viewing is one viewer watching one video, once.
 type viewing struct{ id, viewer, video string }
 
-// A crowd is the viewers of one scenario. It consists of groups: those of one group watch some of the group's
-// own videos, so what is co-viewed with what is known to the test. Nobody watches a video twice, so
-// recommendations, too, records each viewing by itself.
+// A crowd is the viewers of one scenario, in groups: the viewers of a group watch some of the group's own videos, so that
+// the test knows the co-views. Nobody watches a video twice, so that recommendations, too, has one record for each viewing.
 type crowd struct {
 	name      string
 	pace      time.Duration // from one viewing to the next

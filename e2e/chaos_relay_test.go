@@ -71,7 +71,7 @@ func (r *relay) connections() int {
 // pass copies one direction until its end, and then that end.
 func (r *relay) pass(to, from *net.TCPConn) {
 	if _, err := io.Copy(to, from); err != nil {
-		_, _ = io.Copy(io.Discard, from) // to is closed; the writer does not notice
+		_, _ = io.Copy(io.Discard, from) // to is closed; the other side does not notice
 	}
 	r.ends.RLock()
 	defer r.ends.RUnlock()

@@ -31,8 +31,8 @@ import (
 	"flixtube/flixtube/launch"
 )
 
-// A scenario starts a crowd that watches, and does something bad meanwhile. What it has to put right again after
-// the check goes into t.Cleanup.
+// A scenario lets a crowd watch, and breaks something meanwhile. If it repairs that only after the check, it does so in
+// t.Cleanup.
 type scenario struct {
 	name string
 	run  func(*chaos, *testing.T, *crowd)
@@ -58,8 +58,8 @@ const (
 	cannotHandle, factRefused    = "a message cannot be handled", "facts refused"
 )
 
-// scenarios are in the order of the quick version, which has some of them together: each time the whole has to
-// settle afterwards. Each shows by itself that what is bad has really happened.
+// scenarios are in the order of the quick version, which combines some of them: after each the system has to settle.
+// Each checks by itself that the failure really happened.
 var scenarios = []scenario{
 	{name: "a poison message every hundred", run: (*chaos).poison},
 	{name: "every message twice", run: (*chaos).everyMessageTwice},
@@ -90,12 +90,12 @@ func inTurn(parts ...func(*chaos, *testing.T, *crowd)) func(*chaos, *testing.T, 
 	}
 }
 
-// TestChaos lets thousands of views go from many viewers through the real processes, the real RabbitMQ and the
-// database, while one after the other of these breaks. After each, every view that was accepted is recorded
-// exactly once, in history and in recommendations.
+// TestChaos sends thousands of views of many viewers through the real processes, a real RabbitMQ and the database, and
+// breaks them one after the other. After each failure, every accepted view is recorded exactly once, in history and in
+// recommendations.
 //
-// The long version, scripts/chaos, is asked for with CHAOS_MINUTES: the same, for longer and again and again
-// in random order. CHAOS_SEED repeats the random choices of an earlier run.
+// CHAOS_MINUTES selects the long version, scripts/chaos: the same failures, each for longer, repeated in random order.
+// CHAOS_SEED repeats the random choices of an earlier run.
 func TestChaos(t *testing.T) {
 	startsOwn(t)
 	seed := uint64(1)
@@ -135,7 +135,7 @@ func TestChaos(t *testing.T) {
 				c.forget(t)
 			}
 			if t.Failed() {
-				return // what is wrong now would be found again and again
+				return // every further check would find the same
 			}
 			if c.long && time.Since(began) > time.Duration(minutes)*time.Minute {
 				c.end(t)
@@ -309,7 +309,7 @@ func (c *chaos) poison(t *testing.T, crowd *crowd) {
 	said()
 }
 
-// tap returns what is published from now on. It ends with its channel.
+// tap returns the messages that are published from now on, until its channel is closed.
 func (c *chaos) tap(t *testing.T) (*amqp.Channel, <-chan amqp.Delivery) {
 	t.Helper()
 	ch := c.channel(t)
@@ -351,7 +351,7 @@ func (c *chaos) everyMessageTwice(t *testing.T, crowd *crowd) {
 		}
 		return nil
 	})
-	if err := ch.Close(); err != nil { // what it has published arrives before that
+	if err := ch.Close(); err != nil { // its messages arrive before that
 		t.Fatal(err)
 	}
 }
@@ -484,7 +484,7 @@ func (c *chaos) stalls(t *testing.T, p *toxiproxy.Proxy, still func() (float64, 
 		addToxic(t, p, "stalled", stream, "{}")
 	}
 	before, since := -1.0, time.Now()
-	chassistest.Eventually(t, time.Minute, "what has come through is handled", func() error {
+	chassistest.Eventually(t, time.Minute, "the messages that came through are handled", func() error {
 		now, err := still()
 		if err != nil || now != before {
 			before, since = now, time.Now()
@@ -523,9 +523,9 @@ func (c *chaos) taken() (float64, error) {
 	return float64(n), err
 }
 
-// halfClose ends one direction of each connection for a while, as a broken firewall may: that to the broker, which
-// closes its side, while the services see nothing; then that to the services, which leave, while the broker still
-// gives messages to a consumer that is gone.
+// halfClose closes one direction of each connection for a while, as a broken firewall may: first the one to the broker,
+// which closes its side while the services see nothing; then the one to the services, which disconnect while the broker
+// still sends messages to them.
 func (c *chaos) halfClose(t *testing.T, crowd *crowd) {
 	defer c.shows(t, 2*c.times(1, 3), consumingWaits)()
 	crowd.start()
@@ -746,8 +746,7 @@ func (c *chaos) allAtOnce(t *testing.T, crowd *crowd) {
 	}
 }
 
-// stillReady checks that no service calls itself out of order because the broker is: what it has to send or to
-// take can wait.
+// stillReady checks that the services are ready without the broker: the messages that they send and consume can wait.
 func (c *chaos) stillReady(t *testing.T) {
 	t.Helper()
 	c.readiness(t, http.StatusOK, "video-streaming", "history", "recommendations")

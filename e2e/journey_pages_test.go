@@ -208,7 +208,7 @@ func TestJourneyOwner(t *testing.T) {
 	otto.until(`document.querySelector(".error .status")?.textContent === "404" && document.querySelectorAll("#next-list > div").length > 0`)
 }
 
-// TestJourneyLanguage is that of the browser, or what was chosen.
+// TestJourneyLanguage: pages are in the browser's language, or in the one that was chosen.
 func TestJourneyLanguage(t *testing.T) {
 	s := anySite(t)
 	anna := newPerson(t, s)

@@ -467,7 +467,7 @@ func brokenUploads(t *testing.T, s *site) {
 			}
 		}
 	}
-	// What would have been announced of them comes before this.
+	// An announcement of one of them would arrive before this one.
 	name := unique("unbroken")
 	v.waitListed(v.upload(name, body), name)
 	if ids, err := v.titled("broken-"); err != nil || len(ids) != 0 {

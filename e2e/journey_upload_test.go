@@ -59,7 +59,7 @@ func TestJourneyUploadInterrupted(t *testing.T) {
 	anna.open("/upload")
 	anna.choose(file)
 	anna.until(sentSoFar + ` > 0`)
-	better := unique("Cut, resumed & named anew")
+	better := unique("Cut, resumed & renamed")
 	anna.write("#uploads .title", better+"\r")
 	anna.limitUpload(unlimited)
 	anna.until(lastUpload + `.querySelector(".state").innerText.startsWith("The title is saved.")`)
@@ -105,7 +105,7 @@ func TestJourneyUploadCancelled(t *testing.T) {
 	anna.choose(text)
 	anna.until(`document.querySelectorAll("#uploads li.failed").length === 1`)
 	if sent := anna.loaded("/api/uploads/"); len(sent) > 0 {
-		t.Errorf("%s was sent for what is no video", sent[0].url)
+		t.Errorf("%s was sent for a file that is no video", sent[0].url)
 	}
 	anna.choose(file)
 	anna.until(sentSoFar + ` > 0.1`)

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// lasting is the test that starts something which is shared: what it starts outlives it.
+// lasting is the first test that needs something shared. Its cleanups wait for the last test.
 type lasting struct{ testing.TB }
 
 func (lasting) Cleanup(f func()) { atExit = append(atExit, f) }

@@ -66,8 +66,8 @@ func (c caller) history(t *testing.T) (videos []string) {
 	return videos
 }
 
-// TestForeignProgram: a program of others declares plainly what it uses, gets our messages, and its own messages, which
-// lack nearly everything, are recorded.
+// TestForeignProgram: another program declares the exchange and the queue without our options. It gets our messages, and
+// its own messages, which lack nearly all fields, are recorded.
 func TestForeignProgram(t *testing.T) {
 	s := withRabbit(t)
 	g := newCaller(s)

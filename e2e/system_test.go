@@ -90,7 +90,7 @@ func TestServicesAway(t *testing.T) {
 	chassistest.Eventually(t, timeout, "recommendations knows of it", func() error {
 		reasons, err := v.recommended()
 		if err == nil && reasons[id] != "" {
-			err = errors.New("what was watched is still recommended")
+			err = errors.New("the watched video is still recommended")
 		}
 		return err
 	})

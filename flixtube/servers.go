@@ -18,9 +18,9 @@ import (
 // startBroker runs a NATS server with JetStream, its streams in dir, and returns its address. stop ends it
 // once everything is on disk.
 //
-// What JetStream has confirmed is with the operating system, and survives the death of this process. With
-// sync it is on the disk as well, and survives a power cut: each message costs a write through to the disk
-// then, which one machine's viewers can afford.
+// A message that JetStream has confirmed was written to a file, and survives the death of this process. With sync it is
+// also flushed to the disk, and survives a power cut. That costs one flush for each message, which is cheap enough for the
+// viewers of one machine.
 func startBroker(dir string, sync bool, log *slog.Logger) (address string, stop func(), err error) {
 	ns, err := server.NewServer(&server.Options{
 		ServerName:         "flixtube",
@@ -31,7 +31,7 @@ func startBroker(dir string, sync bool, log *slog.Logger) (address string, stop 
 		StoreDir:           dir,
 		SyncAlways:         sync,
 		JetStreamMaxMemory: 64 << 20,
-		JetStreamMaxStore:  8 << 30, // a broker that is full refuses; the outboxes keep what it refused
+		JetStreamMaxStore:  8 << 30, // a full broker rejects messages; the outboxes keep those
 	})
 	if err != nil {
 		return "", nil, fmt.Errorf("start the broker: %w", err)
@@ -49,7 +49,7 @@ func startBroker(dir string, sync bool, log *slog.Logger) (address string, stop 
 	return ns.ClientURL(), stop, nil
 }
 
-// natsLog takes the broker's warnings and errors into our log and drops its chatter.
+// natsLog writes the broker's warnings and errors to our log and drops the rest.
 type natsLog struct{ log *slog.Logger }
 
 func (l natsLog) Noticef(string, ...any) {}
@@ -103,8 +103,8 @@ func sqliteURL(dir string) string {
 	return u.String()
 }
 
-// ferretLog passes on errors alone: FerretDB warns of every command that fails and every client that leaves
-// without a goodbye, which is for the client to judge.
+// ferretLog keeps errors only: FerretDB warns of every command that fails and every client that disconnects without notice,
+// which clients handle themselves.
 type ferretLog struct{ slog.Handler }
 
 func (l ferretLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }

@@ -1,5 +1,5 @@
-// Package chassistest starts what tests need: a service as its main would, and real servers. On a machine
-// that lacks one of those the test is skipped, saying what is missing; under CI=true it fails.
+// Package chassistest starts services, as their mains do, and real servers for tests. On a machine that lacks one of those
+// programs the test is skipped with its name; under CI=true it fails.
 package chassistest
 
 import (

@@ -105,7 +105,7 @@ func (s *RabbitMQServer) Start(tb testing.TB) {
 		_ = cmd.Wait() // how it ended is in output
 		close(ended)
 	}(s.cmd, s.ended)
-	Eventually(tb, 90*time.Second, "RabbitMQ answers", func() error {
+	Eventually(tb, 3*time.Minute, "RabbitMQ answers", func() error {
 		select {
 		case <-s.ended:
 			tb.Fatalf("RabbitMQ ended: %s", output.String())

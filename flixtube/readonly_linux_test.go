@@ -11,9 +11,9 @@ import (
 	"flixtube/chassis/database"
 )
 
-// TestDatabaseRefusesWrites: a consumer is not ready while its database answers but takes no writes, and so uses up
-// no tries. Here somebody else holds SQLite's lock for writing.
-func TestDatabaseRefusesWrites(t *testing.T) {
+// TestDatabaseRejectsWrites: a consumer is not ready while its database answers but accepts no writes, and so uses up
+// no tries. Here another process holds SQLite's lock for writing.
+func TestDatabaseRejectsWrites(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	address, stop, err := startDatabase(dir, slog.New(slog.DiscardHandler))
