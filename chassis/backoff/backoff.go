@@ -32,7 +32,13 @@ func (b *Backoff) Wait(ctx context.Context, err error) {
 	}
 	wait := Jittered(b.next)
 	b.next = min(2*b.next, max(b.Min, or(b.Max, Max)))
-	Sleep(ctx, wait)
+	if ctx.Err() != nil {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(wait):
+	}
 }
 
 func or(d, fallback time.Duration) time.Duration {
@@ -45,15 +51,4 @@ func or(d, fallback time.Duration) time.Duration {
 // Jittered spreads d over half to one and a half of itself.
 func Jittered(d time.Duration) time.Duration {
 	return d/2 + rand.N(d)
-}
-
-// Sleep returns after d, or when ctx is done.
-func Sleep(ctx context.Context, d time.Duration) {
-	if ctx.Err() != nil {
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }
