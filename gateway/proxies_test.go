@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -109,4 +110,23 @@ http {
 	if address := within(t, "the form's upload", seen); address != "127.0.0.5" {
 		t.Errorf("video-upload gets the address %q of a form", address)
 	}
+}
+
+// startProxy runs a program with a configuration until the end of the test, and waits until it listens.
+func startProxy(t *testing.T, address, config, program string, args ...string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "proxy.conf")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, append(args, file)...)
+	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	chassistest.Eventually(t, soon, program+" listens", func() error { return chassistest.Listening(address) })
 }

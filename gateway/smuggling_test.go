@@ -6,11 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -67,66 +63,4 @@ func TestLateBodyIsNoRequest(t *testing.T) {
 			t.Errorf("after %q the connection is still open", a.head)
 		}
 	}
-}
-
-// TestNobodyGetsAnothersAnswer: behind a proxy that shares its connections among clients, a late body gives no other client
-// the answer to it.
-func TestNobodyGetsAnothersAnswer(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes as long as a body may take")
-	}
-	t.Parallel()
-	program, err := exec.LookPath("haproxy")
-	if err != nil {
-		chassistest.Missing(t, "haproxy (apt-get install haproxy)")
-	}
-	slow := httptest.NewServer(http.HandlerFunc(hangs))
-	t.Cleanup(slow.Close)
-	gateway := chassistest.Start(t, run, map[string]string{"METADATA_URL": slow.URL}) // its home page takes a second
-	proxy := "127.0.0.1:" + chassistest.FreePort(t)
-	startProxy(t, proxy, fmt.Sprintf(`
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 90s
-  timeout server 90s
-  timeout http-request 90s
-frontend public
-  bind %s
-  default_backend gateway
-backend gateway
-  http-reuse always
-  server one %s
-`, proxy, strings.TrimPrefix(gateway, "http://")), program, "-db", "-f")
-
-	const late = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-	attacker, _ := dial(t, proxy)
-	_, _ = fmt.Fprintf(attacker, "POST /nope HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(late))
-	time.Sleep(pause) // the attack itself
-	_, _ = io.WriteString(attacker, late)
-	for range 20 {
-		res, body := do(t, request(t, http.MethodGet, "http://"+proxy+"/livez", nil))
-		if res.StatusCode != http.StatusOK || len(res.Cookies()) > 0 || !strings.Contains(body, "alive") {
-			t.Errorf("a viewer gets %s %v %s", res.Status, res.Header, body)
-		}
-	}
-}
-
-// startProxy runs a program with a configuration until the end of the test, and waits until it listens.
-func startProxy(t *testing.T, address, config, program string, args ...string) {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "proxy.conf")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, append(args, file)...)
-	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	chassistest.Eventually(t, soon, program+" listens", func() error { return chassistest.Listening(address) })
 }

@@ -49,6 +49,9 @@ func TestStream(t *testing.T) {
 	} {
 		want, wantBody := do(t, request(t, c.method, upstream.URL+query, nil, c.header...))
 		got, gotBody := do(t, request(t, c.method, gateway+"/api"+query, nil, c.header...))
+		if got.Header.Get("Cache-Control") != "private" {
+			t.Errorf("%s: shared caches may keep it: %v", name, got.Header)
+		}
 		if got.StatusCode != c.status || want.StatusCode != c.status {
 			t.Errorf("%s: %d, upstream %d, want %d", name, got.StatusCode, want.StatusCode, c.status)
 		}

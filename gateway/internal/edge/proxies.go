@@ -26,10 +26,14 @@ type Proxies struct {
 	Log       *slog.Logger
 }
 
-// Video forwards to video-streaming: the bytes of a video, with ranges.
+// Video forwards to video-streaming: the bytes of a video, with ranges. Each viewer's request must arrive, to count as a
+// view, so shared caches keep nothing.
 func (p Proxies) Video(streaming *url.URL) echo.HandlerFunc {
 	return echo.WrapHandler(proxy.New(streaming.JoinPath("video"), p.Transport, p.Log, forward("Range", "If-Range", "If-Match",
-		"If-None-Match", "If-Modified-Since", "If-Unmodified-Since"), dropOwnHeaders))
+		"If-None-Match", "If-Modified-Since", "If-Unmodified-Since"), func(res *http.Response) error {
+		res.Header.Set("Cache-Control", "private")
+		return dropOwnHeaders(res)
+	}))
 }
 
 // Upload forwards to video-upload: a whole file, of any size.
