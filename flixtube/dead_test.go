@@ -114,8 +114,18 @@ func deadCommands(t *testing.T, address string, dead func(...string) (string, er
 	}
 
 	for _, args := range [][]string{
-		{}, {"lst"}, {"show"}, {"list", "x"}, {"show", "all"}, {"back", "none"}, {"-x", "list"},
-		{"drop", ""}, {"drop", "a", "b"}, {"drop", "-id", "a", "b"}, {"drop", "-id", "none"}, {"list", "-id", "one"},
+		{},
+		{"lst"},
+		{"show"},
+		{"list", "x"},
+		{"show", "all"},
+		{"back", "none"},
+		{"-x", "list"},
+		{"drop", ""},
+		{"drop", "a", "b"},
+		{"drop", "-id", "a", "b"},
+		{"drop", "-id", "none"},
+		{"list", "-id", "one"},
 	} {
 		if out, err := dead(args...); err == nil {
 			t.Errorf("dead %v: %s", args, out)
