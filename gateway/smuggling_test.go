@@ -51,7 +51,7 @@ func TestLateBodyIsNoRequest(t *testing.T) {
 			attacks = append(attacks, attack{head, conn, r})
 		}
 	}
-	time.Sleep(pause) // the attack itself
+	<-time.After(pause) // the attack itself
 	for _, a := range attacks {
 		_, _ = io.WriteString(a.conn, smuggled) // it may be closed already
 		_ = a.conn.SetReadDeadline(time.Now().Add(soon))

@@ -89,7 +89,7 @@ func TestIPv6(t *testing.T) {
 		if _, err := answerFlag([]string{"-health"}, withoutHost, io.Discard); err != nil {
 			t.Errorf("without HOST: -health: %v", err)
 		}
-		res, err := http.Get(NewEnv(env).URL("HISTORY_URL", "").JoinPath("livez").String()) //nolint:noctx // a test
+		res, err := http.Get(NewEnv(env).URL("HISTORY_URL", "").JoinPath("livez").String())
 		if err != nil {
 			t.Error(err)
 		} else {

@@ -152,10 +152,10 @@ func TestTooLarge(t *testing.T) {
 		s.arrived(id, limit+1, 0) // more than complete: what it has does not matter here
 		ids = append(ids, id)
 	}
-	empty := s.create("ann", "", ErrBusy)
+	s.create("ann", "", ErrBusy)
 	s.arrived(ids[3], limit+1, 2*idleAfter)
 	s.arrived(ids[5], limit+1, 3*idleAfter)
-	empty = s.create("ann", "", nil)
+	empty := s.create("ann", "", nil)
 	if s.exists(ids[5]) || !s.exists(ids[3]) {
 		t.Errorf("the oldest is there: %t, the next: %t", s.exists(ids[5]), s.exists(ids[3]))
 	}
