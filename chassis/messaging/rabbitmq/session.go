@@ -47,7 +47,7 @@ func (s *session) receive(in <-chan amqp.Delivery) {
 			s.conn.gate.add(-len(next.Body))
 		case <-s.closed:
 			s.conn.gate.open() // the answer to the close comes after what was sent before
-			for range in { // they are delivered again
+			for range in {     // they are delivered again
 			}
 			return
 		}
