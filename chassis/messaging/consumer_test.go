@@ -213,24 +213,26 @@ func TestBytesHeld(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		broker := newFakeBroker(large...)
-		failing, largest := true, 0
+		broker.full = true // a failure stays for another try
+		var fixed atomic.Bool
+		var largest atomic.Int64
 		consume(t, broker, messaging.Subscription{Handler: func(_ context.Context, batch []messaging.Message) error {
-			largest = max(largest, len(batch))
-			if failing {
+			largest.Store(max(largest.Load(), int64(len(batch)))) // one batch at a time
+			if !fixed.Load() {
 				return errors.New("it fails")
 			}
 			return nil
 		}})
-		broker.full = true // a failure stays for another try
 		wait(time.Minute)
 		if taken := many - len(broker.deliveries); taken*messaging.MaxBody > 3*most {
 			t.Errorf("%d messages are held", taken)
 		}
 		broker.mu.Lock()
-		broker.full, failing = false, false
+		broker.full = false
 		broker.mu.Unlock()
-		if broker.settled(time.Hour); len(broker.acked) != many || largest*messaging.MaxBody > most {
-			t.Errorf("acknowledged %d, in batches of up to %d", len(broker.acked), largest)
+		fixed.Store(true)
+		if broker.settled(time.Hour); len(broker.acked) != many || largest.Load()*messaging.MaxBody > most {
+			t.Errorf("acknowledged %d, in batches of up to %d", len(broker.acked), largest.Load())
 		}
 	})
 }
