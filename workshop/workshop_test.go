@@ -1,0 +1,175 @@
+package workshop
+
+import (
+	"context"
+	"flag"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"flixtube/chassis/chassistest"
+)
+
+var update = flag.Bool("update", false, "write the chapters' code and pictures anew, from their texts")
+
+func repository(t *testing.T) string {
+	t.Helper()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	repository, err := Repository(here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return repository
+}
+
+// TestChapters does what each chapter says.
+func TestChapters(t *testing.T) {
+	repository := repository(t)
+	chapters, err := Chapters(repository)
+	if err != nil || len(chapters) == 0 {
+		t.Fatalf("found %d chapters: %v", len(chapters), err)
+	}
+	for _, chapter := range chapters {
+		t.Run(filepath.Base(chapter.Dir), func(t *testing.T) {
+			source, err := os.ReadFile(filepath.Join(chapter.Dir, "README.md"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			steps, _, err := parse(source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reader, err := newReader(repository, chapter.Dir, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			reader.log, reader.update = t.Logf, *update
+			equip(t, reader, steps)
+			if err := reader.do(steps); err != nil {
+				t.Fatalf("README.md: %v", err)
+			}
+			checkCode(t, reader.dir, chapter.Dir)
+		})
+	}
+}
+
+// equip skips the test where the machine lacks something that the steps need.
+func equip(t *testing.T, r *reader, steps []step) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the commands are those of a Unix shell")
+	}
+	var commands strings.Builder
+	browser := false
+	for _, s := range steps {
+		if s.kind == "sh" || s.kind == "terminal" {
+			commands.WriteString(s.text)
+		}
+		browser = browser || s.kind == "open"
+	}
+	for _, m := range regexp.MustCompile(`\bPORT=(\d+)|-p (\d+):`).FindAllStringSubmatch(commands.String(), -1) {
+		port := m[1] + m[2]
+		if conn, err := net.DialTimeout("tcp", "localhost:"+port, time.Second); err == nil {
+			conn.Close()
+			chassistest.Missing(t, "a free port "+port)
+		}
+	}
+	if strings.Contains(commands.String(), "docker ") {
+		docker(t, r)
+	}
+	if browser {
+		r.browser = newBrowser(t)
+	}
+}
+
+// docker also removes what a text that failed has left behind: containers whose names begin with workshop-, as all do here.
+func docker(t *testing.T, r *reader) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if exec.CommandContext(ctx, "docker", "info").Run() != nil || exec.CommandContext(ctx, "docker", "compose", "version").Run() != nil {
+		chassistest.Missing(t, "a Docker engine with Compose v2")
+	}
+	if exec.CommandContext(ctx, "docker", "buildx", "version").Run() != nil {
+		r.env = append(r.env, "DOCKER_BUILDKIT=0") // the engine's old builder; its client would ask for buildx
+	}
+	t.Cleanup(func() {
+		output, err := exec.Command("docker", "ps", "-aq", "--filter", "name=^workshop-").Output()
+		if left := strings.Fields(string(output)); err != nil || len(left) > 0 {
+			t.Errorf("the text leaves %d containers behind (%v)", len(left), err)
+			_ = exec.Command("docker", append([]string{"rm", "-f", "-v"}, left...)...).Run() // said above
+		}
+	})
+}
+
+// checkCode compares the code that the reader has in the end with that in the chapter's folder, and has it checked.
+func checkCode(t *testing.T, reader, chapter string) {
+	t.Helper()
+	files, err := Code(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	committed, err := Code(chapter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		for _, file := range committed {
+			if err := os.Remove(filepath.Join(chapter, file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, file := range files {
+			if err := copyFile(filepath.Join(reader, file), filepath.Join(chapter, file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	} else if !slices.Equal(files, committed) {
+		t.Errorf("the reader has the files %q, and the chapter's folder %q (-update writes it anew)", files, committed)
+	} else {
+		for _, file := range files {
+			got, err := os.ReadFile(filepath.Join(reader, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := os.ReadFile(filepath.Join(chapter, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != string(want) {
+				t.Errorf("%s differs from the reader's (-update writes it anew)", file)
+			}
+		}
+	}
+	for _, args := range [][]string{{"go", "vet", "./..."}, {"gofmt", "-l", "."}, {"go", "mod", "tidy", "-diff"}} {
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Dir, cmd.Env = reader, append(os.Environ(), "GOWORK=off")
+		if output, err := cmd.CombinedOutput(); err != nil || len(output) > 0 {
+			t.Errorf("%q: %v\n%s", args, err, output)
+		}
+	}
+}
+
+// TestTranslations compares the code blocks and pictures of the Korean texts with those of the English ones.
+func TestTranslations(t *testing.T) {
+	texts, err := filepath.Glob(filepath.Join(repository(t), "workshop", "*", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, english := range texts {
+		korean := strings.TrimSuffix(english, "md") + "ko.md"
+		if err := compareBlocks(english, korean); err != nil {
+			t.Errorf("%s: %v", korean, err)
+		}
+	}
+}
