@@ -24,7 +24,7 @@ func newBrowser(t *testing.T) *browser {
 		chromedp.ExecPath(chassistest.Chromium(t)),
 		chromedp.NoSandbox, // for root, and in containers; it sees our own pages alone
 		chromedp.DisableGPU,
-		chromedp.WindowSize(1000, 640),
+		chromedp.WindowSize(800, 560),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("mute-audio", true),

@@ -85,7 +85,7 @@ func equip(t *testing.T, r *reader, steps []step) {
 		}
 	}
 	if strings.Contains(commands.String(), "docker ") {
-		docker(t, r)
+		docker(t, r, commands.String())
 	}
 	if browser {
 		r.browser = newBrowser(t)
@@ -93,12 +93,15 @@ func equip(t *testing.T, r *reader, steps []step) {
 }
 
 // docker also removes what a text that failed has left behind: containers whose names begin with workshop-, as all do here.
-func docker(t *testing.T, r *reader) {
+func docker(t *testing.T, r *reader, commands string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if exec.CommandContext(ctx, "docker", "info").Run() != nil || exec.CommandContext(ctx, "docker", "compose", "version").Run() != nil {
-		chassistest.Missing(t, "a Docker engine with Compose v2")
+	if exec.CommandContext(ctx, "docker", "info").Run() != nil {
+		chassistest.Missing(t, "a Docker engine")
+	}
+	if strings.Contains(commands, "docker compose") && exec.CommandContext(ctx, "docker", "compose", "version").Run() != nil {
+		chassistest.Missing(t, "Docker Compose v2")
 	}
 	if exec.CommandContext(ctx, "docker", "buildx", "version").Run() != nil {
 		r.env = append(r.env, "DOCKER_BUILDKIT=0") // the engine's old builder; its client would ask for buildx
