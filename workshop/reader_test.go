@@ -53,9 +53,6 @@ func newReader(repository, chapter, home string) (*reader, error) {
 	for i, value := range strings.Split(strings.TrimSpace(string(values)), "\n") {
 		env = append(env, names[i]+"="+value)
 	}
-	if user, err := os.UserHomeDir(); err == nil && os.Getenv("DOCKER_CONFIG") == "" {
-		env = append(env, "DOCKER_CONFIG="+filepath.Join(user, ".docker"))
-	}
 	return &reader{
 		repository: repository, home: home, dir: filepath.Join(home, "workshop"), text: chapter, env: env,
 		terminals: map[string]*terminal{},
@@ -68,10 +65,13 @@ func newReader(repository, chapter, home string) (*reader, error) {
 func (r *reader) do(steps []step) (err error) {
 	defer func() {
 		for name, t := range r.terminals {
-			if t.running() {
-				err = errors.Join(err, fmt.Errorf("the text ends, and %s still runs in its terminal: %s", name, tail(t.output())))
-				err = errors.Join(err, t.stop(syscall.SIGKILL))
+			if !t.running() {
+				continue
 			}
+			if err == nil {
+				err = fmt.Errorf("the text ends, and %s still runs in its terminal", name)
+			}
+			err = errors.Join(err, t.stop(syscall.SIGKILL))
 		}
 	}()
 	for _, s := range steps {
@@ -285,4 +285,4 @@ func (r *reader) wait(s step) error {
 	})
 }
 
-func tail(s string) string { return s[max(0, len(s)-3000):] }
+func tail(s string) string { return s[max(0, len(s)-2000):] }

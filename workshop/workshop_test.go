@@ -2,6 +2,7 @@ package workshop
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"net"
 	"os"
@@ -103,16 +104,53 @@ func docker(t *testing.T, r *reader, commands string) {
 	if strings.Contains(commands, "docker compose") && exec.CommandContext(ctx, "docker", "compose", "version").Run() != nil {
 		chassistest.Missing(t, "Docker Compose v2")
 	}
+	dockerConfig(t, r)
 	if exec.CommandContext(ctx, "docker", "buildx", "version").Run() != nil {
 		r.env = append(r.env, "DOCKER_BUILDKIT=0") // the engine's old builder; its client would ask for buildx
 	}
 	t.Cleanup(func() {
+		if strings.Contains(commands, "docker compose") {
+			_ = exec.Command("docker", "compose", "-p", "workshop", "down", "-v", "--rmi", "local").Run() // a text that passed has done it
+		}
 		output, err := exec.Command("docker", "ps", "-aq", "--filter", "name=^workshop-").Output()
 		if left := strings.Fields(string(output)); err != nil || len(left) > 0 {
 			t.Errorf("the text leaves %d containers behind (%v)", len(left), err)
 			_ = exec.Command("docker", append([]string{"rm", "-f", "-v"}, left...)...).Run() // said above
 		}
 	})
+}
+
+// dockerConfig lets the reader use the engine and the plugins of this machine, but not its logins.
+func dockerConfig(t *testing.T, r *reader) {
+	t.Helper()
+	before := os.Getenv("DOCKER_CONFIG")
+	if before == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = filepath.Join(home, ".docker")
+	}
+	config, err := json.Marshal(map[string]any{"cliPluginsExtraDirs": []string{filepath.Join(before, "cli-plugins")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(r.home, ".docker")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	host := os.Getenv("DOCKER_HOST")
+	if host == "" {
+		output, err := exec.Command("docker", "context", "inspect", "-f", "{{.Endpoints.docker.Host}}").Output()
+		if err != nil {
+			t.Fatalf("docker context inspect: %v", err)
+		}
+		host = strings.TrimSpace(string(output))
+	}
+	r.env = append(r.env, "DOCKER_CONFIG="+dir, "DOCKER_HOST="+host)
 }
 
 // checkCode compares the code that the reader has in the end with that in the chapter's folder, and has it checked.
