@@ -109,18 +109,14 @@ func blockStep(info, content, before string) (step, error) {
 	case notExecuted[kind] != "":
 		return step{}, nil
 	case info == "sh" || info == "sh fails" || info == "sh repository" || info == "output" || info == "page":
-	case kind == "sh" && shown:
-		s.kind = "terminal"
-	case (kind == "output" || kind == "diff") && shown:
-	case named && strings.ContainsAny(name, "./") && kind != "sh" || name == "Dockerfile":
-		s.kind = "file"
-		if !shown {
-			return step{}, fmt.Errorf("the paragraph before this block does not name `%s`", name)
-		}
-	case named:
-		return step{}, fmt.Errorf("the paragraph before this block does not name `%s`", name)
-	default:
+	case !named:
 		return step{}, fmt.Errorf("nothing executes a block of %q", info)
+	case !shown:
+		return step{}, fmt.Errorf("the paragraph before this block does not name `%s`", name)
+	case kind == "sh":
+		s.kind = "terminal"
+	case kind != "output" && kind != "diff":
+		s.kind = "file"
 	}
 	return s, nil
 }

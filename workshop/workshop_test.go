@@ -33,14 +33,14 @@ func repository(t *testing.T) string {
 	return repository
 }
 
-// TestChapters does what each chapter says.
+// TestChapters does what each chapter says, and the page before them.
 func TestChapters(t *testing.T) {
 	repository := repository(t)
 	chapters, err := Chapters(repository)
 	if err != nil || len(chapters) == 0 {
 		t.Fatalf("found %d chapters: %v", len(chapters), err)
 	}
-	for _, chapter := range chapters {
+	for _, chapter := range append(chapters, Chapter{Dir: filepath.Join(repository, "workshop")}) {
 		t.Run(filepath.Base(chapter.Dir), func(t *testing.T) {
 			source, err := os.ReadFile(filepath.Join(chapter.Dir, "README.md"))
 			if err != nil {
@@ -59,7 +59,9 @@ func TestChapters(t *testing.T) {
 			if err := reader.do(steps); err != nil {
 				t.Fatalf("README.md: %v", err)
 			}
-			checkCode(t, reader.dir, chapter.Dir)
+			if chapter.Number > 0 {
+				checkCode(t, reader.dir, chapter.Dir)
+			}
 		})
 	}
 }
@@ -203,14 +205,62 @@ func checkCode(t *testing.T, reader, chapter string) {
 
 // TestTranslations compares the code blocks and pictures of the Korean texts with those of the English ones.
 func TestTranslations(t *testing.T) {
-	texts, err := filepath.Glob(filepath.Join(repository(t), "workshop", "*", "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, english := range texts {
+	for _, english := range texts(t) {
 		korean := strings.TrimSuffix(english, "md") + "ko.md"
 		if err := compareBlocks(english, korean); err != nil {
 			t.Errorf("%s: %v", korean, err)
+		}
+	}
+}
+
+// texts are the chapters' and that of the page before them.
+func texts(t *testing.T) []string {
+	t.Helper()
+	chapters, err := Chapters(repository(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := []string{filepath.Join(repository(t), "workshop", "README.md")}
+	for _, chapter := range chapters {
+		found = append(found, filepath.Join(chapter.Dir, "README.md"))
+	}
+	return found
+}
+
+// TestErrors finds each error of the list in an output that a text shows, and so really came.
+func TestErrors(t *testing.T) {
+	var outputs strings.Builder
+	var list []string
+	for i, path := range texts(t) {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			_, section, _ := strings.Cut(string(source), "\n## Common errors\n")
+			section, _, _ = strings.Cut(section, "\n## ")
+			for _, m := range regexp.MustCompile("(?m)^\\| (`.+?) \\|").FindAllStringSubmatch(section, -1) {
+				list = append(list, m[1])
+			}
+		}
+		steps, _, err := parse(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range steps {
+			if s.kind == "output" {
+				outputs.WriteString(s.text)
+			}
+		}
+	}
+	if len(list) < 5 {
+		t.Fatalf("found %d errors in the list", len(list))
+	}
+	for _, e := range list {
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(e, -1) {
+			if !strings.Contains(outputs.String(), m[1]) {
+				t.Errorf("no output shows %q", m[1])
+			}
 		}
 	}
 }
