@@ -1,4 +1,4 @@
-module flixtube/workshop
+module workshop
 
 go 1.26.0
 
