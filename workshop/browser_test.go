@@ -24,7 +24,7 @@ func newBrowser(t *testing.T) *browser {
 		chromedp.ExecPath(chassistest.Chromium(t)),
 		chromedp.NoSandbox, // for root, and in containers; it sees our own pages alone
 		chromedp.DisableGPU,
-		chromedp.WindowSize(800, 560),
+		chromedp.WindowSize(900, 500),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("mute-audio", true),
@@ -111,4 +111,4 @@ func (b *browser) login(name, password string) error {
 	return err
 }
 
-func (b *browser) picture() ([]byte, error) { return ask(b, chromedp.CaptureScreenshot()) }
+func (b *browser) picture() ([]byte, error) { return ask(b, chromedp.FullScreenshot(100)) }

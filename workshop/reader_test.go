@@ -71,7 +71,7 @@ func (r *reader) do(steps []step) (err error) {
 			if err == nil {
 				err = fmt.Errorf("the text ends, and %s still runs in its terminal", name)
 			}
-			err = errors.Join(err, t.stop(syscall.SIGKILL))
+			err = errors.Join(err, t.stop(syscall.SIGINT)) // which reaches what runs in groups of its own, too
 		}
 	}()
 	for _, s := range steps {
