@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	patience     = 2 * time.Minute  // for something to appear
+	patience     = 5 * time.Minute  // for something to appear
 	longestSteps = 15 * time.Minute // for a block of commands
 
 	shortPatience = 3 * time.Second // in the tests of the harness itself
