@@ -1,3 +1,5 @@
+//go:build unix
+
 package workshop
 
 import (
@@ -48,7 +50,7 @@ func ask[T any](b *browser, action chromedp.Action[T]) (T, error) {
 	return chromedp.Run(ctx, action)
 }
 
-var second = regexp.MustCompile(`^t=([0-9.]+)$`)
+var secondOf = regexp.MustCompile(`^t=([0-9.]+)$`)
 
 // open waits for the page and, if there is a video in it, for the picture at the second that the address names.
 func (b *browser) open(address string) error {
@@ -64,16 +66,21 @@ func (b *browser) open(address string) error {
 		return fmt.Errorf("status %d", response.Status)
 	}
 	at := "0"
-	if m := second.FindStringSubmatch(u.Fragment); m != nil {
+	if m := secondOf.FindStringSubmatch(u.Fragment); m != nil {
 		at = m[1]
 	}
+	return b.plays(at)
+}
+
+// plays waits until the video of the page, if there is one, shows its picture at that second.
+func (b *browser) plays(second string) error {
 	return chassistest.Poll(patience, func() error {
 		state, err := ask(b, chromedp.Evaluate[string](`(() => {
 			const v = document.querySelector("video")
 			if (!v) return ""
 			if (v.error) return "the video fails: " + v.error.message
 			if (v.readyState < 2 || v.seeking) return "the video has no picture yet"
-			return v.currentTime < `+at+` ? "the video is at " + v.currentTime : ""
+			return v.currentTime < `+second+` ? "the video is at " + v.currentTime : ""
 		})()`))
 		if err == nil && state != "" {
 			err = errors.New(state)
@@ -111,4 +118,14 @@ func (b *browser) login(name, password string) error {
 	return err
 }
 
-func (b *browser) picture() ([]byte, error) { return ask(b, chromedp.FullScreenshot(100)) }
+func (b *browser) picture() ([]byte, error) {
+	if err := b.plays("0"); err != nil {
+		return nil, err
+	}
+	// What was decided before the next frame but one is painted then.
+	painted := `new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`
+	if _, err := ask(b, chromedp.Evaluate[bool](painted, chromedp.EvalAwaitPromise)); err != nil {
+		return nil, err
+	}
+	return ask(b, chromedp.FullScreenshot(100))
+}
