@@ -106,7 +106,7 @@ resources: [../local]
 images:
 %spatches:
   - target: {kind: Service, name: gateway}
-    patch: '[{op: remove, path: /spec/ports/0/nodePort}]'
+    patch: '[{"op": "remove", "path": "/spec/ports/0/nodePort"}]'
 `, c.namespace, images.String())
 	dir := filepath.Join(c.manifests, "overlays/test")
 	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600)); err != nil {
