@@ -87,7 +87,7 @@ func TestJourneyHostileTitles(t *testing.T) {
 	shown["one\r\ntwo\x1b[31m\x00\x7f "+mark] = "onetwo[31m " + mark
 	shown["\u202egnp.exe\u2066 "+mark] = "gnp.exe " + mark
 	shown[mark+strings.Repeat(" long", 150)] = "" // cut
-	shown[mark+strings.Repeat("ü", 400)] = ""    // cut, without a place to break the line
+	shown[mark+strings.Repeat("ü", 400)] = ""     // cut, without a place to break the line
 	ids := map[string]string{}
 	for name, title := range shown {
 		a := v.must(v.send(http.MethodPost, "/api/upload", bytes.NewReader(tiny), "File-Name", url.PathEscape(name+".mp4")))
