@@ -32,11 +32,14 @@ func TestUploadsPassThrough(t *testing.T) {
 	outside := []string{
 		"Cookie", "viewer=" + viewer, "Tus-Resumable", "1.0.0", "Upload-Length", "9", "Upload-Metadata", "filename YQ==",
 		"Upload-Offset", "5", "Content-Type", "application/offset+octet-stream",
-		web.ViewerHeader, "victim", requestid.Header, "chosen", "X-HTTP-Method-Override", "DELETE", "X-Forwarded-For", "192.0.2.1",
+		web.ViewerHeader, "victim", web.ClientHeader, "192.0.2.1", requestid.Header, "chosen", "X-HTTP-Method-Override", "DELETE", "X-Forwarded-For", "192.0.2.1",
 		"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "Forwarded", "host=evil.example",
 		"Connection", web.ViewerHeader, "Upgrade", "x", "Origin", gateway, "Upload-Draft-Interop-Version", "6", "X-Other", "x",
 	}
-	passed := []string{"Content-Type", "Tus-Resumable", "Upload-Length", "Upload-Metadata", "Upload-Offset", web.ViewerHeader, requestid.Header}
+	passed := []string{
+		"Content-Type", "Tus-Resumable", "Upload-Length", "Upload-Metadata", "Upload-Offset",
+		web.ViewerHeader, web.ClientHeader, requestid.Header,
+	}
 	for request_, want := range map[string]string{
 		"OPTIONS /api/uploads":                "OPTIONS /uploads ",
 		"POST /api/uploads?id=x":              "POST /uploads ",
@@ -58,6 +61,9 @@ func TestUploadsPassThrough(t *testing.T) {
 		}
 		if got := forwarded.Get(web.ViewerHeader); got != viewer {
 			t.Errorf("%s: the viewer is %q", request_, got)
+		}
+		if got := forwarded.Get(web.ClientHeader); got != "127.0.0.1" {
+			t.Errorf("%s: the client's address is %q", request_, got)
 		}
 		for name := range forwarded {
 			if !slices.Contains(passed, name) && name != "Content-Length" && name != "Accept-Encoding" {
