@@ -15,7 +15,7 @@ import (
 // Check is one dependency as /readyz reports it. Without one that is Required the service cannot do its work and answers
 // 503; the others are only named.
 type Check struct {
-	Name     string // of the service, as in video-storage; or "broker", "database", "storage", "queue <name>"
+	Name     string // of the service, as in video-storage; or "broker", "database", "store", "queue <name>"
 	Required bool
 	Public   bool // the error of Probe holds no secret, and the answer shows it
 	Probe    func(context.Context) error

@@ -168,7 +168,7 @@ func (b *Broker) queue(ctx context.Context, q messaging.Queue) (jetstream.Consum
 // invalidConfig is the server's JSStreamInvalidConfigF, which comes with the status 500.
 const invalidConfig = 10052
 
-// rejection marks an error of a declaration as one that a retry does not mend.
+// rejection marks an error of a declaration as one that a retry does not repair.
 func rejection(err error) error {
 	var answer *jetstream.APIError
 	if errors.Is(err, messaging.ErrQueueRejected) || !errors.As(err, &answer) ||

@@ -113,7 +113,7 @@ func (b *Broker) use(ctx context.Context, f func(*amqp.Channel) error) (*connect
 	return conn, nil
 }
 
-// rejection marks an error of a declaration as one that a retry does not mend. NOT_FOUND is none of them: a queue whose
+// rejection marks an error of a declaration as one that a retry does not repair. NOT_FOUND is none of them: a queue whose
 // node is down answers so.
 func rejection(err error) error {
 	var answer *amqp.Error

@@ -41,7 +41,7 @@ func (s *Site) compose(c echo.Context, parts ...part) (missing []string) {
 	return missing
 }
 
-// recommendationsPart comes from the service that also counts views.
+// recommendationsPart comes from recommendations, which also has the number of viewers of each video.
 const recommendationsPart = "recommendations"
 
 // recommended returns the videos that the viewer might watch next, after watching if that is not empty.
