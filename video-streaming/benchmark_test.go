@@ -21,7 +21,7 @@ import (
 // noRecorder is the baseline.
 type noRecorder struct{}
 
-func (noRecorder) Offer(messaging.Message, func(error)) {}
+func (noRecorder) Offer(messaging.Message) error { return nil }
 
 // BenchmarkFirstByte compares the time to a video's first byte with and without recording the view, turn by turn
 // in one run. It reports what recording adds to the median and to the 99th percentile, and fails if that is too much.

@@ -7,8 +7,8 @@
 // One viewing is one "viewed" message, however many requests a player makes for it. The page gives the viewing a UUID,
 // view, which becomes the message's id. A request without view counts when its response starts at byte 0, or, if it
 // asked for several ranges, when one of them is written as starting there. HEAD, and responses other than 200 and 206,
-// count nothing. X-Viewer-Id, which the gateway sets, is the viewer. The message waits in the outbox until it is
-// confirmed; the video never waits for it.
+// count nothing. X-Viewer-Id, which the gateway sets, is the viewer. The message is in the outbox before the first byte of
+// the answer, and waits there until it is confirmed; the video waits for neither the disk nor the broker.
 //
 // Variables:
 //

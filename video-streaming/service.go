@@ -20,9 +20,9 @@ import (
 	"flixtube/chassis/web"
 )
 
-// recorder accepts a message without waiting, and later calls settled with nil or with the reason why it is not kept.
+// recorder accepts a message without waiting for the disk, or says why it does not.
 type recorder interface {
-	Offer(m messaging.Message, settled func(error))
+	Offer(m messaging.Message) error
 }
 
 type service struct {
@@ -76,7 +76,8 @@ func onlyID(r *httputil.ProxyRequest) {
 	r.Out.URL.RawQuery = url.Values{"id": {r.In.URL.Query().Get("id")}}.Encode()
 }
 
-// watch counts a view when video-storage begins its response. It never waits, and never fails the video.
+// watch counts a view when video-storage begins its response, before the client gets any of it: a view that a client has
+// seen outlives a kill of the process. It never waits for the disk, and never fails the video.
 func (s *service) watch(res *http.Response) error {
 	v, _ := res.Request.Context().Value(viewingKey{}).(viewing)
 	switch {
@@ -92,14 +93,12 @@ func (s *service) watch(res *http.Response) error {
 		v.id = uuid.New()
 	}
 	m := newViewed(v.id.String(), v.viewer, v.video, time.Now())
-	ctx := context.WithoutCancel(res.Request.Context()) // for the log: the request may end before the outbox has written
-	s.box.Offer(m, func(err error) {
-		if err != nil { // which the outbox logs
-			s.counted.Remove(v.id) // the next request of this viewing tries again
-			return
-		}
-		s.log.DebugContext(ctx, "view accepted", "id", m.ID)
-	})
+	if err := s.box.Offer(m); err != nil {
+		s.counted.Remove(v.id) // the next request of this viewing tries again
+		s.log.DebugContext(res.Request.Context(), "view refused", "id", m.ID, "error", err)
+		return nil
+	}
+	s.log.DebugContext(res.Request.Context(), "view accepted", "id", m.ID)
 	return nil
 }
 

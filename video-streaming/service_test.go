@@ -71,18 +71,18 @@ type fakeBox struct {
 	kept []viewed
 }
 
-func (b *fakeBox) Offer(m messaging.Message, settled func(error)) {
+func (b *fakeBox) Offer(m messaging.Message) error {
 	b.mu.Lock()
-	err := b.err
-	if err == nil {
-		var v viewed
-		if err := json.Unmarshal(m.Body, &v); err != nil || v.ID != m.ID {
-			panic(fmt.Sprintf("message %q: %s", m.ID, m.Body))
-		}
-		b.kept = append(b.kept, v)
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return b.err
 	}
-	b.mu.Unlock()
-	settled(err)
+	var v viewed
+	if err := json.Unmarshal(m.Body, &v); err != nil || v.ID != m.ID {
+		panic(fmt.Sprintf("message %q: %s", m.ID, m.Body))
+	}
+	b.kept = append(b.kept, v)
+	return nil
 }
 
 func (b *fakeBox) take() []viewed {

@@ -17,8 +17,9 @@ import (
 
 // file is an outbox file that this process holds.
 type file struct {
-	db    *bbolt.DB
-	count atomic.Int64 // facts in it
+	db      *bbolt.DB
+	count   atomic.Int64 // facts in it
+	journal *journal
 }
 
 var facts = []byte("facts")
@@ -27,14 +28,15 @@ var errHeld = errors.New("another process holds the file")
 
 func path(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("outbox-%d.db", i)) }
 
-// openFile waits no longer than timeout for another process to close the file; then the error is errHeld.
-func openFile(path string, timeout time.Duration) (*file, error) {
+// openFile opens a database file and its journal, and returns the facts that only the journal may have. It waits no longer
+// than timeout for another process to close the file; then the error is errHeld.
+func openFile(path string, timeout time.Duration) (*file, []fact, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: timeout})
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, errHeld
+		return nil, nil, errHeld
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f := &file{db: db}
 	err = db.View(func(tx *bbolt.Tx) error {
@@ -43,10 +45,14 @@ func openFile(path string, timeout time.Duration) (*file, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
+	var left []fact
+	if err == nil {
+		f.journal, left, err = openJournal(path)
 	}
-	return f, nil
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return f, left, nil
 }
 
 // damaged tells whether err, of openFile, means that this file will never be one.
@@ -62,7 +68,7 @@ func (f *file) changed(n int) {
 
 func (f *file) close() error {
 	waiting.Sub(float64(f.count.Swap(0)))
-	return f.db.Close()
+	return errors.Join(f.journal.close(), f.db.Close()) // the lock goes last
 }
 
 // add appends facts in one transaction.
@@ -77,15 +83,11 @@ func (f *file) add(batch []fact) error {
 		}
 		b.FillPercent = 0.9 // keys only grow
 		for _, fact := range batch {
-			value, err := json.Marshal(fact.Message)
-			if err != nil {
-				return err
-			}
 			n, err := b.NextSequence()
 			if err != nil {
 				return err
 			}
-			if err := b.Put(binary.BigEndian.AppendUint64(nil, n), value); err != nil {
+			if err := b.Put(binary.BigEndian.AppendUint64(nil, n), fact.value); err != nil {
 				return err
 			}
 		}

@@ -1,13 +1,18 @@
 // Package outbox keeps facts on disk from the moment they are accepted until the broker has them (the
 // transactional outbox pattern, for services without a database of their own).
+//
+// A fact that is offered is in a journal when Offer returns, which outlives the process. A fact that is added, and each
+// that was offered some milliseconds before, is synced to the disk, which outlives the machine's.
 package outbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,12 +42,14 @@ const (
 	window = 500  // facts that are written, or sent, together
 	queued = 4096 // facts that wait for the disk
 
+	retryEvery = time.Second // while the disk takes none
+
 	mostReplicas = 100 // that share a folder
 )
 
 var (
 	waiting  = promauto.NewGauge(prometheus.GaugeOpts{Name: "outbox_facts_waiting", Help: "Facts on disk that the broker does not have yet."})
-	accepted = promauto.NewCounter(prometheus.CounterOpts{Name: "outbox_facts_accepted_total", Help: "Facts that are, or were, on disk."})
+	accepted = promauto.NewCounter(prometheus.CounterOpts{Name: "outbox_facts_accepted_total", Help: "Facts that are kept, or were until the broker had them."})
 	refused  = promauto.NewCounter(prometheus.CounterOpts{Name: "outbox_facts_refused_total", Help: "Facts that were lost: the outbox or the disk was full."})
 	sent     = promauto.NewCounter(prometheus.CounterOpts{Name: "outbox_facts_sent_total", Help: "Facts that the broker has confirmed."})
 )
@@ -53,11 +60,13 @@ type Outbox struct {
 	limit int
 	log   *slog.Logger
 
-	mu       sync.RWMutex // guards closed, and with it sending on incoming
-	closed   bool
-	incoming chan fact
-	written  chan struct{} // closed when the writer has ended
-	added    relay.Signal
+	mu        sync.Mutex // guards closed, unwritten, own.journal, and sending on incoming
+	closed    bool
+	unwritten int // facts that are accepted and not in the file yet
+	incoming  chan fact
+	closing   chan struct{} // closed with incoming
+	written   chan struct{} // closed when the writer has ended
+	added     relay.Signal
 
 	lost   atomic.Int64 // refused since it was logged
 	logged atomic.Int64 // when that was, in Unix nanoseconds
@@ -67,7 +76,9 @@ type Outbox struct {
 
 type fact struct {
 	messaging.Message
-	settled func(error)
+	value   []byte       // the message as JSON
+	journal int          // which journal file has it: 1, 2, or 0 for none
+	settled chan<- error // nil for a fact that was offered; else told once whether the fact is on disk
 }
 
 // Open opens the outbox in dir, which is made if need be, for at most limit facts. The caller closes it.
@@ -78,74 +89,97 @@ func Open(dir string, limit int, log *slog.Logger) (*Outbox, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
-	own, err := openFree(dir, log)
+	own, left, err := openFree(dir, log)
 	if err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
 	o := &Outbox{
-		own: own, limit: limit, log: log,
-		incoming: make(chan fact, queued), written: make(chan struct{}), added: relay.NewSignal(),
+		own: own, limit: limit, log: log, unwritten: len(left),
+		incoming: make(chan fact, queued), closing: make(chan struct{}), written: make(chan struct{}), added: relay.NewSignal(),
 	}
-	if n := own.count.Load(); n > 0 {
+	if n := int(own.count.Load()) + len(left); n > 0 {
 		log.Info("facts from before wait to be sent", "count", n)
 	}
-	go o.write()
+	go o.write(left)
 	return o, nil
 }
 
-func openFree(dir string, log *slog.Logger) (*file, error) {
+func openFree(dir string, log *slog.Logger) (*file, []fact, error) {
 	for i := range mostReplicas {
-		f, err := openFile(path(dir, i), 100*time.Millisecond)
+		f, left, err := openFile(path(dir, i), 100*time.Millisecond)
 		switch {
 		case errors.Is(err, errHeld):
 		case damaged(err):
 			log.Error("an outbox file is damaged and not used", "file", path(dir, i), "error", err)
 		default:
-			return f, err
+			return f, left, err
 		}
 	}
-	return nil, errors.New("none of a hundred files is free in " + dir)
+	return nil, nil, errors.New("none of a hundred files is free in " + dir)
 }
 
-// Offer adds m without waiting. settled is called once, from another goroutine or this one: with nil once m is
-// on disk, or with the reason why it was refused.
-func (o *Outbox) Offer(m messaging.Message, settled func(error)) {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	switch {
-	case o.closed:
-		settled(ErrClosed)
-		return
-	case len(m.Body) > messaging.MaxBody:
-		o.refuse(fact{m, settled}, ErrTooLong)
-		return
+// Offer accepts m without waiting for the disk: it takes some microseconds. If it returns nil, a kill of the process does
+// not lose m; a power cut within the next milliseconds may. Otherwise it returns the reason why m is refused.
+func (o *Outbox) Offer(m messaging.Message) error {
+	err := o.accept(m, nil)
+	if err == nil {
+		accepted.Inc()
 	}
-	select {
-	case o.incoming <- fact{m, settled}:
-	default:
-		o.refuse(fact{m, settled}, ErrBusy)
-	}
+	return err
 }
 
-// Add returns nil once m is on disk, or the reason why it was refused. If ctx ends first, m may have been
+// Add returns nil once m is synced to the disk, or the reason why it is refused. If ctx ends first, m may have been
 // accepted or not.
 func (o *Outbox) Add(ctx context.Context, m messaging.Message) error {
-	done := make(chan error, 1)
-	o.Offer(m, func(err error) { done <- err })
+	settled := make(chan error, 1)
+	if err := o.accept(m, settled); err != nil {
+		return err
+	}
 	select {
-	case err := <-done:
+	case err := <-settled:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// Close writes the facts that were offered and closes the files. The relay must have ended.
+// accept hands a fact to the writer. One that nobody waits for goes to the journal before.
+func (o *Outbox) accept(m messaging.Message, settled chan<- error) error {
+	if len(m.Body) > messaging.MaxBody {
+		return o.refuse(ErrTooLong)
+	}
+	value, err := json.Marshal(m)
+	if err != nil {
+		return o.refuse(err)
+	}
+	f := fact{Message: m, value: value, settled: settled}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.closed:
+		return ErrClosed
+	case int(o.own.count.Load())+o.unwritten >= o.limit:
+		return o.refuse(ErrFull)
+	case len(o.incoming) == cap(o.incoming):
+		return o.refuse(ErrBusy)
+	}
+	if settled == nil {
+		if err := o.own.journal.append(&f); err != nil {
+			return o.refuse(err)
+		}
+	}
+	o.unwritten++
+	o.incoming <- f // has room: only accept fills it
+	return nil
+}
+
+// Close writes the facts that were accepted and closes the files. The relay must have ended.
 func (o *Outbox) Close() error {
 	o.mu.Lock()
 	if !o.closed {
 		o.closed = true
 		close(o.incoming)
+		close(o.closing)
 	}
 	o.mu.Unlock()
 	<-o.written
@@ -153,51 +187,97 @@ func (o *Outbox) Close() error {
 	return o.own.close()
 }
 
-// write writes the facts that came in together, with one sync.
-func (o *Outbox) write() {
+// write writes the facts that came in together, with one sync. It begins with those that were left in the journal. While
+// the disk takes none, those that were offered stay there, and are tried again.
+func (o *Outbox) write(left []fact) {
 	defer close(o.written)
-	for first := range o.incoming {
-		batch := []fact{first}
-	gather:
-		for len(batch) < window {
-			select {
-			case f, ok := <-o.incoming:
-				if !ok {
-					break gather
-				}
-				batch = append(batch, f)
-			default:
-				break gather
+	for {
+		batch := left[:min(window, len(left))]
+		left = left[len(batch):]
+		if len(batch) == 0 {
+			first, ok := <-o.incoming
+			if !ok {
+				return
 			}
+			batch = o.gather(first)
 		}
-		o.settle(batch)
+		retry := o.settle(batch)
+		if len(retry) == 0 {
+			continue
+		}
+		left = append(retry, left...)
+		select {
+		case <-time.After(retryEvery):
+		case <-o.closing:
+			for f := range o.incoming {
+				if left = append(left, f); f.settled != nil {
+					f.settled <- o.refuse(ErrClosed)
+				}
+			}
+			o.log.Warn("facts stay in the journal until the next start", "count", len(left))
+			return
+		}
 	}
 }
 
-func (o *Outbox) settle(batch []fact) {
-	room := max(0, min(o.limit-int(o.own.count.Load()), len(batch)))
-	err := o.own.add(batch[:room])
+// gather returns first and the facts that came in behind it, a window at most.
+func (o *Outbox) gather(first fact) []fact {
+	batch := []fact{first}
+	for len(batch) < window {
+		select {
+		case f, ok := <-o.incoming:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, f)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// settle writes a batch, and returns those of its facts that are to be tried again.
+func (o *Outbox) settle(batch []fact) (retry []fact) {
+	err := o.own.add(batch)
+	if err != nil {
+		retry = slices.DeleteFunc(slices.Clone(batch), func(f fact) bool { return f.settled != nil })
+	}
+	o.mu.Lock()
+	o.unwritten -= len(batch) - len(retry)
+	var warning error
 	if err == nil {
-		accepted.Add(float64(room))
+		warning = o.own.journal.done(batch)
+	}
+	o.mu.Unlock()
+	for _, f := range batch {
+		switch {
+		case f.settled == nil:
+		case err != nil:
+			f.settled <- o.refuse(err)
+		default:
+			accepted.Inc()
+			f.settled <- nil
+		}
+	}
+	switch {
+	case warning != nil:
+		o.log.Warn("the journal is not emptied; its facts are sent again after the next start", "error", warning)
+	case len(retry) > 0:
+		o.log.Warn("the disk does not take facts; will retry", "count", len(retry), "error", err)
+	}
+	if err == nil {
 		o.added.Send()
 	}
-	for i, f := range batch {
-		switch {
-		case i >= room:
-			o.refuse(f, ErrFull)
-		case err != nil:
-			o.refuse(f, err)
-		default:
-			f.settled(nil)
-		}
-	}
+	return retry
 }
 
-func (o *Outbox) refuse(f fact, why error) {
+// refuse counts and logs a fact that is lost, and returns why.
+func (o *Outbox) refuse(why error) error {
 	refused.Inc()
 	o.lost.Add(1)
 	o.logRefused(why)
-	f.settled(why)
+	return why
 }
 
 // logRefused logs how many facts were lost since the last time, at most once a second.

@@ -74,15 +74,21 @@ func (o *Outbox) findLeft() *file {
 		if _, err := os.Stat(path); err != nil || path == o.own.db.Path() {
 			continue
 		}
-		f, err := openFile(path, 1)
-		switch {
-		case errors.Is(err, errHeld):
-		case err != nil:
-			o.log.Warn("an outbox file of a replica that is gone cannot be opened", "file", path, "error", err)
-		case f.count.Load() > 0:
-			return f
-		default:
-			o.logClose(f.close())
+		f, left, err := openFile(path, 1)
+		if errors.Is(err, errHeld) {
+			continue
+		}
+		if err == nil {
+			if err = f.add(left); err == nil {
+				err = f.journal.done(left)
+			}
+			if err == nil && f.count.Load() > 0 {
+				return f
+			}
+			err = errors.Join(err, f.close())
+		}
+		if err != nil {
+			o.log.Warn("an outbox file of a replica that is gone cannot be used", "file", path, "error", err)
 		}
 	}
 	return nil
