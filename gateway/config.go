@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"flixtube/chassis/process"
 )
@@ -16,6 +17,7 @@ type config struct {
 	secureCookie                                        bool
 	rateLimit                                           int64 // requests per second
 	trustedProxies                                      []netip.Prefix
+	sendTimeout                                         time.Duration
 	logLevel                                            slog.Level
 }
 
@@ -36,6 +38,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		secureCookie:    secure,
 		rateLimit:       env.Int("RATE_LIMIT", 100),
 		trustedProxies:  networks(env, "TRUSTED_PROXIES"),
+		sendTimeout:     time.Duration(env.Int("SEND_TIMEOUT", 300)) * time.Second,
 	}
 	return cfg, env.Err()
 }

@@ -32,6 +32,9 @@
 // requests. A network address may make ten times as many requests as a viewer. Above the limit the answer is 429.
 // The same answer comes where too many requests or streams of a viewer or an address are in flight (internal/edge/inflight.go).
 //
+// SEND_TIMEOUT (300) is how many seconds a client may read nothing of an answer before its connection is closed. A player
+// that is paused with a full buffer reads nothing either; it asks for the rest with a Range when it plays again.
+//
 // TRUSTED_PROXIES are the networks and addresses of proxies in front of the gateway, separated by commas (none). For a
 // request from one of them the client's address, by which limits are counted, is the right-most of X-Forwarded-For or
 // Forwarded that is not such a proxy's.
@@ -66,6 +69,8 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	connections := process.Connections{PerAddress: process.DefaultConnections() / addressShare, Trusted: cfg.trustedProxies}
+	connections := process.Connections{
+		PerAddress: process.DefaultConnections() / addressShare, Trusted: cfg.trustedProxies, SendTimeout: cfg.sendTimeout,
+	}
 	return process.Service{Addr: cfg.addr, Handler: handler, Log: log, Connections: connections}.Run(ctx)
 }
