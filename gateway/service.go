@@ -24,6 +24,7 @@ type gateway struct {
 	viewer           echo.MiddlewareFunc // identifies the viewer
 	cheap, expensive echo.MiddlewareFunc // charge the viewer's rate limit
 	streams          echo.MiddlewareFunc // bounds those in flight
+	existing         echo.MiddlewareFunc // requires that metadata knows the video
 	timeout          echo.MiddlewareFunc // for the whole of the request
 }
 
@@ -37,9 +38,10 @@ func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.H
 		return nil, err
 	}
 	cookies := edge.Cookies{Secure: cfg.secureCookie}
+	metadata := services.NewMetadata(client, cfg.metadata)
 	pages, err := site.New(site.Config{
 		Services: services.Clients{
-			Metadata:        services.NewMetadata(client, cfg.metadata),
+			Metadata:        metadata,
 			History:         services.NewHistory(client, cfg.history),
 			Recommendations: services.NewRecommendations(client, cfg.recommendations),
 			VideoUpload:     services.NewVideoUpload(client, cfg.upload),
@@ -71,6 +73,7 @@ func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.H
 		cheap:     limiter.Costs(edge.CostRequest),
 		expensive: limiter.Costs(edge.CostUpload),
 		streams:   streams.Bound,
+		existing:  edge.RequireVideo("video", metadata.Exists),
 		timeout:   edge.Timeout(changeTimeout),
 	}.routes(e)
 	return edge.NewRequestID(edge.IdentifyAddress(cfg.trustedProxies, e)), nil
