@@ -33,7 +33,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 	const descriptors, share = 256, 256 / 2 / addressShare
 	port := chassistest.FreePort(t)
 	cmd := exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0"`, descriptors), os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"=1", "HOST=127.0.0.1", "PORT="+port)
+	cmd.Env = append(os.Environ(), childVariable+"=1", "HOST=127.0.0.1", "PORT="+port, "VIEWER_KEY="+testKey)
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

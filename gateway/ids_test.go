@@ -22,7 +22,7 @@ func startInFrontOf(t *testing.T, service http.HandlerFunc) (address string) {
 	inner := chassistest.Start(t, func(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 		return process.Service{Addr: process.NewEnv(getenv).Addr(), Handler: service, Log: process.NewLogger(stdout, 0)}.Run(ctx)
 	}, nil)
-	vars := map[string]string{"RATE_LIMIT": "1000000"}
+	vars := map[string]string{"RATE_LIMIT": "1000000", "VIEWER_KEY": testKey}
 	for _, name := range []string{"METADATA", "HISTORY", "RECOMMENDATIONS", "VIDEO_STREAMING", "VIDEO_UPLOAD"} {
 		vars[name+"_URL"] = inner
 	}

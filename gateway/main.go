@@ -22,11 +22,17 @@
 // Pages are in English or Korean: by the cookie lang, otherwise by Accept-Language. Errors are pages, too; under /api they
 // are JSON, {"error":…,"code":…,"args":{…}}.
 //
-// Every browser gets an unguessable id in the cookie viewer, which services receive as X-Viewer-Id. Every request gets a new
+// Every browser gets an unguessable, signed id in the cookie viewer (__Host-viewer by HTTPS), whose id services receive as
+// X-Viewer-Id. Every request gets a new
 // id, which is in the logs of all services, in the answer's X-Request-Id and on error pages. Of the headers from outside only
 // those are forwarded that a route needs.
 //
-// Variables: PORT; optional HOST, METADATA_URL, HISTORY_URL, RECOMMENDATIONS_URL, VIDEO_STREAMING_URL, VIDEO_UPLOAD_URL
+// Variables: PORT; VIEWER_KEY, or VIEWER_KEY_FILE that names a file with it: the key that signs viewers' cookies, 32 characters
+// or more, the same for all gateways. It may be several keys, separated by white space: the first signs, the others are still
+// accepted. Until VIEWER_UNSIGNED_UNTIL (a date, as in 2006-01-02, UTC; none by default) the cookies of versions that did not
+// sign them are replaced by signed ones, for the same viewer.
+//
+// Optional are HOST, METADATA_URL, HISTORY_URL, RECOMMENDATIONS_URL, VIDEO_STREAMING_URL, VIDEO_UPLOAD_URL
 // (default http://metadata, …), COOKIE_SECURE=true where a proxy in front of the gateway ends TLS, and RATE_LIMIT (100):
 // changes and requests to /api per second and viewer. Ten seconds' worth may come at once. A new video counts as ten
 // requests. A network address may make ten times as many requests as a viewer. Above the limit the answer is 429.

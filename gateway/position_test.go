@@ -20,7 +20,7 @@ func TestPosition(t *testing.T) {
 	}})
 	viewer := strings.Repeat("v", 32)
 	req := request(t, "POST", gateway+"/api/position?video=a%26b", strings.NewReader(`{"position":1,"duration":2}`),
-		"Cookie", "viewer="+viewer, "Content-Type", "application/json", "Origin", gateway)
+		"Cookie", cookie(viewer), "Content-Type", "application/json", "Origin", gateway)
 	if res, body := do(t, req); res.StatusCode != 204 || got != "PUT /position?video=a%26b "+viewer+` {"position":1,"duration":2}` {
 		t.Errorf("%s %s; history got %s", res.Status, body, got)
 	}
