@@ -34,7 +34,7 @@ func TestProduction(t *testing.T) {
 	p := &production{
 		project: newProject(t, "production", "docker-compose-prod.yml"),
 		site:    "http://127.0.0.1:" + port, tag: "v0.0.0-test",
-		secrets: []string{newUUID(), newUUID(), "dGhpcyBpcyBhIHRlc3Qga2V5IG9mIGZvcnR5IGJ5dGVzIG9yIHNvLi4u"},
+		secrets: []string{newUUID(), newUUID(), "dGhpcyBpcyBhIHRlc3Qga2V5IG9mIGZvcnR5IGJ5dGVzIG9yIHNvLi4u", newUUID()},
 	}
 	p.registry = p.name // so that newProject removes them
 	p.refusals(port)
@@ -85,7 +85,7 @@ func (p *production) settings(port string, secrets []string) {
 		p.t.Fatal(err)
 	}
 	text := string(example)
-	for i, name := range []string{"RABBITMQ_PASSWORD", "MONGO_PASSWORD", "STORAGE_ACCESS_KEY"} {
+	for i, name := range []string{"RABBITMQ_PASSWORD", "MONGO_PASSWORD", "STORAGE_ACCESS_KEY", "VIEWER_KEY"} {
 		if !strings.Contains(text, "\n"+name+"=\n") {
 			p.t.Fatalf(".env.example has no empty %s", name)
 		}
@@ -100,16 +100,17 @@ func (p *production) settings(port string, secrets []string) {
 // refusals starts with passwords that are missing, and then with those that others know.
 func (p *production) refusals(port string) {
 	p.t.Helper()
-	p.settings(port, make([]string, 3))
+	p.settings(port, make([]string, 4))
 	if output, err := p.try("up", "-d"); err == nil || !strings.Contains(output, "choose one in .env") {
 		p.t.Fatalf("without passwords: %v\n%s", err, output)
 	}
 	p.settings(port, []string{
 		"guest", "example@123456789012",
 		"Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+		"for-development-alone-everybody-knows-it",
 	})
 	output, err := p.try("up", "--no-build", "--no-color", "passwords")
-	for _, name := range []string{"RABBITMQ_PASSWORD", "MONGO_PASSWORD", "STORAGE_ACCESS_KEY"} {
+	for _, name := range []string{"RABBITMQ_PASSWORD", "MONGO_PASSWORD", "STORAGE_ACCESS_KEY", "VIEWER_KEY"} {
 		if !strings.Contains(output, name+" in .env is refused") {
 			p.t.Errorf("%s is not refused: %v\n%s", name, err, output)
 		}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -165,6 +166,75 @@ func TestJourneyHistory(t *testing.T) {
 	anna.screenshot("history", "empty")
 	v.wantHistory()
 	other.wantHistory(id)
+}
+
+// TestJourneyPaused: the gateway closes the stream of a player that is paused for long; when it plays again, it asks for the
+// rest, and the viewer notices nothing.
+func TestJourneyPaused(t *testing.T) {
+	startsOwn(t)
+	s := newSite(t, map[string]string{"SEND_TIMEOUT": "2"})
+	anna := newPerson(t, s)
+	anna.ignore("ERR_CONTENT_LENGTH_MISMATCH") // so the browser calls the end of the stream
+	title := unique("To be paused")
+	film, err := os.ReadFile(bigVideo(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := anna.visitor()
+	id := v.upload(title, film)
+	v.waitListed(id, title)
+
+	anna.open(videoPage(id))
+	anna.plays()
+	eval[bool](anna, `player.pause(), player.loaded = performance.now(), true`)
+	chassistest.Eventually(t, timeout, "the player stops reading", func() error { return s.unread(t, true) })
+	chassistest.Eventually(t, timeout, "the gateway closes the stream", func() error { return s.unread(t, false) })
+	buffered := eval[float64](anna, `player.buffered.end(player.buffered.length - 1)`)
+	duration := eval[float64](anna, `player.duration`)
+	if buffered > duration-10 {
+		t.Fatalf("%g of %g seconds were read before the pause", buffered, duration)
+	}
+	before := anna.loaded("/api/video")
+	eval[float64](anna, fmt.Sprintf(`player.currentTime = %g`, buffered-1))
+	anna.plays()
+	anna.reaches(buffered + 5)
+	further := slices.DeleteFunc(anna.loaded("/api/video")[len(before):], func(l load) bool {
+		return l.status != http.StatusPartialContent || l.start <= 0 || l.url.RawQuery != before[0].url.RawQuery
+	})
+	if len(further) == 0 {
+		t.Errorf("no further range was fetched after the pause, of %+v", anna.loaded("/api/video"))
+	}
+	if said := eval[string](anna, `trouble.hidden ? "" : trouble.textContent`); said != "" {
+		t.Errorf("the viewer is told %q", said)
+	}
+	if eval[float64](anna, `player.loaded ?? 0`) == 0 {
+		t.Error("the page was loaded again")
+	}
+	anna.viewer().wantHistory(id)
+}
+
+// unread returns an error unless there is, or is not, a connection to the gateway whose client does not read.
+func (s *site) unread(t *testing.T, want bool) error {
+	t.Helper()
+	_, number, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), ":")
+	port, err := strconv.Atoi(number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for line := range strings.Lines(string(table)) {
+		// number, local and remote address, state (1 is established), bytes to send : bytes to read, …
+		fields := strings.Fields(line)
+		found = found || strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) && fields[3] == "01" && !strings.HasPrefix(fields[4], "00000000:")
+	}
+	if found != want {
+		return fmt.Errorf("that there is a stream which is not read is %t", found)
+	}
+	return nil
 }
 
 func videoPage(id string) string { return "/video?id=" + id }

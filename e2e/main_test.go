@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
 	"io"
 	"maps"
 	"os"
@@ -126,6 +127,7 @@ func newSite(tb testing.TB, vars map[string]string, late ...string) *site {
 	data := filepath.Join(tb.TempDir(), "data")
 	s := &site{began: time.Now()}
 	all := chassistest.Servers(tb)
+	all["VIEWER_KEY"] = rand.Text() + rand.Text()
 	maps.Copy(all, vars)
 	if all["STORAGE_ENDPOINT"] == "" {
 		s.videos = filepath.Join(data, "videos")

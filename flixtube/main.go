@@ -16,6 +16,8 @@
 //	STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY, STORAGE_ENDPOINT
 //	             Azure Blob Storage or Azurite, for the videos
 //	VIDEOS_DIR   a folder for the videos
+//	VIEWER_KEY, VIEWER_KEY_FILE
+//	             the key that signs viewers' cookies; by default viewer-key in the data folder, made at the first start
 //
 // Every other variable reaches the services unchanged, for example VIEWED_DELIVERY; but HOST is 127.0.0.1 for all of them.
 //
@@ -33,6 +35,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -130,6 +133,11 @@ func runAll(ctx context.Context, folder string, port int, getenv func(string) st
 		return err
 	}
 	defer stopServers()
+	if getenv("VIEWER_KEY") == "" && getenv("VIEWER_KEY_FILE") == "" {
+		if vars["VIEWER_KEY_FILE"], err = makeKey(folder); err != nil {
+			return err
+		}
+	}
 	system.Configure(vars)
 	system.Start()
 	defer system.Stop()
@@ -191,6 +199,23 @@ func startServers(folder string, getenv func(string) string, output *launch.Outp
 		vars["VIDEOS_DIR"] = filepath.Join(folder, "videos")
 	}
 	return vars, stop, nil
+}
+
+// makeKey returns the name of the file with the key that signs viewers' cookies. It makes the key once: viewers who come back
+// with a cookie of another key are strangers.
+func makeKey(folder string) (file string, err error) {
+	file = filepath.Join(folder, "viewer-key")
+	if _, err = os.Stat(file); err == nil {
+		return file, nil
+	}
+	unfinished := file + ".new"
+	if err = os.WriteFile(unfinished, []byte(rand.Text()+rand.Text()+"\n"), 0o600); err == nil {
+		err = os.Rename(unfinished, file)
+	}
+	if err != nil {
+		return "", fmt.Errorf("make the key of the viewers' cookies: %w", err)
+	}
+	return file, nil
 }
 
 func runServers(ctx context.Context, args []string, _ func(string) string, stdout io.Writer) error {

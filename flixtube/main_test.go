@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +100,35 @@ func TestServersThatAreGivenAreUsed(t *testing.T) {
 	}
 	if files, err := os.ReadDir(folder); err != nil || len(files) > 0 {
 		t.Errorf("servers were started: their folders are %v, error %v", files, err)
+	}
+}
+
+// TestTheKeyIsMadeOnce: it is the user's alone, and stays.
+func TestTheKeyIsMadeOnce(t *testing.T) {
+	folder := t.TempDir()
+	var first []byte
+	for range 2 {
+		file, err := makeKey(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := os.ReadFile(file)
+		if err != nil || len(bytes.TrimSpace(key)) < 32 {
+			t.Fatalf("the key is %q, %v", key, err)
+		}
+		info, err := os.Stat(file)
+		if err != nil || runtime.GOOS != "windows" && info.Mode() != 0o600 {
+			t.Errorf("its file is %v, %v", info.Mode(), err)
+		}
+		if first == nil {
+			first = key
+		}
+		if !bytes.Equal(key, first) {
+			t.Error("the second start has another key")
+		}
+	}
+	if _, err := makeKey(filepath.Join(folder, "none")); err == nil {
+		t.Error("a key in a folder that is not there")
 	}
 }
 

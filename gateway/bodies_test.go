@@ -27,7 +27,7 @@ func startLogged(t *testing.T, service http.HandlerFunc, vars ...string) (addres
 	t.Helper()
 	upstream := httptest.NewServer(service)
 	t.Cleanup(upstream.Close)
-	env := map[string]string{"RATE_LIMIT": "1000000"}
+	env := map[string]string{"RATE_LIMIT": "1000000", "VIEWER_KEY": testKey}
 	for _, name := range []string{"METADATA", "HISTORY", "RECOMMENDATIONS", "VIDEO_STREAMING", "VIDEO_UPLOAD"} {
 		env[name+"_URL"] = upstream.URL
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"flixtube/chassis/process"
 )
@@ -16,6 +18,9 @@ type config struct {
 	secureCookie                                        bool
 	rateLimit                                           int64 // requests per second
 	trustedProxies                                      []netip.Prefix
+	sendTimeout                                         time.Duration
+	viewerKeys                                          [][]byte
+	unsignedUntil                                       time.Time
 	logLevel                                            slog.Level
 }
 
@@ -24,6 +29,10 @@ func readConfig(getenv func(string) string) (config, error) {
 	secure, err := strconv.ParseBool(env.Optional("COOKIE_SECURE", "false"))
 	if err != nil {
 		env.Invalid("COOKIE_SECURE", "must be true or false")
+	}
+	unsignedUntil, err := time.Parse(time.DateOnly, env.Optional("VIEWER_UNSIGNED_UNTIL", "0001-01-01"))
+	if err != nil {
+		env.Invalid("VIEWER_UNSIGNED_UNTIL", "must be a date such as 2006-01-02")
 	}
 	cfg := config{
 		addr:            env.Addr(),
@@ -36,6 +45,9 @@ func readConfig(getenv func(string) string) (config, error) {
 		secureCookie:    secure,
 		rateLimit:       env.Int("RATE_LIMIT", 100),
 		trustedProxies:  networks(env, "TRUSTED_PROXIES"),
+		sendTimeout:     time.Duration(env.Int("SEND_TIMEOUT", 300)) * time.Second,
+		viewerKeys:      keys(env, "VIEWER_KEY"),
+		unsignedUntil:   unsignedUntil,
 	}
 	return cfg, env.Err()
 }
@@ -58,6 +70,21 @@ func networks(env *process.Env, name string) []netip.Prefix {
 			return nil
 		}
 		all = append(all, network.Masked())
+	}
+	return all
+}
+
+const minKey = 32 // bytes
+
+// keys reads one or more keys, separated by white space.
+func keys(env *process.Env, name string) (all [][]byte) {
+	secret := env.Secret(name)
+	for key := range strings.FieldsSeq(secret) {
+		if len(key) < minKey {
+			env.Invalid(name, fmt.Sprintf("must have %d or more characters; openssl rand -hex 32 makes one", minKey))
+			return nil
+		}
+		all = append(all, []byte(key))
 	}
 	return all
 }

@@ -73,7 +73,7 @@ func TestRename(t *testing.T) {
 		answer(w, object{"error": "no", "code": codes.NotOwner, "args": object{"n": 1}, "video": object{"owner": viewer}})
 	}})
 	rename := func(body string) (*http.Response, string) {
-		return do(t, request(t, "PATCH", gateway+"/api/video?id=a%26b", strings.NewReader(body), "Cookie", "viewer="+viewer))
+		return do(t, request(t, "PATCH", gateway+"/api/video?id=a%26b", strings.NewReader(body), "Cookie", cookie(viewer)))
 	}
 	res, body := rename(`{"name":"x"}`)
 	if res.StatusCode != 204 || body != "" || asked != "PATCH /video?id=a%26b "+viewer+` {"name":"x"}` {

@@ -23,10 +23,18 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
+	"flixtube/gateway/internal/edge"
 )
 
 // soon is the deadline for things that happen at once, on a slow machine too.
 const soon = 20 * time.Second
+
+const testKey = "a-key-of-these-tests-of-32-characters"
+
+// cookie is that of a viewer whose id has 32 characters.
+func cookie(viewer string) string {
+	return "viewer=" + edge.Viewers{Keys: [][]byte{[]byte(testKey)}}.Sign(viewer)
+}
 
 // fakes are the handlers of services by name. A service without one is down.
 type fakes map[string]http.HandlerFunc
@@ -39,7 +47,7 @@ func start(t *testing.T, partTimeout time.Duration, running fakes) string {
 
 func startWith(t *testing.T, partTimeout time.Duration, rateLimit int64, log *slog.Logger, running fakes) string {
 	t.Helper()
-	cfg := config{rateLimit: rateLimit}
+	cfg := config{rateLimit: rateLimit, viewerKeys: [][]byte{[]byte(testKey)}}
 	for name, address := range map[string]**url.URL{
 		"metadata": &cfg.metadata, "history": &cfg.history, "recommendations": &cfg.recommendations,
 		"video-streaming": &cfg.streams, "video-upload": &cfg.upload,
@@ -101,7 +109,7 @@ func within[T any](t *testing.T, what string, c <-chan T) T {
 }
 
 func TestStartsAndStops(t *testing.T) {
-	address := chassistest.Start(t, run, map[string]string{"METADATA_URL": "http://127.0.0.1:1"})
+	address := chassistest.Start(t, run, map[string]string{"METADATA_URL": "http://127.0.0.1:1", "VIEWER_KEY": testKey})
 	res, body := do(t, request(t, "GET", address+"/readyz", nil))
 	if res.StatusCode != 200 || !strings.Contains(body, `"metadata":"down"`) || !strings.Contains(body, "video-upload") {
 		t.Errorf("readyz without services: %s %s", res.Status, body)
@@ -112,8 +120,9 @@ func TestStartsAndStops(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	_, err := readConfig(chassistest.Env(map[string]string{"HISTORY_URL": "history", "COOKIE_SECURE": "perhaps", "RATE_LIMIT": "0", "TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.0/99"}))
-	for _, name := range []string{"PORT", "HISTORY_URL", "COOKIE_SECURE", "RATE_LIMIT", "TRUSTED_PROXIES"} {
+	_, err := readConfig(chassistest.Env(map[string]string{"HISTORY_URL": "history", "COOKIE_SECURE": "perhaps", "RATE_LIMIT": "0", "TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.0/99",
+		"SEND_TIMEOUT": "-1", "VIEWER_UNSIGNED_UNTIL": "soon"}))
+	for _, name := range []string{"PORT", "VIEWER_KEY", "HISTORY_URL", "COOKIE_SECURE", "RATE_LIMIT", "TRUSTED_PROXIES", "SEND_TIMEOUT", "VIEWER_UNSIGNED_UNTIL"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not name %s: %v", name, err)
 		}
@@ -166,7 +175,11 @@ func TestHungServices(t *testing.T) {
 		"POST /api/position?video=x", "PATCH /api/video?id=x", "GET /api/poster?id=x",
 	} {
 		method, path, _ := strings.Cut(ask, " ")
-		req := request(t, method, gateway+path, strings.NewReader("{}"), "Content-Type", "application/x-www-form-urlencoded")
+		body := "id=x"
+		if method == http.MethodPatch {
+			body = "{}"
+		}
+		req := request(t, method, gateway+path, strings.NewReader(body), "Content-Type", "application/x-www-form-urlencoded")
 		if res, body := do(t, req); res.StatusCode != 502 {
 			t.Errorf("%s: %s %s", ask, res.Status, body)
 		}

@@ -32,7 +32,7 @@ func TestHistory(t *testing.T) {
 			}})
 		},
 	})
-	body := page(t, gateway+"/history?skip=24", 200, "Cookie", "viewer="+viewer)
+	body := page(t, gateway+"/history?skip=24", 200, "Cookie", cookie(viewer))
 	expect(t, "history", links(t, body, "history-list"), "/video?id=1 One", "/video?id=2 Untitled", "/video?id=1 One")
 	if !strings.Contains(body, "no longer available") || !strings.Contains(body, `datetime="2026-05-06T07:08:09Z">07:08 UTC<`) {
 		t.Errorf("a removed video or a time is missing:\n%s", body)

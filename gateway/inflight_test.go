@@ -20,8 +20,7 @@ func TestTooManyStreams(t *testing.T) {
 	}})
 	open := func(viewer int) *http.Response {
 		t.Helper()
-		cookie := fmt.Sprintf("viewer=%032d", viewer)
-		res, err := http.DefaultTransport.RoundTrip(request(t, http.MethodGet, gateway+"/api/video?id=x", nil, "Cookie", cookie))
+		res, err := http.DefaultTransport.RoundTrip(request(t, http.MethodGet, gateway+"/api/video?id=x", nil, "Cookie", cookie(fmt.Sprintf("%032d", viewer))))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,7 @@ import (
 func TestTooMany(t *testing.T) {
 	ok := func(http.ResponseWriter, *http.Request) {}
 	gateway := startWith(t, soon, 10, slog.New(slog.DiscardHandler), fakes{"video-streaming": ok, "video-upload": ok, "history": ok})
-	ann, bob := "viewer="+strings.Repeat("a", 32), "viewer="+strings.Repeat("b", 32)
+	ann, bob := cookie(strings.Repeat("a", 32)), cookie(strings.Repeat("b", 32))
 	ask := func(method, path, viewer string) *http.Response {
 		res, body := do(t, request(t, method, gateway+path, nil, "Cookie", viewer))
 		if res.StatusCode == 429 && strings.HasPrefix(path, "/api/") != strings.HasPrefix(body, `{"error":"too many`) {
@@ -49,7 +49,7 @@ func TestTooMany(t *testing.T) {
 func TestFreshCookies(t *testing.T) {
 	gateway := startWith(t, soon, 1, slog.New(slog.DiscardHandler), fakes{"history": func(http.ResponseWriter, *http.Request) {}})
 	for i := range 1000 {
-		viewer := fmt.Sprintf("viewer=%032d", i)
+		viewer := cookie(fmt.Sprintf("%032d", i))
 		res, _ := do(t, request(t, "POST", gateway+"/api/position?video=x", nil, "Cookie", viewer))
 		if res.StatusCode != 429 {
 			continue
@@ -65,7 +65,7 @@ func TestFreshCookies(t *testing.T) {
 // TestTooManyReachesTheBrowser: browsers send the whole body first, also of a cheap request.
 func TestTooManyReachesTheBrowser(t *testing.T) {
 	gateway := startWith(t, soon, 1, slog.New(slog.DiscardHandler), fakes{"history": func(http.ResponseWriter, *http.Request) {}})
-	address, viewer := gateway+"/api/position?video=x", "viewer="+strings.Repeat("v", 32)
+	address, viewer := gateway+"/api/position?video=x", cookie(strings.Repeat("v", 32))
 	for range 10 {
 		_, _ = do(t, request(t, "POST", address, nil, "Cookie", viewer))
 	}

@@ -22,15 +22,24 @@
 // Pages are in English or Korean: by the cookie lang, otherwise by Accept-Language. Errors are pages, too; under /api they
 // are JSON, {"error":…,"code":…,"args":{…}}.
 //
-// Every browser gets an unguessable id in the cookie viewer, which services receive as X-Viewer-Id. Every request gets a new
+// Every browser gets an unguessable, signed id in the cookie viewer (__Host-viewer by HTTPS), whose id services receive as
+// X-Viewer-Id. Every request gets a new
 // id, which is in the logs of all services, in the answer's X-Request-Id and on error pages. Of the headers from outside only
 // those are forwarded that a route needs.
 //
-// Variables: PORT; optional HOST, METADATA_URL, HISTORY_URL, RECOMMENDATIONS_URL, VIDEO_STREAMING_URL, VIDEO_UPLOAD_URL
+// Variables: PORT; VIEWER_KEY, or VIEWER_KEY_FILE that names a file with it: the key that signs viewers' cookies, 32 characters
+// or more, the same for all gateways. It may be several keys, separated by white space: the first signs, the others are still
+// accepted. Until VIEWER_UNSIGNED_UNTIL (a date, as in 2006-01-02, UTC; none by default) the cookies of versions that did not
+// sign them are replaced by signed ones, for the same viewer.
+//
+// Optional are HOST, METADATA_URL, HISTORY_URL, RECOMMENDATIONS_URL, VIDEO_STREAMING_URL, VIDEO_UPLOAD_URL
 // (default http://metadata, …), COOKIE_SECURE=true where a proxy in front of the gateway ends TLS, and RATE_LIMIT (100):
 // changes and requests to /api per second and viewer. Ten seconds' worth may come at once. A new video counts as ten
 // requests. A network address may make ten times as many requests as a viewer. Above the limit the answer is 429.
 // The same answer comes where too many requests or streams of a viewer or an address are in flight (internal/edge/inflight.go).
+//
+// SEND_TIMEOUT (300) is how many seconds a client may read nothing of an answer before its connection is closed. A player
+// that is paused with a full buffer reads nothing either; it asks for the rest with a Range when it plays again.
 //
 // TRUSTED_PROXIES are the networks and addresses of proxies in front of the gateway, separated by commas (none). For a
 // request from one of them the client's address, by which limits are counted, is the right-most of X-Forwarded-For or
@@ -66,6 +75,8 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	connections := process.Connections{PerAddress: process.DefaultConnections() / addressShare, Trusted: cfg.trustedProxies}
+	connections := process.Connections{
+		PerAddress: process.DefaultConnections() / addressShare, Trusted: cfg.trustedProxies, SendTimeout: cfg.sendTimeout,
+	}
 	return process.Service{Addr: cfg.addr, Handler: handler, Log: log, Connections: connections}.Run(ctx)
 }

@@ -58,7 +58,7 @@ func TestRequestID(t *testing.T) {
 	}{
 		{"GET /", 3, false, "page without a part"},
 		{"GET /video?id=x", 4, false, "page without a part"},
-		{"POST /video/rename", 1, true, "request failed"},
+		{"POST /video/rename id=x", 1, true, "request failed"},
 		{"POST /history/clear", 1, true, "request failed"},
 		{"GET /?skip=-1", 0, true, ""},
 		{"GET /none", 0, true, ""},
@@ -72,7 +72,8 @@ func TestRequestID(t *testing.T) {
 		mu.Unlock()
 		before := len(logged.String())
 		method, path, _ := strings.Cut(c.ask, " ")
-		res, body := do(t, request(t, method, gateway+path, nil, requestid.Header, "chosen",
+		path, form, _ := strings.Cut(path, " ")
+		res, body := do(t, request(t, method, gateway+path, strings.NewReader(form), requestid.Header, "chosen",
 			"Content-Type", "application/x-www-form-urlencoded"))
 		ids := res.Header.Values(requestid.Header)
 		if len(ids) != 1 || ids[0] == "chosen" || seen[ids[0]] {

@@ -24,6 +24,7 @@ type gateway struct {
 	viewer           echo.MiddlewareFunc // identifies the viewer
 	cheap, expensive echo.MiddlewareFunc // charge the viewer's rate limit
 	streams          echo.MiddlewareFunc // bounds those in flight
+	existing         echo.MiddlewareFunc // requires that metadata knows the video
 	timeout          echo.MiddlewareFunc // for the whole of the request
 }
 
@@ -36,10 +37,13 @@ func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.H
 	if err != nil {
 		return nil, err
 	}
-	cookies := edge.Cookies{Secure: cfg.secureCookie}
+	viewers := edge.Viewers{
+		Cookies: edge.Cookies{Secure: cfg.secureCookie}, Keys: cfg.viewerKeys, UnsignedUntil: cfg.unsignedUntil,
+	}
+	metadata := services.NewMetadata(client, cfg.metadata)
 	pages, err := site.New(site.Config{
 		Services: services.Clients{
-			Metadata:        services.NewMetadata(client, cfg.metadata),
+			Metadata:        metadata,
 			History:         services.NewHistory(client, cfg.history),
 			Recommendations: services.NewRecommendations(client, cfg.recommendations),
 			VideoUpload:     services.NewVideoUpload(client, cfg.upload),
@@ -47,7 +51,7 @@ func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.H
 		PartTimeout:   partTimeout,
 		ChangeTimeout: changeTimeout,
 		ChargeUpload:  func(c echo.Context) error { return limiter.Charge(c, edge.CostUpload) },
-		SetCookie:     cookies.Set,
+		SetCookie:     viewers.Set,
 		Log:           log,
 	})
 	if err != nil {
@@ -67,13 +71,14 @@ func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.H
 		position:  proxies.Position(cfg.history),
 		upload:    proxies.Upload(cfg.upload),
 		tus:       proxies.Tus(cfg.upload),
-		viewer:    edge.IdentifyViewer(cookies),
+		viewer:    viewers.Identify,
 		cheap:     limiter.Costs(edge.CostRequest),
 		expensive: limiter.Costs(edge.CostUpload),
 		streams:   streams.Bound,
+		existing:  edge.RequireVideo("video", metadata.Exists),
 		timeout:   edge.Timeout(changeTimeout),
 	}.routes(e)
-	return edge.NewRequestID(edge.IdentifyAddress(cfg.trustedProxies, e)), nil
+	return edge.NewRequestID(edge.IdentifyAddress(cfg.trustedProxies, viewers.Recognize(e))), nil
 }
 
 func checks(cfg config, client *http.Client) []health.Check {

@@ -36,7 +36,7 @@ func TestLateBodyIsNoRequest(t *testing.T) {
 		t.Skip("it takes as long as a body may take")
 	}
 	t.Parallel()
-	gateway := chassistest.Start(t, run, nil)
+	gateway := chassistest.Start(t, run, map[string]string{"VIEWER_KEY": testKey})
 	type attack struct {
 		head string
 		conn net.Conn

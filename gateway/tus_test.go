@@ -30,7 +30,7 @@ func TestUploadsPassThrough(t *testing.T) {
 	}})
 	viewer := strings.Repeat("v", 32)
 	outside := []string{
-		"Cookie", "viewer=" + viewer, "Tus-Resumable", "1.0.0", "Upload-Length", "9", "Upload-Metadata", "filename YQ==",
+		"Cookie", cookie(viewer), "Tus-Resumable", "1.0.0", "Upload-Length", "9", "Upload-Metadata", "filename YQ==",
 		"Upload-Offset", "5", "Content-Type", "application/offset+octet-stream",
 		web.ViewerHeader, "victim", web.ClientHeader, "192.0.2.1", requestid.Header, "chosen", "X-HTTP-Method-Override", "DELETE", "X-Forwarded-For", "192.0.2.1",
 		"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "Forwarded", "host=evil.example",

@@ -169,7 +169,7 @@ func TestUploadFormPartlyAccepted(t *testing.T) {
 	}
 	accepted = 0
 	many := slices.Repeat([][]byte{[]byte("one")}, 5) // of which 30 requests pay for three
-	res, body = send("viewer="+strings.Repeat("v", 32), many...)
+	res, body = send(cookie(strings.Repeat("v", 32)), many...)
 	if res.StatusCode != 429 || res.Header.Get("Retry-After") == "" || accepted != 3 || !strings.Contains(body, "Videos accepted: 3. "+rest) {
 		t.Errorf("%d were accepted: %s %s", accepted, res.Status, body)
 	}

@@ -5,12 +5,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"flixtube/chassis/chassistest"
 	"flixtube/chassis/web"
+	"flixtube/gateway/internal/edge"
 )
 
 func TestViewer(t *testing.T) {
@@ -34,7 +38,7 @@ func TestViewer(t *testing.T) {
 	}
 
 	first, seen := ask(web.ViewerHeader, "victim", "Connection", web.ViewerHeader)
-	if first == nil || seen != first.Value || !regexp.MustCompile(`^[A-Za-z0-9_-]{32}$`).MatchString(seen) {
+	if first == nil || "viewer="+first.Value != cookie(seen) || !regexp.MustCompile(`^[A-Za-z0-9_-]{32}$`).MatchString(seen) {
 		t.Fatalf("a new viewer is %q with the cookie %v", seen, first)
 	}
 	if first.Name != "viewer" || !first.HttpOnly || first.SameSite != http.SameSiteLaxMode || first.Path != "/" ||
@@ -44,36 +48,143 @@ func TestViewer(t *testing.T) {
 	if _, other := ask(); other == seen {
 		t.Error("two viewers get the same id")
 	}
-	if res, _ := do(t, request(t, "GET", gateway+"/upload", nil, "Cookie", "viewer="+seen)); len(res.Cookies()) != 1 ||
-		res.Cookies()[0].Value != seen || res.Cookies()[0].MaxAge != first.MaxAge {
+	if res, _ := do(t, request(t, "GET", gateway+"/upload", nil, "Cookie", cookie(seen))); len(res.Cookies()) != 1 ||
+		res.Cookies()[0].Value != first.Value || res.Cookies()[0].MaxAge != first.MaxAge {
 		t.Errorf("a page does not keep the cookie alive: %v", res.Cookies())
 	}
-	if set, again := ask("Cookie", "a=b; viewer="+seen, web.ViewerHeader, "victim"); set != nil || again != seen {
+	if set, again := ask("Cookie", "a=b; "+cookie(seen), web.ViewerHeader, "victim"); set != nil || again != seen {
 		t.Errorf("the known viewer %q became %q, cookie %v", seen, again, set)
 	}
-	for _, bad := range []string{"viewer=", "viewer=short", "viewer=" + seen + "x", "viewer=../../../../../../etc/passwd/////", "viewer=\"" + strings.Repeat("?", 32) + "\""} {
-		if set, id := ask("Cookie", bad); set == nil || set.Value != id || id == seen {
+	foreign := edge.Viewers{Keys: [][]byte{[]byte("another key")}}.Sign(seen)
+	other := strings.Repeat("o", 32)
+	_, signature, _ := strings.Cut(first.Value, ".")
+	for _, bad := range []string{
+		"viewer=", "viewer=short", "viewer=" + seen, "viewer=" + seen + ".", "viewer=" + foreign, "viewer=" + other + "." + signature,
+		"viewer=" + first.Value + "x", "viewer=" + first.Value[:len(first.Value)-1], "viewer=." + signature, "__Host-" + cookie(seen),
+		"viewer=../../../../../../etc/passwd/////", "viewer=\"" + strings.Repeat("?", 32) + "\"",
+	} {
+		if set, id := ask("Cookie", bad); set == nil || "viewer="+set.Value != cookie(id) || id == seen || id == other {
 			t.Errorf("%s is taken as %q, cookie %v", bad, id, set)
 		}
 	}
 }
 
-func TestCookieIsSecureUnderTLS(t *testing.T) {
+// askForUpload returns the cookies that the gateway sets, by name, with a page or an answer of the API.
+func askForUpload(t *testing.T, cfg config, address string, header ...string) map[string]*http.Cookie {
+	t.Helper()
 	u := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
+	cfg.metadata, cfg.history, cfg.recommendations, cfg.streams, cfg.upload, cfg.rateLimit = u, u, u, u, u, 1000
+	handler, err := newHandler(cfg, time.Second, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := httptest.NewRequest("GET", address, nil)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, req)
+	set := map[string]*http.Cookie{}
+	for _, cookie := range w.Result().Cookies() {
+		set[cookie.Name] = cookie
+	}
+	return set
+}
+
+func TestCookieIsSecureUnderTLS(t *testing.T) {
 	for name, c := range map[string]struct {
 		address string
 		secure  bool
-		want    bool
-	}{"http": {"http://x/upload", false, false}, "https": {"https://x/upload", false, true}, "behind a proxy": {"http://x/upload", true, true}} {
-		cfg := config{metadata: u, history: u, recommendations: u, streams: u, upload: u, secureCookie: c.secure}
-		w := httptest.NewRecorder()
-		handler, err := newHandler(cfg, time.Second, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
+		want    string
+	}{
+		"http":           {"http://x/upload", false, "viewer"},
+		"https":          {"https://x/upload", false, "__Host-viewer"},
+		"behind a proxy": {"http://x/upload", true, "__Host-viewer"},
+	} {
+		set := askForUpload(t, config{secureCookie: c.secure, viewerKeys: [][]byte{[]byte(testKey)}}, c.address)
+		if cookie := set[c.want]; len(set) != 1 || cookie == nil || cookie.Secure != strings.HasPrefix(c.want, "__Host-") || cookie.Path != "/" || cookie.Domain != "" {
+			t.Errorf("%s: %v", name, set)
 		}
-		handler.ServeHTTP(w, httptest.NewRequest("GET", c.address, nil))
-		if cookie := w.Result().Cookies()[0]; cookie.Secure != c.want {
-			t.Errorf("%s: %v", name, cookie)
+	}
+}
+
+// TestViewersOfBefore: an unsigned cookie is replaced once by a signed one for the same viewer, until the date that is set, and
+// so is a signed one from the time before HTTPS.
+func TestViewersOfBefore(t *testing.T) {
+	id := strings.Repeat("v", 32)
+	keys := [][]byte{[]byte(testKey)}
+	tomorrow, yesterday := time.Now().AddDate(0, 0, 1), time.Now().AddDate(0, 0, -1)
+	signed := strings.TrimPrefix(cookie(id), "viewer=")
+	for name, c := range map[string]struct {
+		until  time.Time
+		secure bool
+		cookie string
+		same   bool // viewer
+	}{
+		"unsigned":                   {tomorrow, false, "viewer=" + id, true},
+		"unsigned, by HTTPS":         {tomorrow, true, "viewer=" + id, true},
+		"signed, without the prefix": {tomorrow, true, cookie(id), true},
+		"too late":                   {yesterday, false, "viewer=" + id, false},
+		"too late, by HTTPS":         {yesterday, true, cookie(id), false},
+		"no date":                    {time.Time{}, false, "viewer=" + id, false},
+		"unsigned, with the prefix":  {tomorrow, true, "__Host-viewer=" + id, false},
+		"foreign":                    {tomorrow, false, "viewer=" + id + ".AAAA", false},
+	} {
+		cfg := config{secureCookie: c.secure, viewerKeys: keys, unsignedUntil: c.until}
+		cookieName := "viewer"
+		if c.secure {
+			cookieName = "__Host-viewer"
+		}
+		for _, path := range []string{"/upload", "/api/video?id=x"} {
+			set := askForUpload(t, cfg, "http://x"+path, "Cookie", c.cookie)
+			if set[cookieName] == nil || (set[cookieName].Value == signed) != c.same {
+				t.Errorf("%s, %s: %v", name, path, set)
+			}
+			if old := set["viewer"]; c.same && c.secure && (old == nil || old.MaxAge >= 0) {
+				t.Errorf("%s, %s: the old cookie stays: %v", name, path, set)
+			}
+		}
+		if again := askForUpload(t, cfg, "http://x/api/video?id=x", "Cookie", cookieName+"="+signed); len(again) > 0 {
+			t.Errorf("%s: replaced again: %v", name, again)
+		}
+	}
+}
+
+// TestKeys: the first key signs, others are accepted; a key that is too short, missing or given twice is an error.
+func TestKeys(t *testing.T) {
+	id := strings.Repeat("v", 32)
+	older := strings.Repeat("older key", 4)
+	cfg := config{viewerKeys: [][]byte{[]byte(testKey), []byte(older)}}
+	signed := edge.Viewers{Keys: [][]byte{[]byte(older)}}.Sign(id)
+	if set := askForUpload(t, cfg, "http://x/upload", "Cookie", "viewer="+signed); "viewer="+set["viewer"].Value != cookie(id) {
+		t.Errorf("a cookie of the older key is replaced by %v", set)
+	}
+
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte(testKey+"\n"+testKey+"2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		key, file string
+		want      int
+		err       string
+	}{
+		{testKey, "", 1, ""},
+		{testKey + "  \t" + testKey, "", 2, ""},
+		{"", file, 2, ""},
+		{"", "", 0, "missing environment variables: VIEWER_KEY"},
+		{"  ", "", 0, "missing environment variables: VIEWER_KEY"},
+		{"short", "", 0, "VIEWER_KEY must have 32 or more characters; openssl rand -hex 32 makes one"},
+		{testKey + " short", "", 0, "32 or more characters"},
+		{testKey, file, 0, "VIEWER_KEY and VIEWER_KEY_FILE exclude each other"},
+		{"", file + "x", 0, "VIEWER_KEY_FILE names a file that cannot be read"},
+	} {
+		cfg, err := readConfig(chassistest.Env(map[string]string{"PORT": "1", "VIEWER_KEY": c.key, "VIEWER_KEY_FILE": c.file}))
+		if c.err == "" && (err != nil || len(cfg.viewerKeys) != c.want || string(cfg.viewerKeys[0]) != testKey) {
+			t.Errorf("%q %q: %q, %v", c.key, c.file, cfg.viewerKeys, err)
+		}
+		if c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), testKey)) {
+			t.Errorf("%q %q: %v, want %s", c.key, c.file, err, c.err)
 		}
 	}
 }

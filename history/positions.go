@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"flixtube/chassis/database"
+	"flixtube/contracts/limits"
 )
 
 // position is where a viewer stopped watching a video, and the video's duration, both in seconds.
@@ -26,12 +27,18 @@ type position struct {
 // positionID is unambiguous: no viewer's id has a slash.
 func positionID(viewer, video string) string { return viewer + "/" + video }
 
-// savePosition replaces the viewer's whole position in a video: of two at the same time one stays, and they do not mix.
+// savePosition replaces the viewer's whole position in a video: of two at the same time one stays, and they do not mix. Of a
+// viewer's positions the last limits.Positions stay.
 func (s *store) savePosition(ctx context.Context, p position) error {
 	p.ID = positionID(p.Viewer, p.VideoID)
-	_, err := s.positions.Documents.ReplaceOne(ctx, byID(p.ID), p, options.Replace().SetUpsert(true))
+	saved, err := s.positions.Documents.ReplaceOne(ctx, byID(p.ID), p, options.Replace().SetUpsert(true))
 	if err := database.IgnoreDuplicates(err); err != nil { // a duplicate: the other one stays
 		return fmt.Errorf("save a position: %w", err)
+	}
+	if saved != nil && saved.UpsertedCount > 0 {
+		if err := s.deleteOldPositions(ctx, p.Viewer); err != nil {
+			return fmt.Errorf("delete old positions: %w", err)
+		}
 	}
 	// As with views: a position that arrives after its video's removal does not stay.
 	err = s.positions.Removed.FindOne(ctx, byID(p.VideoID)).Err()
@@ -45,6 +52,17 @@ func (s *store) savePosition(ctx context.Context, p position) error {
 		return fmt.Errorf("delete the position in a removed video: %w", err)
 	}
 	return nil
+}
+
+// deleteOldPositions deletes those that were saved before the last limits.Positions.
+func (s *store) deleteOldPositions(ctx context.Context, viewer string) error {
+	oldest, err := s.listPositions(ctx, viewer, limits.Positions-1, 1)
+	if err != nil || len(oldest) == 0 {
+		return err
+	}
+	return s.positions.Documents.DeleteMany(ctx, bson.D{
+		{Key: "viewer", Value: viewer}, {Key: "savedAt", Value: bson.D{{Key: "$lt", Value: oldest[0].SavedAt}}},
+	})
 }
 
 // position returns the viewer's position in a video, or errNoPosition.

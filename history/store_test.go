@@ -211,6 +211,35 @@ func TestPositionsAtTheSameTime(t *testing.T) {
 	}
 }
 
+// TestOldPositionsGo: a viewer has a bounded number of positions, and the last saved stay.
+func TestOldPositionsGo(t *testing.T) {
+	s := newTestStore(t)
+	began := time.Now().UTC().Add(-time.Hour)
+	many := make([]position, limits.Positions)
+	for i := range many {
+		many[i] = at("ann", "v"+strconv.Itoa(i), 1)
+		many[i].ID, many[i].SavedAt = positionID("ann", many[i].VideoID), began.Add(time.Duration(i)*time.Second)
+	}
+	if _, err := s.positions.Documents.InsertMany(t.Context(), many); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []position{at("bob", "v0", 1), at("ann", "v0", 2), at("ann", "new", 3), at("ann", "new", 4)} {
+		if err := s.savePosition(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for video, want := range map[string]bool{"v0": true, "v1": false, "v2": true, "new": true} {
+		if _, err := s.position(t.Context(), "ann", video); (err == nil) != want {
+			t.Errorf("the position in %s is there: %t, want %t (%v)", video, err == nil, want, err)
+		}
+	}
+	for viewer, want := range map[string]int64{"ann": limits.Positions, "bob": 1} {
+		if n, err := s.positions.Documents.CountDocuments(t.Context(), bson.D{{Key: "viewer", Value: viewer}}); n != want || err != nil {
+			t.Errorf("%s has %d positions, want %d (%v)", viewer, n, want, err)
+		}
+	}
+}
+
 func TestPositionsOfRemovedVideos(t *testing.T) {
 	s := newTestStore(t)
 	for i := range 20 {

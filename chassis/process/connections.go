@@ -5,18 +5,22 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	// writeTimeout is how long a client may read nothing of an answer before its connection is closed. A player that
-	// is paused with a full buffer reads nothing either; when it plays again it asks for the rest with a Range.
-	writeTimeout = 5 * time.Minute
+	// defaultSendTimeout is the SendTimeout of Connections that name none.
+	defaultSendTimeout = 5 * time.Minute
 
-	// writeChunk is how many bytes must go within writeTimeout.
+	// writeChunk is how many bytes must go within the SendTimeout.
 	writeChunk = 1 << 20
+
+	// halfClosedTimeout is how long a client that sends nothing more may have to wait for bytes of its answer before it is
+	// taken for gone.
+	halfClosedTimeout = 30 * time.Second
 
 	maxHeaderBytes = 32 << 10 // of a request; more is answered with 431
 )
@@ -28,6 +32,10 @@ type Connections struct {
 
 	// Trusted are the addresses without a bound of their own: proxies, whose connections are those of many clients.
 	Trusted []netip.Prefix
+
+	// SendTimeout is how long a client may read nothing of an answer before its connection is closed; 0: five minutes. A
+	// player that is paused with a full buffer reads nothing either; when it plays again it asks for the rest with a Range.
+	SendTimeout time.Duration
 }
 
 // listener accepts connections within their bounds. An IPv6 network of 64 bits counts as one address.
@@ -68,7 +76,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		full := addressOf(accepted.RemoteAddr())
 		address := ClientAddr(full)
 		if l.enter(address, Contains(l.bounds.Trusted, full)) {
-			return &conn{TCPConn: accepted.(*net.TCPConn), timeout: writeTimeout, left: sync.OnceFunc(func() { l.leave(address) })}, nil
+			return newConn(accepted.(*net.TCPConn), l.bounds.SendTimeout, halfClosedTimeout, func() { l.leave(address) }), nil
 		}
 		accepted.Close()
 	}
@@ -127,25 +135,99 @@ func Contains(networks []netip.Prefix, address netip.Addr) bool {
 	return false
 }
 
-// conn is a client's connection. Its writes must make progress, and it can be told to hold no further request.
+// conn is a client's connection. Its writes must make progress, it can be told to hold no further request, and a client
+// that has closed its side of it still gets its answer.
 type conn struct {
 	*net.TCPConn
-	timeout time.Duration // of a write
-	last    atomic.Bool   // nothing more is read
-	left    func()
+	sendTimeout       time.Duration // of a write
+	halfClosedTimeout time.Duration
+	last              atomic.Bool // nothing more is read
+	left              func()
+
+	mu      sync.Mutex
+	expired chan struct{} // closed while the deadline of reads is in the past, and once the connection is closed
+	wrote   time.Time     // something, last
+}
+
+func newConn(tcp *net.TCPConn, sendTimeout, halfClosedTimeout time.Duration, left func()) *conn {
+	return &conn{
+		TCPConn: tcp, sendTimeout: sendTimeout, halfClosedTimeout: halfClosedTimeout, left: sync.OnceFunc(left),
+		expired: make(chan struct{}),
+	}
 }
 
 func (c *conn) Read(p []byte) (int, error) {
 	if c.last.Load() {
 		return 0, net.ErrClosed // not io.EOF, which would end the body in flight
 	}
-	return c.TCPConn.Read(p)
+	n, err := c.TCPConn.Read(p)
+	if err == io.EOF && len(p) == 1 {
+		return 0, c.awaitAnswer()
+	}
+	return n, err
+}
+
+// awaitAnswer holds the end of the input back until the request is answered. While a handler works, net/http reads a
+// single byte ahead, takes an end for a client that is gone, and cancels the request. But a client may close its side once
+// it has sent its request, and wait for the answer (RFC 9112 section 9.6): the two look the same. One that is really gone
+// resets the connection when something is written to it, which ends the answer.
+func (c *conn) awaitAnswer() error {
+	ended := time.Now()
+	for {
+		c.mu.Lock()
+		expired, since := c.expired, c.wrote
+		c.mu.Unlock()
+		if since.Before(ended) {
+			since = ended
+		}
+		left := time.Until(since.Add(c.halfClosedTimeout))
+		if left <= 0 {
+			return io.EOF
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-expired: // net/http sets a deadline in the past after the answer
+			timer.Stop()
+			return os.ErrDeadlineExceeded
+		case <-timer.C:
+		}
+	}
+}
+
+// SetReadDeadline also ends awaitAnswer.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.expire(!t.IsZero() && !t.After(time.Now()))
+	return c.TCPConn.SetReadDeadline(t)
+}
+
+func (c *conn) expire(now bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.expired:
+		if !now {
+			c.expired = make(chan struct{})
+		}
+	default:
+		if now {
+			close(c.expired)
+		}
+	}
+}
+
+// progress gives the next write its time.
+func (c *conn) progress() error {
+	now := time.Now()
+	c.mu.Lock()
+	c.wrote = now
+	c.mu.Unlock()
+	return c.SetWriteDeadline(now.Add(c.sendTimeout))
 }
 
 func (c *conn) Write(p []byte) (n int, err error) {
 	for len(p) > 0 && err == nil {
 		var written int
-		if err = c.SetWriteDeadline(time.Now().Add(c.timeout)); err == nil {
+		if err = c.progress(); err == nil {
 			written, err = c.TCPConn.Write(p[:min(len(p), writeChunk)])
 		}
 		n += written
@@ -161,7 +243,7 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 		source = &io.LimitedReader{R: r, N: 1<<63 - 1}
 	}
 	for source.N > 0 {
-		if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
+		if err := c.progress(); err != nil {
 			return n, err
 		}
 		chunk := &io.LimitedReader{R: source.R, N: min(source.N, writeChunk)}
@@ -178,6 +260,7 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 
 func (c *conn) Close() error {
 	defer c.left()
+	c.expire(true)
 	return c.TCPConn.Close()
 }
 
@@ -206,6 +289,9 @@ func DefaultConnections() int { return descriptors() / 2 }
 func (c Connections) orDefault() Connections {
 	if c.Total == 0 {
 		c.Total = DefaultConnections()
+	}
+	if c.SendTimeout == 0 {
+		c.SendTimeout = defaultSendTimeout
 	}
 	return c
 }

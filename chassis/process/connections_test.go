@@ -221,6 +221,94 @@ func TestDeadlineEndsWithTheBody(t *testing.T) {
 	}
 }
 
+// TestHalfClosed: a client that closes its side after its request gets the answer, and the handler can work until then.
+func TestHalfClosed(t *testing.T) {
+	address, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		select {
+		case <-req.Context().Done():
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case <-time.After(100 * time.Millisecond): // in which net/http would cancel it
+			_, _ = w.Write(body)
+		}
+	}), Connections{}, defaultBodyTimes)
+	for _, request := range []string{
+		"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+		"GET /first HTTP/1.1\r\nHost: x\r\n\r\nGET /second HTTP/1.1\r\nHost: x\r\n\r\n",
+	} {
+		c := dialRaw(t, address)
+		c.send(request)
+		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		for range strings.Count(request, "HTTP/1.1") {
+			if status := c.status(); status != http.StatusOK {
+				t.Errorf("%q: %d", request, status)
+			}
+		}
+		c.closed()
+	}
+	c := dialRaw(t, address)
+	c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\n\r\nbody")
+	if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	answer, _ := io.ReadAll(c.r)
+	if !strings.Contains(string(answer), "unexpected EOF") {
+		t.Errorf("half a body: %s", answer)
+	}
+}
+
+// TestGoneClient: a client that is really gone ends the request, at the first write if not before.
+func TestGoneClient(t *testing.T) {
+	ended := make(chan error, 1)
+	address, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		var err error
+		for chunk := make([]byte, 64<<10); err == nil; {
+			_, err = w.Write(chunk)
+		}
+		<-req.Context().Done()
+		ended <- err
+	}), Connections{}, defaultBodyTimes)
+	c := dialRaw(t, address)
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	_, _ = c.r.ReadByte()
+	c.Close()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the request goes on")
+	}
+}
+
+// TestHalfClosedForLong: a client that has closed its side, and to which nothing is written, is taken for gone in time.
+func TestHalfClosedForLong(t *testing.T) {
+	const timeout = time.Second
+	c, other := pipe(t, timeout)
+	if err := other.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := c.Read(make([]byte, 1))
+		ended <- err
+	}()
+	<-time.After(timeout / 2)
+	if _, err := c.Write([]byte("film")); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != io.EOF || time.Since(began) < timeout*3/2 {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+}
+
 // TestBodyDeadlines: a body must arrive within its time, an upload only must go on.
 func TestBodyDeadlines(t *testing.T) {
 	times := bodyTimes{whole: 2 * time.Second, drain: 50 * time.Millisecond}
@@ -350,7 +438,7 @@ func pipe(t *testing.T, timeout time.Duration) (*conn, net.Conn) {
 		other.Close()
 		accepted.Close()
 	})
-	return &conn{TCPConn: accepted.(*net.TCPConn), timeout: timeout, left: func() {}}, other
+	return newConn(accepted.(*net.TCPConn), timeout, timeout, func() {}), other
 }
 
 // TestFilesInChunks: files arrive whole, whatever their size in chunks is.

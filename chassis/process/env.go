@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -28,6 +29,28 @@ func (e *Env) Required(name string) string {
 		e.missing = append(e.missing, name)
 	}
 	return v
+}
+
+// Secret returns what the variable holds, or what the file holds that the variable with _FILE after its name names, without
+// the white space around it. One of the two is required. A secret that is only white space counts as missing.
+func (e *Env) Secret(name string) string {
+	secret, file := strings.TrimSpace(e.getenv(name)), e.getenv(name+"_FILE")
+	if secret != "" && file != "" {
+		e.Invalid(name, fmt.Sprintf("and %s_FILE exclude each other", name))
+		return ""
+	}
+	if file != "" {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			e.Invalid(name+"_FILE", "names a file that cannot be read: "+err.Error())
+			return ""
+		}
+		secret = strings.TrimSpace(string(content))
+	}
+	if secret == "" {
+		e.missing = append(e.missing, name)
+	}
+	return secret
 }
 
 // Optional returns a variable, or fallback when it is empty.

@@ -70,15 +70,11 @@ func New(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 		},
 		ModifyResponse: watch,
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
-			var clientError *web.Error
-			switch {
-			case errors.As(err, &clientError):
-				clientError.Write(w, req)
-			case errors.Is(err, context.Canceled): // the client is gone; nobody reads an answer
-			default:
+			answer := web.Errorf(http.StatusBadGateway, web.CodeNoAnswer, "no answer came, try again in a moment")
+			if !errors.As(err, &answer) && !errors.Is(err, context.Canceled) { // when the client is gone, probably
 				log.ErrorContext(req.Context(), "proxied request failed", "target", target.Host, "error", err)
-				web.Errorf(http.StatusBadGateway, web.CodeNoAnswer, "no answer came, try again in a moment").Write(w, req)
 			}
+			answer.Write(w, req)
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}

@@ -113,6 +113,15 @@ func TestProxy(t *testing.T) {
 		t.Errorf("a body that broke off: %d %s, logged %s", w.Code, w.Body, &logged)
 	}
 
+	// Nor is one that seems to be gone; if it is still there, it gets no empty 200.
+	w = httptest.NewRecorder()
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	p.ServeHTTP(w, httptest.NewRequestWithContext(gone, "GET", "/api/video", nil))
+	if w.Code != 502 || w.Body.Len() == 0 || logged.Len() > 0 {
+		t.Errorf("a client that seems to be gone: %d %s, logged %s", w.Code, w.Body, &logged)
+	}
+
 	target.Close()
 	w = httptest.NewRecorder()
 	p.ServeHTTP(w, httptest.NewRequest("GET", "/api/video", nil))

@@ -18,6 +18,8 @@ const (
 	Duration = 1e7
 	// IDs is the maximum number of videos that one request may name.
 	IDs = 100
+	// Positions is the maximum number of a viewer's positions in videos; the last saved stay.
+	Positions = 1000
 	// Poster is the maximum size of a poster, in bytes.
 	Poster = 1 << 20
 )

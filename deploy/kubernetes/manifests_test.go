@@ -104,7 +104,7 @@ type probe struct {
 func render(t *testing.T, overlay string) []byte {
 	t.Helper()
 	dir := copyManifests(t)
-	for _, name := range []string{"rabbit", "db", "connection", "storage"} {
+	for _, name := range []string{"rabbit", "db", "connection", "storage", "viewer"} {
 		file := filepath.Join(dir, "overlays/local", name+".env")
 		if err := os.WriteFile(file, []byte("key=not a secret\n"), 0o600); err != nil {
 			t.Fatal(err)

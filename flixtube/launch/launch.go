@@ -29,7 +29,7 @@ var services = []struct {
 	name  string
 	needs []string
 }{
-	{"gateway", nil},
+	{"gateway", []string{"VIEWER_KEY", "VIEWER_KEY_FILE"}},
 	{"video-streaming", []string{"RABBIT", "OUTBOX_DIR"}},
 	{"history", []string{"RABBIT", "DBHOST", "DBNAME"}},
 	{"recommendations", []string{"RABBIT", "DBHOST", "DBNAME"}},
@@ -93,8 +93,8 @@ func New(o Options) (*System, error) {
 }
 
 // Configure gives every service its environment: that of this process, the addresses of the other services, and those of
-// vars that the service needs. vars name the broker (RABBIT), the database (DBHOST) and the store of the videos
-// (VIDEOS_DIR or AzureVariables).
+// vars that the service needs. vars name the broker (RABBIT), the database (DBHOST), the store of the videos (VIDEOS_DIR or
+// AzureVariables), and the key of the viewers' cookies (VIEWER_KEY or VIEWER_KEY_FILE).
 func (s *System) Configure(vars map[string]string) {
 	all := maps.Clone(vars)
 	for name, service := range s.Services {

@@ -97,11 +97,11 @@ func (l *Limiter) Costs(cost int) echo.MiddlewareFunc {
 	}
 }
 
-// clientsOf needs IdentifyAddress. It reads the cookie itself, because X-Viewer-Id names also a viewer who has just been given an id. The viewer
-// comes first: what is too much for one viewer is not charged to the others at the address.
+// clientsOf needs IdentifyAddress and Recognize. X-Viewer-Id is no help: it names also a viewer who has just been given an id.
+// The viewer comes first: what is too much for one viewer is not charged to the others at the address.
 func clientsOf(req *http.Request) []client {
 	address := client{web.Client(req.Header), viewersPerAddress}
-	if id := viewerOf(req); id != "" {
+	if id := viewerOf(req).id; id != "" {
 		return []client{{id, 1}, address}
 	}
 	return []client{address}

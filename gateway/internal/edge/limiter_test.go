@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -64,9 +65,11 @@ func TestLimiter(t *testing.T) {
 }
 
 func TestClients(t *testing.T) {
+	viewers := Viewers{Keys: [][]byte{[]byte("a key of this test")}}
 	viewer := strings.Repeat("v", 32)
 	for _, c := range []struct{ cookie, address, want string }{
-		{"viewer=" + viewer, "192.0.2.1", viewer + " 192.0.2.1"},
+		{"viewer=" + viewers.Sign(viewer), "192.0.2.1", viewer + " 192.0.2.1"},
+		{"viewer=" + viewer, "192.0.2.1", "192.0.2.1"},
 		{"viewer=short", "192.0.2.1", "192.0.2.1"},
 		{"", "2001:db8:1:2::", "2001:db8:1:2::"},
 		{"", "", ""},
@@ -77,12 +80,14 @@ func TestClients(t *testing.T) {
 			req.Header.Set("Cookie", c.cookie)
 		}
 		var names []string
-		for _, c := range clientsOf(req) {
-			names = append(names, c.key)
-			if (c.viewers == 1) != (c.key == viewer) {
-				t.Errorf("%q may ask for %d", c.key, c.viewers)
+		viewers.Recognize(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+			for _, c := range clientsOf(req) {
+				names = append(names, c.key)
+				if (c.viewers == 1) != (c.key == viewer) {
+					t.Errorf("%q may ask for %d", c.key, c.viewers)
+				}
 			}
-		}
+		})).ServeHTTP(nil, req)
 		if got := strings.Join(names, " "); got != c.want {
 			t.Errorf("%q at %q is %q, want %q", c.cookie, c.address, got, c.want)
 		}

@@ -18,6 +18,7 @@ import (
 	"flixtube/chassis/requestid"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
+	"flixtube/contracts/limits"
 )
 
 // Proxies forwards requests to services. Of the headers from outside only those are forwarded that the route needs.
@@ -29,8 +30,16 @@ type Proxies struct {
 // Video forwards to video-streaming: the bytes of a video, with ranges. Each viewer's request must arrive, to count as a
 // view, so shared caches keep nothing.
 func (p Proxies) Video(streaming *url.URL) echo.HandlerFunc {
-	return echo.WrapHandler(proxy.New(streaming.JoinPath("video"), p.Transport, p.Log, forward("Range", "If-Range", "If-Match",
-		"If-None-Match", "If-Modified-Since", "If-Unmodified-Since"), func(res *http.Response) error {
+	headers := forward("Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
+	return echo.WrapHandler(proxy.New(streaming.JoinPath("video"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
+		headers(r)
+		query := r.In.URL.Query()
+		forwarded := url.Values{"id": {query.Get("id")}}
+		if view := query.Get("view"); view != "" && len(view) <= limits.ID { // video-streaming ignores one that is no UUID
+			forwarded.Set("view", view)
+		}
+		r.Out.URL.RawQuery = forwarded.Encode()
+	}, func(res *http.Response) error {
 		res.Header.Set("Cache-Control", "private")
 		return dropOwnHeaders(res)
 	}))
@@ -47,6 +56,7 @@ func (p Proxies) Position(history *url.URL) echo.HandlerFunc {
 	return echo.WrapHandler(proxy.New(history.JoinPath("position"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
 		forward("Content-Type")(r)
 		r.Out.Method = http.MethodPut
+		r.Out.URL.RawQuery = url.Values{"video": {r.In.URL.Query().Get("video")}}.Encode()
 	}, dropOwnHeaders))
 }
 

@@ -8,16 +8,27 @@ import (
 	"slices"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"flixtube/chassis/text"
 	"flixtube/contracts/codes"
 	"flixtube/contracts/limits"
 )
 
 // Metadata knows names and facts of videos.
-type Metadata struct{ client }
+type Metadata struct {
+	client
+	known *lru.Cache[string, struct{}] // ids of videos that exist, or have existed
+}
+
+// maxKnown is how many ids of videos are remembered, the last used.
+const maxKnown = 10_000
 
 // NewMetadata returns the client of the service at base.
-func NewMetadata(http *http.Client, base *url.URL) Metadata { return Metadata{client{http, base}} }
+func NewMetadata(http *http.Client, base *url.URL) Metadata {
+	known, _ := lru.New[string, struct{}](maxKnown) // fails only for a size below 1
+	return Metadata{client{http, base}, known}
+}
 
 // Video is what metadata knows of a video. Other programs may have written the document: a field that it lacks, or has
 // with another type, is empty.
@@ -72,6 +83,19 @@ func (m Metadata) Video(ctx context.Context, viewer, id string) (video Video, fo
 	}
 	answer.Video.ID = id
 	return answer.Video, err == nil, err
+}
+
+// Exists reports whether there is, or has been, a video with this id. It asks once for each that there is: viewers of a video
+// that was removed meanwhile are answered by what they do with it.
+func (m Metadata) Exists(ctx context.Context, viewer, id string) (bool, error) {
+	if _, ok := m.known.Get(id); ok {
+		return true, nil
+	}
+	_, found, err := m.Video(ctx, viewer, id)
+	if found {
+		m.known.Add(id, struct{}{})
+	}
+	return found, err
 }
 
 // Videos returns those of up to limits.IDs ids that exist, by id.

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"flixtube/chassis/web"
+	"flixtube/gateway/internal/edge"
 	"flixtube/gateway/internal/services"
 )
 
@@ -87,6 +88,9 @@ func byDay(lines []line) []day {
 func (s *Site) RemoveViewing(c echo.Context) error {
 	form, err := readForm(c)
 	if err != nil {
+		return err
+	}
+	if err := edge.CheckID("id", form.Get("id")); err != nil {
 		return err
 	}
 	ctx, cancel := s.changeContext(c)

@@ -11,6 +11,7 @@ import (
 	"flixtube/chassis/text"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
+	"flixtube/contracts/limits"
 )
 
 // UploadPage has the form for UploadForm. Its script does not use that form: it uploads by the tus protocol.
@@ -59,6 +60,9 @@ func (s *Site) uploadFiles(c echo.Context, form *multipart.Reader) error {
 			err = s.ChargeUpload(c)
 		}
 		if err == nil {
+			err = checkPart(file)
+		}
+		if err == nil {
 			err = answerOf(s.Services.VideoUpload.Upload(c.Request().Context(), viewerOf(c), web.Client(c.Request().Header), file.FileName(),
 				file.Header.Get("Content-Type"), file), errUploadFailed)
 		}
@@ -71,3 +75,17 @@ func (s *Site) uploadFiles(c echo.Context, form *multipart.Reader) error {
 		accepted++
 	}
 }
+
+// checkPart rejects a file whose name or type would make the headers of the request to video-upload too long.
+func checkPart(file *multipart.Part) error {
+	if len(file.FileName()) > limits.FileName {
+		return web.Errorf(http.StatusBadRequest, codes.FileNameTooLong, "the file name may have at most %d bytes", limits.FileName).
+			With("max", limits.FileName)
+	}
+	if len(file.Header.Get("Content-Type")) > maxContentType {
+		return errInvalidForm
+	}
+	return nil
+}
+
+const maxContentType = 200 // bytes

@@ -10,6 +10,7 @@ import (
 
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
+	"flixtube/gateway/internal/edge"
 )
 
 // Rename takes the owner's form on the watch page.
@@ -44,6 +45,9 @@ func (s *Site) RenameByScript(c echo.Context) error {
 }
 
 func (s *Site) rename(c echo.Context, id, name string) error {
+	if err := edge.CheckID("id", id); err != nil {
+		return err
+	}
 	ctx, cancel := s.changeContext(c)
 	defer cancel()
 	return changeError(s.Services.Metadata.Rename(ctx, viewerOf(c), id, name))
@@ -53,6 +57,9 @@ func (s *Site) rename(c echo.Context, id, name string) error {
 func (s *Site) Remove(c echo.Context) error {
 	form, err := readForm(c)
 	if err != nil {
+		return err
+	}
+	if err := edge.CheckID("id", form.Get("id")); err != nil {
 		return err
 	}
 	ctx, cancel := s.changeContext(c)

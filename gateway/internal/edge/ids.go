@@ -1,0 +1,49 @@
+package edge
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"flixtube/chassis/web"
+	"flixtube/contracts/codes"
+	"flixtube/contracts/limits"
+)
+
+// CheckID returns an error with status 400 unless id can be the id of something. An id becomes part of the address of an
+// inner request: one that is too long would make that request invalid, which would be our fault then.
+func CheckID(name, id string) error {
+	if err := limits.CheckID(name, id); err != nil {
+		return web.Errorf(http.StatusBadRequest, codes.InvalidID, "%s", err).With("name", name).With("max", limits.ID)
+	}
+	return nil
+}
+
+// RequireID is CheckID for a parameter of the query.
+func RequireID(name string) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if err := CheckID(name, c.QueryParam(name)); err != nil {
+				return err
+			}
+			return next(c)
+		}
+	}
+}
+
+// RequireVideo answers 404 unless exists knows the video of a parameter of the query, and 502 if exists fails.
+func RequireVideo(name string, exists func(ctx context.Context, viewer, id string) (bool, error)) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			found, err := exists(c.Request().Context(), web.Viewer(c.Request().Header), c.QueryParam(name))
+			if err != nil {
+				return web.Errorf(http.StatusBadGateway, web.CodeNoAnswer, "no answer came, try again in a moment").Because(err)
+			}
+			if !found {
+				return web.Errorf(http.StatusNotFound, codes.VideoNotFound, "there is no such video")
+			}
+			return next(c)
+		}
+	}
+}
