@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"flixtube/chassis/web"
 	"flixtube/contracts/limits"
 )
 
@@ -94,6 +95,30 @@ func TestPostersAreBounded(t *testing.T) {
 		ann.expect(http.StatusUnsupportedMediaType, <-ended)
 	}
 	eve.expect(204, poster(eve, path))
+}
+
+// TestPostersOfAnAddress: other cookies do not help one client to more posters at a time.
+func TestPostersOfAnAddress(t *testing.T) {
+	c, u, _, _ := newTestClient(t, 1<<20)
+	from := func(address string) string { return web.ClientHeader + ": " + address }
+	ended := make(chan answered, addressPosters)
+	var ends []*io.PipeWriter
+	for i := range addressPosters {
+		c.viewer = fmt.Sprint("viewer", i)
+		path := c.create(5000) + "/poster"
+		stalled, end := io.Pipe()
+		ends = append(ends, end)
+		go func(c client) { ended <- c.ask("PUT", path, stalled, from("192.0.2.1")) }(c)
+		eventually(t, "the poster has a slot", func() bool { return u.posters.Used() == i+1 })
+	}
+	c.viewer = "another"
+	path := c.create(5000) + "/poster"
+	c.expect(503, c.ask("PUT", path, bytes.NewReader(jpegOf(t, 10, 10)), from("192.0.2.1")))
+	c.expect(204, c.ask("PUT", path, bytes.NewReader(jpegOf(t, 10, 10)), from("192.0.2.2")))
+	for _, end := range ends {
+		end.Close()
+		c.expect(http.StatusUnsupportedMediaType, <-ended)
+	}
 }
 
 // TestPosterTooLate: when the last bytes of the video arrive before the end of its poster, nothing reads the poster.

@@ -87,7 +87,7 @@ type Broker interface {
 
 	// Open declares q and starts to fetch messages from it before they are asked for: RabbitMQ sends up to prefetch
 	// unacknowledged messages to each session, JetStream up to 2000 to all sessions of q together, or all that there are if
-	// q holds dead letters. It fails with
+	// q holds dead letters. Of those that wait for its caller a session keeps a few MiB at most. It fails with
 	// [ErrQueueRejected] if the broker answers that it will not have such a queue. The caller closes the session.
 	Open(ctx context.Context, q Queue, prefetch int) (Session, error)
 }

@@ -87,15 +87,10 @@ func (b *Broker) Open(ctx context.Context, q messaging.Queue, prefetch int) (mes
 	if err != nil {
 		return nil, fmt.Errorf("consume %s: %w", q.Name, err)
 	}
-	options := []jetstream.PullMessagesOpt{jetstream.PullHeartbeat(5 * time.Second)}
-	if prefetch != messaging.All {
-		options = append(options, jetstream.PullMaxMessages(prefetch))
+	if prefetch == messaging.All {
+		prefetch = maxAckPending
 	}
-	messages, err := consumer.Messages(options...)
-	if err != nil {
-		return nil, fmt.Errorf("consume %s: %w", q.Name, err)
-	}
-	return newSession(messages), nil
+	return newSession(consumer, prefetch), nil
 }
 
 // Close implements [messaging.Connection].

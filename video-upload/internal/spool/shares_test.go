@@ -98,6 +98,50 @@ func TestShareInBytes(t *testing.T) {
 	}
 }
 
+// TestShareToResume: a viewer and an address may each hold so much that none of their uploads continues.
+func TestShareToResume(t *testing.T) {
+	s := open(t)
+	first, second := s.create("ann", "192.0.2.1", nil), s.create("ann", "192.0.2.2", nil)
+	s.arrived(first, ofViewer.resume*limit-1, 0)
+	s.arrived(second, 1, 0)
+	var ids []string
+	for _, viewer := range []string{"bob", "eve", "joe"} {
+		ids = append(ids, s.create(viewer, "192.0.2.3", nil))
+	}
+	for _, id := range ids {
+		s.arrived(id, ofAddress.resume/int64(len(ids))*limit, 0)
+	}
+	for _, id := range append(ids, second) {
+		up, err := s.Find(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Append(up, strings.NewReader("x")); !errors.Is(err, ErrNoSpace) {
+			t.Errorf("upload of %s: %v, want %v", up.MetaData.Owner, err, ErrNoSpace)
+		}
+	}
+}
+
+// TestTotalInBytes: viewers without an address, each within its share, do not fill the disk.
+func TestTotalInBytes(t *testing.T) {
+	s := open(t)
+	var ids []string
+	for i := range ofAll.create {
+		ids = append(ids, s.create(fmt.Sprint("viewer", i), "", nil))
+	}
+	for _, id := range ids {
+		s.arrived(id, ofAll.resume/int64(len(ids))*limit, 0)
+	}
+	s.create("ann", "", ErrBusy)
+	up, err := s.Find(ids[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(up, strings.NewReader("x")); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("%v, want %v", err, ErrNoSpace)
+	}
+}
+
 // TestTooMany: a new upload takes the place of the emptiest, and of these of the oldest.
 func TestTooMany(t *testing.T) {
 	s := open(t)
@@ -155,10 +199,16 @@ func TestTooLarge(t *testing.T) {
 	s.create("ann", "", ErrBusy)
 	s.arrived(ids[3], limit+1, 2*idleAfter)
 	s.arrived(ids[5], limit+1, 3*idleAfter)
+	s.arrived(ids[7], limit, 4*idleAfter) // complete: it is on its way to the storage
 	empty := s.create("ann", "", nil)
+	if !s.exists(ids[7]) {
+		t.Error("a complete one is gone")
+	}
 	if s.exists(ids[5]) || !s.exists(ids[3]) {
 		t.Errorf("the oldest is there: %t, the next: %t", s.exists(ids[5]), s.exists(ids[3]))
 	}
+	s.arrived(ids[7], 2*limit, 0)
+	s.arrived(empty, 0, 5*idleAfter)
 	s.create("bob", "", nil)
 	if !s.exists(empty) {
 		t.Error("an empty one is gone, which frees nothing")
