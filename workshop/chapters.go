@@ -92,7 +92,7 @@ func Code(dir string) ([]string, error) {
 			return err
 		}
 		if entry.IsDir() {
-			if slices.Contains([]string{"images", "videos", "tmp", "outbox"}, entry.Name()) {
+			if slices.Contains([]string{"images", "videos", "tmp", "outbox", "lib", "pacts", ".terraform"}, entry.Name()) {
 				return fs.SkipDir
 			}
 			return nil

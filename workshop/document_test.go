@@ -24,7 +24,8 @@ type step struct {
 
 // notExecuted are the kinds of code blocks that nothing executes, with the reason.
 var notExecuted = map[string]string{
-	"mermaid": "a picture",
+	"mermaid":  "a picture",
+	"sh azure": "it needs a subscription of Azure, and spends its money",
 }
 
 // inText are the sentences that are steps.
@@ -108,7 +109,9 @@ func blockStep(info, content, before string) (step, error) {
 	s := step{kind: kind, name: name, text: content}
 	shown := strings.Contains(before, "`"+name+"`")
 	switch {
-	case notExecuted[kind] != "":
+	case info == "sh azure" && !(shown && strings.Contains(before, "Azure subscription")):
+		return step{}, fmt.Errorf("the paragraph before this block does not say that it needs an Azure subscription, and is marked as `azure`")
+	case notExecuted[info] != "":
 		return step{}, nil
 	case info == "sh" || info == "sh fails" || info == "sh repository" || info == "output" || info == "page":
 	case !named:

@@ -37,6 +37,7 @@ type reader struct {
 	browser    *browser
 	limit      time.Duration // for something to appear
 	log        func(format string, args ...any)
+	instead    []substitution
 
 	terminals map[string]*terminal
 	output    string // of the last commands
@@ -177,7 +178,9 @@ func (r *reader) command(ctx context.Context, s step) *exec.Cmd {
 func (r *reader) run(s step) error {
 	ctx, cancel := context.WithTimeout(context.Background(), longestSteps)
 	defer cancel()
+	s.text = r.substitute(s.text)
 	output, err := r.command(ctx, s).CombinedOutput()
+	output = builderWarning.ReplaceAll(output, nil)
 	r.output = string(output)
 	var exit *exec.ExitError
 	if s.name == "fails" {

@@ -6,12 +6,14 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +60,7 @@ func TestChapters(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			reader.log, reader.update = t.Logf, *update
+			reader.log, reader.update, reader.instead = t.Logf, *update, substitutions()
 			equip(t, reader, steps)
 			if err := reader.do(steps); err != nil {
 				t.Fatalf("README.md: %v", err)
@@ -91,9 +93,49 @@ func equip(t *testing.T, r *reader, steps []step) {
 	if strings.Contains(commands.String(), "docker ") {
 		docker(t, r, commands.String())
 	}
+	if strings.Contains(commands.String(), "kubectl ") {
+		kubernetes(t, r)
+	}
+	if strings.Contains(commands.String(), "terraform ") {
+		program(t, "terraform")
+	}
+	if strings.Contains(commands.String(), "-tags pact") || strings.Contains(commands.String(), "contracts.sh") {
+		program(t, "gcc")
+	}
 	if browser {
 		r.browser = newBrowser(t)
 	}
+}
+
+func program(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		chassistest.Missing(t, name)
+	}
+}
+
+// kubernetes also removes the namespace that a text which failed has left behind.
+func kubernetes(t *testing.T, r *reader) {
+	t.Helper()
+	config := os.Getenv("KUBECONFIG")
+	if config == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		config = filepath.Join(home, ".kube", "config") // the reader's home is another
+	}
+	r.env = append(r.env, "KUBECONFIG="+config)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if exec.CommandContext(ctx, "kubectl", "get", "nodes").Run() != nil {
+		chassistest.Missing(t, "a Kubernetes cluster")
+	}
+	t.Cleanup(func() {
+		if err := exec.Command("kubectl", "delete", "namespace", "workshop", "--ignore-not-found").Run(); err != nil {
+			t.Errorf("delete the namespace: %v", err)
+		}
+	})
 }
 
 // docker also removes what a text that failed has left behind: containers whose names begin with workshop-, as all do here.
@@ -108,9 +150,7 @@ func docker(t *testing.T, r *reader, commands string) {
 		chassistest.Missing(t, "Docker Compose v2")
 	}
 	dockerConfig(t, r)
-	if exec.CommandContext(ctx, "docker", "buildx", "version").Run() != nil {
-		r.env = append(r.env, "DOCKER_BUILDKIT=0") // the engine's old builder; its client would ask for buildx
-	}
+	r.env = append(r.env, builder(commands)...)
 	t.Cleanup(func() {
 		if strings.Contains(commands, "docker compose") {
 			_ = exec.Command("docker", "compose", "-p", "workshop", "down", "-v", "--rmi", "local").Run() // a text that passed has done it
@@ -211,6 +251,45 @@ func TestTranslations(t *testing.T) {
 		if err := compareBlocks(english, korean); err != nil {
 			t.Errorf("%s: %v", korean, err)
 		}
+	}
+}
+
+// TestLines finds what each link to a line of code names in that line. With -update it corrects the numbers.
+func TestLines(t *testing.T) {
+	link := regexp.MustCompile("\\[`([^`]+)`\\]\\(([^)#]+)#L(\\d+)\\)")
+	found := 0
+	for _, english := range texts(t) {
+		for _, path := range []string{english, strings.TrimSuffix(english, "md") + "ko.md"} {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			corrected := string(text)
+			for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+				found++
+				code, err := os.ReadFile(filepath.Join(filepath.Dir(path), m[2]))
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				lines := strings.Split(string(code), "\n")
+				line := 1 + slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, m[1]) })
+				if line == 0 {
+					t.Errorf("%s: %q is not in %s", path, m[1], m[2])
+				} else if at, _ := strconv.Atoi(m[3]); at != line && !*update {
+					t.Errorf("%s: %q is in line %d of %s (go test ./workshop -run TestLines -update corrects it)", path, m[1], line, m[2])
+				}
+				corrected = strings.ReplaceAll(corrected, m[0], fmt.Sprintf("[`%s`](%s#L%d)", m[1], m[2], line))
+			}
+			if *update && corrected != string(text) {
+				if err := os.WriteFile(path, []byte(corrected), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no text has a link to a line")
 	}
 }
 
