@@ -342,22 +342,23 @@ func TestPactVideoUpload(t *testing.T) {
 	client := httpclient.New(httpclient.NewTransport())
 	headers := ofViewer()
 	headers[web.ClientHeader] = pacttest.AnyString("192.0.2.1")
-	headers["File-Name"] = pacttest.Matching("My%20holiday.webm", `^[A-Za-z0-9%._-]+$`)
+	headers["Content-Type"] = pacttest.Exactly("video/mp4")
+	headers["File-Name"] = pacttest.Matching("My%20holiday.mp4", `^[A-Za-z0-9%._-]+$`)
 	upload := pacttest.Exchange{
 		Description: "a whole file",
 		Given:       pacttest.State{Name: "the storage has space"},
 		Method:      http.MethodPost, Path: "/upload", Headers: headers,
-		RawBody: []byte("\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm and the rest"),
+		RawBody: "    ftypmp42 and the rest", // an MP4 to those who look at its beginning
 		Status:  http.StatusCreated,
 	}
-	send := func(base *url.URL, body []byte) error {
-		return services.NewVideoUpload(client, base).Upload(t.Context(), pactViewer, "192.0.2.1", "My holiday.webm",
-			"application/octet-stream", strings.NewReader(string(body)))
+	send := func(base *url.URL, body string) error {
+		return services.NewVideoUpload(client, base).Upload(t.Context(), pactViewer, "192.0.2.1", "My holiday.mp4",
+			"video/mp4", strings.NewReader(body))
 	}
 	c.Exchange(upload, func(base *url.URL) error { return send(base, upload.RawBody) })
 	text := upload
 	text.Description = "a file that is no video"
-	text.RawBody = []byte("no video")
+	text.RawBody = "no video"
 	text.Status, text.AnswerHeaders, text.Answer = http.StatusUnsupportedMediaType, pacttest.JSON(), pacttest.Error(codes.NotPlayable)
 	c.Exchange(text, func(base *url.URL) error {
 		return answered(send(base, text.RawBody), http.StatusUnsupportedMediaType, codes.NotPlayable)

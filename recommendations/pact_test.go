@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"flixtube/chassis/messaging"
 	"flixtube/contracts/pacttest"
 )
@@ -40,7 +42,7 @@ func TestPactConsumer(t *testing.T) {
 		if err := deliver(t.Context(), s, "recommendations.viewed", m); err != nil {
 			return err
 		}
-		views, err := s.recent(t.Context(), nil, 10)
+		views, err := s.recent(t.Context(), bson.D{}, 10)
 		if err != nil {
 			return err
 		}
@@ -82,7 +84,7 @@ func TestPactConsumer(t *testing.T) {
 		if err := deliver(t.Context(), s, "recommendations.video-removed", m); err != nil {
 			return err
 		}
-		views, err := s.recent(t.Context(), nil, 10)
+		views, err := s.recent(t.Context(), bson.D{}, 10)
 		if err != nil || len(views) > 0 {
 			return fmt.Errorf("left: %v, %w", views, err)
 		}

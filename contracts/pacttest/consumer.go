@@ -42,7 +42,7 @@ type Exchange struct {
 	Numbers      []string // the parameters of Query for which any number will do
 	Headers      map[string]Matcher
 	Body         any    // as JSON
-	RawBody      []byte // of the type application/octet-stream
+	RawBody      string // of the type in Headers
 
 	Status        int
 	AnswerHeaders map[string]Matcher
@@ -119,8 +119,8 @@ func (e Exchange) request(b *consumer.V4RequestBuilder) {
 	if e.Body != nil {
 		b.JSONBody(e.Body)
 	}
-	if e.RawBody != nil {
-		b.BinaryBody(e.RawBody)
+	if e.RawBody != "" {
+		b.Body(fmt.Sprint(e.Headers["Content-Type"].GetValue()), []byte(e.RawBody))
 	}
 }
 
