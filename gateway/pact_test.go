@@ -50,7 +50,7 @@ func answered(err error, status int, code string) error {
 	return nil
 }
 
-func TestPactMetadata(t *testing.T) {
+func TestPactConsumerOfMetadata(t *testing.T) {
 	c := pacttest.NewConsumer(t, "gateway", "metadata")
 	client := httpclient.New(httpclient.NewTransport())
 	stored := pacttest.State{Name: "there is a video", Params: map[string]any{"id": pactVideo, "owner": pactViewer}}
@@ -146,7 +146,7 @@ func TestPactMetadata(t *testing.T) {
 	})
 }
 
-func TestPactHistory(t *testing.T) {
+func TestPactConsumerOfHistory(t *testing.T) {
 	c := pacttest.NewConsumer(t, "gateway", "history")
 	client := httpclient.New(httpclient.NewTransport())
 	stopped := pacttest.State{
@@ -231,7 +231,7 @@ func TestPactHistory(t *testing.T) {
 	})
 }
 
-func TestPactRecommendations(t *testing.T) {
+func TestPactConsumerOfRecommendations(t *testing.T) {
 	c := pacttest.NewConsumer(t, "gateway", "recommendations")
 	client := httpclient.New(httpclient.NewTransport())
 	for _, test := range []struct {
@@ -298,7 +298,7 @@ func throughGateway(t *testing.T, cfg config, method, target, body string, heade
 	return res
 }
 
-func TestPactVideoStreaming(t *testing.T) {
+func TestPactConsumerOfVideoStreaming(t *testing.T) {
 	c := pacttest.NewConsumer(t, "gateway", "video-streaming")
 	stored := pacttest.State{Name: "there is a video of ten bytes", Params: map[string]any{"id": pactVideo}}
 	headers := ofViewer()
@@ -337,7 +337,7 @@ func TestPactVideoStreaming(t *testing.T) {
 	})
 }
 
-func TestPactVideoUpload(t *testing.T) {
+func TestPactConsumerOfVideoUpload(t *testing.T) {
 	c := pacttest.NewConsumer(t, "gateway", "video-upload")
 	client := httpclient.New(httpclient.NewTransport())
 	headers := ofViewer()
