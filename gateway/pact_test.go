@@ -348,7 +348,7 @@ func TestPactConsumerOfVideoUpload(t *testing.T) {
 		Description: "a whole file",
 		Given:       pacttest.State{Name: "the storage has space"},
 		Method:      http.MethodPost, Path: "/upload", Headers: headers,
-		RawBody: "    ftypmp42 and the rest", // an MP4 to those who look at its beginning
+		RawBody: "    ftypM4V and the rest", // an MP4 to those who look at its beginning
 		Status:  http.StatusCreated,
 	}
 	send := func(base *url.URL, body string) error {

@@ -73,7 +73,7 @@ func TestPactProvider(t *testing.T) {
 			}
 			return s.add(ctx, videos)
 		}
-		return pacttest.Instance{
+		return withFault(pacttest.Instance{
 			Handler: newHandler(s, func() {}, quiet),
 			States: map[string]func(pacttest.Params) error{
 				"there are no videos": func(pacttest.Params) error { return nil },
@@ -92,6 +92,6 @@ func TestPactProvider(t *testing.T) {
 					return waiting[0], nil
 				},
 			},
-		}
+		})
 	})
 }

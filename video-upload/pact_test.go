@@ -23,7 +23,7 @@ func TestPactConsumer(t *testing.T) {
 	c := pacttest.NewConsumer(t, "video-upload", "video-storage")
 	client := func(base *url.URL) *storage.Client { return storage.New(base, time.Minute) }
 	stored := pacttest.State{Name: "there is a video of ten bytes", Params: map[string]any{"id": "v1"}}
-	const file = "    ftypmp42 and the rest" // an MP4 to those who look at its beginning; pact-go wants text
+	const file = "    ftypM4V and the rest" // an MP4 to those who look at its beginning; pact-go wants text
 	upload := pacttest.Exchange{
 		Description: "a new video",
 		Given:       pacttest.State{Name: "there are no videos"},
