@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -342,26 +343,27 @@ func TestPactConsumerOfVideoUpload(t *testing.T) {
 	client := httpclient.New(httpclient.NewTransport())
 	headers := ofViewer()
 	headers[web.ClientHeader] = pacttest.AnyString("192.0.2.1")
-	headers["Content-Type"] = pacttest.Exactly("video/mp4")
-	headers["File-Name"] = pacttest.Matching("My%20holiday.mp4", `^[A-Za-z0-9%._-]+$`)
+	headers["Content-Type"] = pacttest.Exactly("application/octet-stream")
+	headers["File-Name"] = pacttest.Matching("My%20holiday.mov", `^[A-Za-z0-9%._-]+$`)
 	upload := pacttest.Exchange{
 		Description: "a whole file",
 		Given:       pacttest.State{Name: "the storage has space"},
 		Method:      http.MethodPost, Path: "/upload", Headers: headers,
-		RawBody: "    ftypM4V and the rest", // an MP4 to those who look at its beginning
+		RawBody: "\x00\x00\x00\x08wide and the rest of a QuickTime file",
 		Status:  http.StatusCreated,
 	}
-	send := func(base *url.URL, body string) error {
-		return services.NewVideoUpload(client, base).Upload(t.Context(), pactViewer, "192.0.2.1", "My holiday.mp4",
-			"video/mp4", strings.NewReader(body))
+	send := func(base *url.URL, contentType, body string) error {
+		return services.NewVideoUpload(client, base).Upload(t.Context(), pactViewer, "192.0.2.1", "My holiday.mov",
+			contentType, strings.NewReader(body))
 	}
-	c.Exchange(upload, func(base *url.URL) error { return send(base, upload.RawBody) })
+	c.Exchange(upload, func(base *url.URL) error { return send(base, "application/octet-stream", upload.RawBody) })
 	text := upload
 	text.Description = "a file that is no video"
-	text.RawBody = "no video"
+	text.RawBody, text.Headers = "no video", maps.Clone(headers)
+	text.Headers["Content-Type"] = pacttest.Exactly("text/plain")
 	text.Status, text.AnswerHeaders, text.Answer = http.StatusUnsupportedMediaType, pacttest.JSON(), pacttest.Error(codes.NotPlayable)
 	c.Exchange(text, func(base *url.URL) error {
-		return answered(send(base, text.RawBody), http.StatusUnsupportedMediaType, codes.NotPlayable)
+		return answered(send(base, "text/plain", text.RawBody), http.StatusUnsupportedMediaType, codes.NotPlayable)
 	})
 	headers = ofViewer()
 	headers["Tus-Resumable"] = pacttest.Exactly("1.0.0")

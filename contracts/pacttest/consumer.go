@@ -120,8 +120,18 @@ func (e Exchange) request(b *consumer.V4RequestBuilder) {
 		b.JSONBody(e.Body)
 	}
 	if e.RawBody != "" {
-		b.Body(fmt.Sprint(e.Headers["Content-Type"].GetValue()), []byte(e.RawBody))
+		e.rawBody(b)
 	}
+}
+
+// rawBody distinguishes bytes from text, which pact-go hands to C as a string.
+func (e Exchange) rawBody(b *consumer.V4RequestBuilder) {
+	contentType := fmt.Sprint(e.Headers["Content-Type"].GetValue())
+	if contentType == "application/octet-stream" {
+		b.BinaryBody([]byte(e.RawBody))
+		return
+	}
+	b.Body(contentType, []byte(e.RawBody))
 }
 
 func (e Exchange) answer(b *consumer.V4ResponseBuilder) {
