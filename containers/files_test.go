@@ -100,6 +100,18 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestProfiles: docker compose up starts the site and nothing else.
+func TestProfiles(t *testing.T) {
+	compose := strings.Join(read(t, "docker-compose.yml"), "\n")
+	for _, service := range []string{"contracts", "contracts-db"} {
+		_, definition, found := strings.Cut(compose, "\n  "+service+":\n    image: ")
+		_, definition, _ = strings.Cut(definition, "\n")
+		if !found || !strings.HasPrefix(definition, "    profiles: [contracts]\n") {
+			t.Errorf("docker compose up would start %s", service)
+		}
+	}
+}
+
 func TestFaultsAreFound(t *testing.T) {
 	for _, tc := range []struct{ dockerfile, want string }{
 		{"FROM golang\nUSER 1:1", "not pinned"},

@@ -63,7 +63,7 @@ func startWith(t *testing.T, partTimeout time.Duration, rateLimit int64, log *sl
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateway := httptest.NewServer(handler)
+	gateway := httptest.NewServer(chassistest.Documented(t, handler))
 	t.Cleanup(gateway.Close)
 	return gateway.URL
 }

@@ -1,12 +1,17 @@
 package main
 
 import (
+	_ "embed"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
+	"flixtube/chassis/web"
 	"flixtube/gateway/internal/edge"
 )
+
+//go:embed openapi.json
+var openAPI []byte
 
 var (
 	read    = []string{http.MethodGet, http.MethodHead}
@@ -37,4 +42,5 @@ func (g gateway) routes(e *echo.Echo) {
 	e.POST("/api/uploads", g.tus, g.viewer, g.expensive, edge.LongBody)
 	e.Match(tusByID, "/api/uploads/:id", g.tus, g.viewer, g.cheap, edge.LongBody)
 	e.PUT("/api/uploads/:id/poster", g.tus, g.viewer, g.cheap)
+	e.GET("/openapi.json", web.OpenAPI(e, openAPI))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -16,6 +17,9 @@ import (
 	"flixtube/contracts/limits"
 )
 
+//go:embed openapi.json
+var openAPI []byte
+
 func newHandler(s *store, log *slog.Logger, checks ...health.Check) http.Handler {
 	h := handler{s}
 	e := web.NewEcho(log, checks...)
@@ -26,6 +30,7 @@ func newHandler(s *store, log *slog.Logger, checks ...health.Check) http.Handler
 	e.PUT("/position", h.putPosition)
 	e.GET("/position", h.getPosition)
 	e.GET("/positions", h.getPositions)
+	e.GET("/openapi.json", web.OpenAPI(e, openAPI))
 	e.GET("/metrics", web.Metrics())
 	return e
 }

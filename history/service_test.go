@@ -11,6 +11,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"flixtube/chassis/chassistest"
 	"flixtube/chassis/database"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/web"
@@ -30,7 +31,7 @@ func request(h http.Handler, method, target, body, viewer string) *httptest.Resp
 
 func TestViewedThenHistory(t *testing.T) {
 	s := newTestStore(t)
-	h := newHandler(s, slog.New(slog.DiscardHandler))
+	h := chassistest.Documented(t, newHandler(s, slog.New(slog.DiscardHandler)))
 	for _, body := range []string{
 		`{"id":"1","viewedAt":"2026-01-02T03:04:05Z","viewer":{"id":"ann"},"video":{"id":"x"}}`,
 		`{"id":"2","viewedAt":"2026-01-02T03:04:06Z","viewer":{"id":"bob"},"video":{"id":"y"}}`,
@@ -58,7 +59,7 @@ func TestViewedThenHistory(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
-	h := newHandler(unreachable(t), slog.New(slog.DiscardHandler))
+	h := chassistest.Documented(t, newHandler(unreachable(t), slog.New(slog.DiscardHandler)))
 	for _, test := range []struct {
 		method, target, body string
 		want                 int
@@ -85,7 +86,7 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestDatabaseDown(t *testing.T) {
-	h := newHandler(unreachable(t), slog.New(slog.DiscardHandler))
+	h := chassistest.Documented(t, newHandler(unreachable(t), slog.New(slog.DiscardHandler)))
 	for _, test := range []struct {
 		method, target string
 		want           int
@@ -107,7 +108,7 @@ func TestDatabaseDown(t *testing.T) {
 
 func TestOneViewersOwn(t *testing.T) {
 	s := newTestStore(t)
-	h := newHandler(s, slog.New(slog.DiscardHandler))
+	h := chassistest.Documented(t, newHandler(s, slog.New(slog.DiscardHandler)))
 	const x = `{"id":"1","viewedAt":"2026-01-02T03:04:05Z","viewer":{"id":"ann"},"video":{"id":"x"}}`
 	const y = `{"id":"2","viewedAt":"2026-01-02T03:04:06Z","viewer":{"id":"ann"},"video":{"id":"y"}}`
 	for _, step := range []struct {
@@ -150,7 +151,7 @@ func TestOneViewersOwn(t *testing.T) {
 }
 
 func TestBadRequestsOfAViewer(t *testing.T) {
-	h := newHandler(unreachable(t), slog.New(slog.DiscardHandler))
+	h := chassistest.Documented(t, newHandler(unreachable(t), slog.New(slog.DiscardHandler)))
 	const good = `{"position":1,"duration":2}`
 	for _, test := range []struct {
 		method, target, viewer, body string
@@ -185,7 +186,7 @@ func TestBadRequestsOfAViewer(t *testing.T) {
 // TestErrorCodes: each error names its code, and what its message has in it.
 func TestErrorCodes(t *testing.T) {
 	s := newTestStore(t)
-	h := newHandler(s, slog.New(slog.DiscardHandler))
+	h := chassistest.Documented(t, newHandler(s, slog.New(slog.DiscardHandler)))
 	const videoID = `{"error":"video.id must be 1 to 200 bytes of UTF-8","code":"invalid_id","args":{"max":200,"name":"video.id"}}`
 	for _, test := range []struct{ method, target, viewer, body, want string }{
 		{"POST", "/viewed", "", `{"id":"1"}`, videoID},
@@ -206,7 +207,7 @@ func TestErrorCodes(t *testing.T) {
 			t.Errorf("%s %s %s: %s, want %s", test.method, test.target, test.body, res.Body, test.want)
 		}
 	}
-	down := request(newHandler(unreachable(t), slog.New(slog.DiscardHandler)), "POST", "/viewed", `{"video":{"id":"x"}}`, "")
+	down := request(chassistest.Documented(t, newHandler(unreachable(t), slog.New(slog.DiscardHandler))), "POST", "/viewed", `{"video":{"id":"x"}}`, "")
 	if !strings.Contains(down.Body.String(), `"code":"`+codes.ViewNotStored+`"`) {
 		t.Errorf("without a database: %s", down.Body)
 	}

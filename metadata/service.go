@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -17,6 +18,9 @@ import (
 	"flixtube/contracts/limits"
 )
 
+//go:embed openapi.json
+var openAPI []byte
+
 // newHandler returns the routes; removed is called after each removal.
 func newHandler(videos *store, removed func(), log *slog.Logger, checks ...health.Check) http.Handler {
 	h := handler{videos, removed}
@@ -25,6 +29,7 @@ func newHandler(videos *store, removed func(), log *slog.Logger, checks ...healt
 	e.GET("/video", h.getVideo)
 	e.PATCH("/video", h.patchVideo)
 	e.DELETE("/video", h.deleteVideo)
+	e.GET("/openapi.json", web.OpenAPI(e, openAPI))
 	e.GET("/metrics", web.Metrics())
 	return e
 }

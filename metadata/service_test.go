@@ -93,7 +93,7 @@ func listed(t *testing.T, h http.Handler, query string) []string {
 
 func TestList(t *testing.T) {
 	s := newTestStore(t)
-	h := newHandler(s, func() {}, quiet)
+	h := chassistest.Documented(t, newHandler(s, func() {}, quiet))
 	if got := listed(t, h, ""); len(got) != 0 {
 		t.Fatalf("an empty library lists %v", got)
 	}
@@ -142,7 +142,7 @@ func TestList(t *testing.T) {
 
 func TestByIDs(t *testing.T) {
 	s := newTestStore(t)
-	h := newHandler(s, func() {}, quiet)
+	h := chassistest.Documented(t, newHandler(s, func() {}, quiet))
 	oid := bson.NewObjectID()
 	insert(t, s, video{ID: "a"}, video{ID: "b,c"}, video{ID: "gone", Owner: "ann"}, bson.D{{Key: "_id", Value: oid}})
 	if err := s.remove(t.Context(), "gone", "ann"); err != nil {
@@ -177,7 +177,7 @@ func esc(s string) string { return url.QueryEscape(s) }
 
 func TestForeignDocuments(t *testing.T) {
 	s := newTestStore(t)
-	h := newHandler(s, func() {}, quiet)
+	h := chassistest.Documented(t, newHandler(s, func() {}, quiet))
 	oid := bson.NewObjectID()
 	insert(
 		t, s,
@@ -275,7 +275,7 @@ func TestAnyValueBecomesJSON(t *testing.T) {
 func TestOnlyTheOwner(t *testing.T) {
 	s := newTestStore(t)
 	removed := 0
-	h := newHandler(s, func() { removed++ }, quiet)
+	h := chassistest.Documented(t, newHandler(s, func() { removed++ }, quiet))
 	insert(t, s, video{ID: "v", Name: "first", Owner: "ann", Size: 3}, bson.D{{Key: "_id", Value: "nobody's"}})
 	const name = `{"name":"second"}`
 	for _, test := range []struct {
@@ -341,7 +341,7 @@ func uploaded(t *testing.T, s *store, bodies ...string) error {
 
 func TestUploaded(t *testing.T) {
 	s := newTestStore(t)
-	h := newHandler(s, func() {}, quiet)
+	h := chassistest.Documented(t, newHandler(s, func() {}, quiet))
 	const full = `{"id":"e","uploadedAt":"2026-01-02T03:04:05Z","owner":{"id":"ann"},"more":1,
 		"video":{"id":"v","name":"n\u0000ame","contentType":"video/mp4","size":7,"duration":63.25,"poster":true}}`
 	err := uploaded(t, s, full, `{"video":{"id":"bare"}}`, `{`, `{"video":{}}`, full,
@@ -418,7 +418,7 @@ func TestDecodeVideoUploaded(t *testing.T) {
 // TestErrorCodes: each error names its code, and what its message has in it.
 func TestErrorCodes(t *testing.T) {
 	s := newTestStore(t)
-	h := newHandler(s, func() {}, quiet)
+	h := chassistest.Documented(t, newHandler(s, func() {}, quiet))
 	insert(t, s, video{ID: "v", Owner: "ann"})
 	for _, test := range []struct{ method, target, viewer, body, want string }{
 		{"GET", "/videos?sort=size", "", "", `"code":"invalid_sort","args":{"name":"sort"}`},
@@ -511,7 +511,7 @@ func TestRemovalIsAnnounced(t *testing.T) {
 	s := newTestStore(t)
 	broker := &fakeBroker{refuse: 3}
 	source := newRemovals(s)
-	h := newHandler(s, source.added.Send, quiet)
+	h := chassistest.Documented(t, newHandler(s, source.added.Send, quiet))
 	oid := bson.NewObjectID()
 	insert(t, s, video{ID: "v", Owner: "ann"}, bson.D{{Key: "_id", Value: oid}, {Key: "owner", Value: "ann"}})
 
@@ -643,8 +643,8 @@ func TestAnyOrder(t *testing.T) {
 				}
 			}
 		}
-		_, want := call(t, newHandler(plain, func() {}, quiet), "GET", "/videos?sort=newest", "", "")
-		_, got := call(t, newHandler(shuffled, func() {}, quiet), "GET", "/videos?sort=newest", "", "")
+		_, want := call(t, chassistest.Documented(t, newHandler(plain, func() {}, quiet)), "GET", "/videos?sort=newest", "", "")
+		_, got := call(t, chassistest.Documented(t, newHandler(shuffled, func() {}, quiet)), "GET", "/videos?sort=newest", "", "")
 		if len(want["videos"].([]any)) != videos-7 || !reflect.DeepEqual(got, want) {
 			t.Fatalf("listed\n%v\nwant\n%v", got, want)
 		}
@@ -675,7 +675,7 @@ func TestOrder(t *testing.T) {
 					t.Fatalf("step %c: %v", step, err)
 				}
 			}
-			if got := listed(t, newHandler(s, func() {}, quiet), ""); len(got) != 0 {
+			if got := listed(t, chassistest.Documented(t, newHandler(s, func() {}, quiet)), ""); len(got) != 0 {
 				t.Errorf("still listed: %v", got)
 			}
 			if got := broker.messages(); len(got) != 1 {

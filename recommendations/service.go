@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -18,6 +19,9 @@ import (
 	"flixtube/contracts/codes"
 	"flixtube/contracts/limits"
 )
+
+//go:embed openapi.json
+var openAPI []byte
 
 // viewStore is the part of the store that the routes use. The rankings have at most maxCandidates videos, best first.
 type viewStore interface {
@@ -38,6 +42,7 @@ func newHandler(views viewStore, videos catalogue, log *slog.Logger, checks ...h
 	e := web.NewEcho(log, checks...)
 	e.GET("/recommendations", h.getRecommendations)
 	e.GET("/views", h.getViews)
+	e.GET("/openapi.json", web.OpenAPI(e, openAPI))
 	e.GET("/metrics", web.Metrics())
 	return e
 }

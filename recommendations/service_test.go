@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"flixtube/chassis/chassistest"
 	"flixtube/chassis/web"
 	"flixtube/contracts/limits"
 )
@@ -41,7 +42,7 @@ func TestRecommendations(t *testing.T) {
 		_, _ = w.Write([]byte(`{"videos":[{"_id":"n2","name":"New"},{"_id":"a"},{"_id":"n1"},{"_id":"p"},{"_id":"n2"},{}],"more":1}`))
 	})
 	s := newTestStore(t)
-	h := newHandler(s, catalogue, discard)
+	h := chassistest.Documented(t, newHandler(s, catalogue, discard))
 	recordAll(t, s, map[string]string{
 		"ann": "a",
 		"bob": "a c",
@@ -67,7 +68,7 @@ func TestRecommendations(t *testing.T) {
 	if err := s.facts.Forget(t.Context(), []string{"c", "p"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, got := get(newHandler(s, catalogue, discard), "/recommendations?limit=2", "ann"); got != "popular:q new:n2" {
+	if _, got := get(chassistest.Documented(t, newHandler(s, catalogue, discard)), "/recommendations?limit=2", "ann"); got != "popular:q new:n2" {
 		t.Errorf("after c and p were removed: %s", got)
 	}
 }
@@ -77,7 +78,7 @@ func TestLimits(t *testing.T) {
 	for i := range 2 * maxRecommendations {
 		many.videos = append(many.videos, fmt.Sprint(i))
 	}
-	h := newHandler(fakeStore{}, many, discard)
+	h := chassistest.Documented(t, newHandler(fakeStore{}, many, discard))
 	for _, test := range []struct {
 		query         string
 		status, count int
@@ -100,7 +101,7 @@ func TestLimits(t *testing.T) {
 
 // TestErrorCodes: each error names its code, and what its message has in it.
 func TestErrorCodes(t *testing.T) {
-	h := newHandler(fakeStore{}, fakeCatalogue{}, discard)
+	h := chassistest.Documented(t, newHandler(fakeStore{}, fakeCatalogue{}, discard))
 	for target, want := range map[string]string{
 		"/views":                                 `{"error":"id must be 1 to 200 bytes of UTF-8","code":"invalid_id","args":{"max":200,"name":"id"}}`,
 		"/views?id=a&id=%ff":                     `"code":"invalid_id","args":{"max":200,"name":"id"}`,
@@ -156,7 +157,7 @@ func TestMetadataIsAskedForTheNewest(t *testing.T) {
 }
 
 func TestDatabaseDown(t *testing.T) {
-	h := newHandler(fakeStore{err: errors.New("dial tcp 10.0.0.7: secret")}, fakeCatalogue{}, discard)
+	h := chassistest.Documented(t, newHandler(fakeStore{err: errors.New("dial tcp 10.0.0.7: secret")}, fakeCatalogue{}, discard))
 	status, got := get(h, "/recommendations", "ann")
 	if status != http.StatusInternalServerError || !strings.Contains(got, `"error"`) || strings.Contains(got, "secret") {
 		t.Errorf("got %d %s, want 500 without internals", status, got)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	_ "embed"
 	"errors"
 	"io"
 	"log/slog"
@@ -22,6 +23,9 @@ import (
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
 )
+
+//go:embed openapi.json
+var openAPI []byte
 
 var (
 	errNotFound       = errors.New("there is no such video")
@@ -93,6 +97,7 @@ func newHandler(videos videoStore, posters posterStore, uploads *slots.Slots, lo
 	e.HEAD("/poster", serveStored(posters.OpenPoster))
 	e.PUT("/poster", s.putPoster)
 	e.POST("/upload", s.upload)
+	e.GET("/openapi.json", web.OpenAPI(e, openAPI))
 	e.GET("/metrics", web.Metrics())
 	return e
 }

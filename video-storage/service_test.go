@@ -60,7 +60,8 @@ func serveStore(t *testing.T, videos store) (base string) {
 	if _, ok := videos.(*directory); ok {
 		maxUploads = directoryUploads
 	}
-	server := httptest.NewServer(newHandler(videos, videos, newUploadSlots(maxUploads), slog.New(slog.NewTextHandler(t.Output(), nil)), storeCheck(videos)))
+	server := httptest.NewServer(chassistest.Documented(t,
+		newHandler(videos, videos, newUploadSlots(maxUploads), slog.New(slog.NewTextHandler(t.Output(), nil)), storeCheck(videos))))
 	t.Cleanup(server.Close)
 	return server.URL
 }

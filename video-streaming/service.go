@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -19,6 +20,9 @@ import (
 	"flixtube/chassis/proxy"
 	"flixtube/chassis/web"
 )
+
+//go:embed openapi.json
+var openAPI []byte
 
 // recorder accepts a message without waiting for the disk, or says why it does not.
 type recorder interface {
@@ -46,6 +50,7 @@ func newHandler(storage *url.URL, transport http.RoundTripper, box recorder, log
 	e.HEAD("/video", s.video)
 	e.GET("/poster", posters)
 	e.HEAD("/poster", posters)
+	e.GET("/openapi.json", web.OpenAPI(e, openAPI))
 	e.GET("/metrics", web.Metrics())
 	return e
 }

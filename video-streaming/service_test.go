@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"flixtube/chassis/chassistest"
 	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/web"
@@ -100,7 +101,7 @@ func serve(t *testing.T, storage string, box recorder) (base string) {
 		t.Fatal(err)
 	}
 	transport := httpclient.NewTransport()
-	server := httptest.NewServer(newHandler(target, transport, box, slog.New(slog.NewTextHandler(t.Output(), nil))))
+	server := httptest.NewServer(chassistest.Documented(t, newHandler(target, transport, box, slog.New(slog.NewTextHandler(t.Output(), nil)))))
 	t.Cleanup(func() {
 		server.Close()
 		transport.CloseIdleConnections()

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	_ "embed"
 	"errors"
 	"io"
 	"log/slog"
@@ -26,6 +27,9 @@ import (
 	"flixtube/video-upload/internal/tus"
 	"flixtube/video-upload/internal/video"
 )
+
+//go:embed openapi.json
+var openAPI []byte
 
 // The slots of POST /upload. There are fewer than video-storage has for uploads to Azure, so that resumable uploads, which
 // hold one only while the file goes from disk to disk, find some free however slow the clients here are. No share reaches
@@ -73,6 +77,7 @@ func (s *service) handler(checks ...health.Check) http.Handler {
 	e.Match([]string{http.MethodOptions, http.MethodPost}, "/uploads", s.resumable.Collection)
 	e.Match([]string{http.MethodHead, http.MethodPatch, http.MethodDelete}, "/uploads/:id", s.resumable.Upload)
 	e.PUT("/uploads/:id/poster", s.putPoster)
+	e.GET("/openapi.json", web.OpenAPI(e, openAPI))
 	e.GET("/metrics", web.Metrics())
 	return e
 }

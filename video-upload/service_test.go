@@ -184,7 +184,7 @@ func (f *fakeOutbox) added() []messaging.Message {
 func newTestHandler(t *testing.T, limit int64) (http.Handler, *fakeStorage, *fakeOutbox) {
 	t.Helper()
 	storage, box := newFakeStorage(t), &fakeOutbox{}
-	return newTestUploads(t, t.TempDir(), storage.URL, box, limit).handler(), storage, box
+	return chassistest.Documented(t, newTestUploads(t, t.TempDir(), storage.URL, box, limit).handler()), storage, box
 }
 
 // testService is the service with its spool and its storage in reach.
