@@ -108,7 +108,6 @@ func (c *cluster) writeOverlay() {
 	text := fmt.Sprintf(`apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 namespace: %s
-sortOptions: {order: legacy}
 resources: [../local]
 images:
 %spatches:
