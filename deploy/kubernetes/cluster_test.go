@@ -72,7 +72,13 @@ func (c *cluster) buildImages() {
 		images = append(images, c.image(service))
 	}
 	for _, server := range servers {
-		if label := c.run(exec.Command("docker", "image", "inspect", "-f", `{{index .Config.Labels "stand-in"}}`, server)); label != "" {
+		inspect := func() *exec.Cmd {
+			return exec.Command("docker", "image", "inspect", "-f", `{{index .Config.Labels "stand-in"}}`, server)
+		}
+		if inspect().Run() != nil {
+			c.run(exec.Command("docker", "pull", "--quiet", server))
+		}
+		if label := c.run(inspect()); label != "" {
 			c.t.Logf("NOTE %s is a stand-in: %s", server, label)
 		}
 	}
@@ -90,8 +96,8 @@ func (c *cluster) load(images ...string) {
 	c.run(exec.Command(words[0], append(words[1:], images...)...))
 }
 
-// writeOverlay adds the overlay "test": overlays/local with other images, another namespace, and
-// a port that the cluster chooses.
+// writeOverlay adds the overlay "test": overlays/local with other images, another namespace, a port that the cluster
+// chooses, and trust in the addresses that the load says it has.
 func (c *cluster) writeOverlay() {
 	c.t.Helper()
 	c.run(exec.Command(filepath.Join(c.manifests, "overlays/local/make-secrets")))
@@ -107,6 +113,9 @@ images:
 %spatches:
   - target: {kind: Service, name: gateway}
     patch: '[{"op": "remove", "path": "/spec/ports/0/nodePort"}]'
+  - target: {kind: Deployment, name: gateway}
+    patch: '[{"op": "add", "path": "/spec/template/spec/containers/0/env/-",
+      "value": {"name": "TRUSTED_PROXIES", "value": "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"}}]'
 `, c.namespace, images.String())
 	dir := filepath.Join(c.manifests, "overlays/test")
 	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600)); err != nil {

@@ -12,13 +12,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-var full = flag.Bool("full", false, "longer outages, and what each kind of request costs")
+var full = flag.Bool("full", false, "every failure, and what each kind of request costs")
 
 // deployment is a running site and what was done on it.
 type deployment struct {
@@ -38,33 +39,34 @@ func TestDeployment(t *testing.T) {
 	d.long = upload(t, d.site, "long.mp4", d.content)
 	d.waitListed()
 
-	type step struct {
+	for _, step := range []struct {
 		name string
 		run  func(*deployment)
-	}
-	steps := []step{
-		{"only the gateway is exposed", (*deployment).testExposed},
-		{"journeys", (*deployment).testJourneys},
-		{"steady load", (*deployment).testSteady},
-		{"rolling restart", (*deployment).testRollingRestart},
-		{"every pod deleted", (*deployment).testPodsDeleted},
-		{"servers deleted", (*deployment).testServersDeleted},
-		{"broker away", (*deployment).testBrokerAway},
-		{"an image that does not start", (*deployment).testBrokenImage},
-		{"three replicas", (*deployment).testThreeReplicas},
-	}
-	if *full {
-		steps = append(steps, step{"costs", (*deployment).testCosts}, step{"backup and restore", (*deployment).testBackup})
-	}
-	for _, step := range steps {
-		ok := t.Run(step.name, func(t *testing.T) {
+		full bool // only with -full
+	}{
+		{"only the gateway is exposed", (*deployment).testExposed, false},
+		{"smoke", (*deployment).testSmoke, false},
+		{"journeys", (*deployment).testJourneys, true},
+		{"steady load", (*deployment).testSteady, true},
+		{"rolling restart", (*deployment).testRollingRestart, false},
+		{"pods deleted", (*deployment).testPodsDeleted, false},
+		{"servers deleted", (*deployment).testServersDeleted, true},
+		{"broker away", (*deployment).testBrokerAway, true},
+		{"an image that does not start", (*deployment).testBrokenImage, true},
+		{"three replicas", (*deployment).testThreeReplicas, true},
+		{"costs", (*deployment).testCosts, true},
+		{"backup and restore", (*deployment).testBackup, true},
+	} {
+		if step.full && !*full {
+			continue
+		}
+		t.Run(step.name, func(t *testing.T) {
 			inner, base := *d, *d.cluster
 			inner.cluster, base.t = &base, t
+			started := time.Now()
 			step.run(&inner)
+			t.Logf("%s took %.0f s", step.name, time.Since(started).Seconds())
 		})
-		if !ok {
-			break
-		}
 	}
 }
 
@@ -86,7 +88,7 @@ func (d *deployment) load() *load { return startLoad(d.t, d.site, d.ids, d.long,
 // under runs f under load, and checks that no request fails and that every view is recorded once.
 func (d *deployment) under(what string, f func()) {
 	d.t.Helper()
-	before := d.recorded()
+	before := d.settled()
 	l := d.load()
 	defer l.stop()
 	f()
@@ -117,6 +119,20 @@ func (d *deployment) recorded() map[string]bool {
 			return ids
 		}
 	}
+}
+
+// settled waits until the views of what came before are recorded, and returns all.
+func (d *deployment) settled() (ids map[string]bool) {
+	d.t.Helper()
+	waitFor(d.t, "no more views to come", func() error {
+		before := len(ids)
+		while(3 * time.Second)
+		if ids = d.recorded(); len(ids) != before {
+			return fmt.Errorf("%d are new", len(ids)-before)
+		}
+		return nil
+	})
+	return ids
 }
 
 // allRecorded waits until exactly these views were added to those from before.
@@ -160,6 +176,13 @@ func (d *deployment) testExposed() {
 			d.t.Errorf("%s has a token: %.20s…", p.Metadata.Name, output)
 		}
 	}
+}
+
+// testSmoke runs the check that every release has to pass.
+func (d *deployment) testSmoke() {
+	started := time.Now()
+	d.run(exec.Command("../../scripts/smoke", d.site))
+	measured(d.t, "smoke: upload, watch, find in the history, remove", time.Since(started))
 }
 
 // testJourneys runs the journeys of e2e.
@@ -228,8 +251,9 @@ func (d *deployment) testCosts() {
 	cost("home page", 400, at(400, func() string { return "/" }))
 	cost("page of a video", 400, at(400, func() string { return "/video?id=" + d.ids[0] }))
 	cost("view that begins", 2000, at(2000, func() string { return "/api/video?id=" + d.ids[0] + "&view=" + newUUID() }, "Range", "bytes=0-0"))
-	cost("range of 64 KiB", 2000, at(2000, func() string { return "/api/video?id=" + d.long + "&view=" + newUUID() }, "Range", "bytes=5000000-5065535"))
-	cost("GiB of long ranges", 2, at(32, func() string { return "/api/video?id=" + d.long + "&view=" + newUUID() }, "Range", fmt.Sprintf("bytes=1-%d", longVideo)))
+	more := "/api/video?id=" + d.long + "&view=" + newUUID()
+	cost("range of 64 KiB", 2000, at(2000, func() string { return more }, "Range", "bytes=5000000-5065535"))
+	cost("GiB of long ranges", 2, at(32, func() string { return more }, "Range", fmt.Sprintf("bytes=1-%d", longVideo)))
 }
 
 func (d *deployment) testRollingRestart() {
@@ -241,9 +265,13 @@ func (d *deployment) testRollingRestart() {
 	})
 }
 
-// testPodsDeleted deletes one pod of every service at the same time, and when they are replaced the others.
+// testPodsDeleted deletes one pod of every service at the same time and, with -full, the others when these are replaced.
 func (d *deployment) testPodsDeleted() {
-	d.under("every pod deleted once", func() {
+	rounds, what := 1, "one pod of every service deleted"
+	if *full {
+		rounds, what = 2, "every pod deleted once"
+	}
+	d.under(what, func() {
 		var names []string
 		old := map[string][]string{}
 		for service := range workloads {
@@ -255,7 +283,7 @@ func (d *deployment) testPodsDeleted() {
 			}
 		}
 		started := time.Now()
-		for i := range 2 {
+		for i := range rounds {
 			var some []string
 			for service := range workloads {
 				some = append(some, old[service][i])
@@ -271,24 +299,57 @@ func (d *deployment) testPodsDeleted() {
 // testServersDeleted deletes the pods of the broker and of the database. What is watched meanwhile must play and be
 // recorded; pages may lack the parts that come from the database.
 func (d *deployment) testServersDeleted() {
-	for _, server := range []string{"rabbit", "db"} {
-		d.under("the pod of "+server+" deleted", func() {
-			started := time.Now()
-			d.kubectl("delete", "pod", server+"-0")
-			d.rolledOut()
-			measured(d.t, "the pod of "+server+" deleted and replaced, the services ready again", time.Since(started))
+	d.under("the pod of rabbit deleted", func() {
+		// With nobody there who takes them, the messages stay in the queue.
+		d.kubectl("scale", "deployment/history", "--replicas=0")
+		d.kubectl("wait", "pod", "--selector", "app.kubernetes.io/name=history", "--for=delete", "--timeout=2m")
+		before := 0
+		waitFor(d.t, "messages that wait for history", func() error {
+			before = d.messages("history.viewed")
+			if before < 50 {
+				return fmt.Errorf("there are %d", before)
+			}
+			return nil
 		})
-		d.waitListed()
-	}
+		d.kubectl("delete", "pod", "rabbit-0")
+		d.kubectl("rollout", "status", "statefulset/rabbit", "--timeout=5m")
+		after := d.messages("history.viewed")
+		measured(d.t, "messages in history.viewed before its broker's pod was deleted, and after", fmt.Sprintf("%d, %d", before, after))
+		if after < before {
+			d.t.Errorf("of %d messages %d are there", before, after)
+		}
+		d.kubectl("scale", "deployment/history", "--replicas=2")
+		d.rolledOut()
+	})
+	d.under("the pod of db deleted", func() {
+		started := time.Now()
+		d.kubectl("delete", "pod", "db-0")
+		d.rolledOut()
+		measured(d.t, "the pod of db deleted and replaced, the services ready again", time.Since(started))
+	})
+	d.waitListed()
 	d.noRestarts()
+}
+
+// messages returns how many are in a queue.
+func (d *deployment) messages(queue string) (n int) {
+	d.t.Helper()
+	var output string
+	waitFor(d.t, "the broker's list of queues", func() (err error) {
+		output, err = d.try("exec", "rabbit-0", "--", "rabbitmqctl", "-q", "list_queues", "name", "messages")
+		return err
+	})
+	match := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(queue) + `\t(\d+)$`).FindStringSubmatch(output)
+	if match == nil {
+		d.t.Fatalf("there is no queue %s:\n%s", queue, output)
+	}
+	n, _ = strconv.Atoi(match[1])
+	return n
 }
 
 // testBrokerAway takes the broker away for longer than the liveness probes are patient.
 func (d *deployment) testBrokerAway() {
-	away := 75 * time.Second
-	if *full {
-		away = 3 * time.Minute
-	}
+	const away = 3 * time.Minute
 	d.under(fmt.Sprintf("RabbitMQ away for %v", away), func() {
 		d.kubectl("scale", "statefulset/rabbit", "--replicas=0")
 		d.kubectl("wait", "pod/rabbit-0", "--for=delete", "--timeout=2m")

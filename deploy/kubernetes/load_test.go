@@ -24,10 +24,11 @@ import (
 
 const (
 	requestsPerSecond = 100
-	streams           = 20
-	streamRate        = 512 << 10 // bytes per second of each stream
+	visitors          = 100
+	streams           = 20        // of as many of the visitors
+	streamRate        = 256 << 10 // bytes per second of each stream
 	longVideo         = 64 << 20  // bytes, so that streams last for longer than a pod's shutdown
-	requestTimeout    = 15 * time.Second
+	requestTimeout    = time.Minute
 )
 
 // load is visitors: requests at a steady rate, whatever the answers take, and streams that play long videos. Every
@@ -37,14 +38,15 @@ type load struct {
 	ids      []string // of the videos that are watched
 	long     string   // the id of the long one
 	content  []byte   // of the long one
-	visitors []*http.Client
+	visitors []visitor
 
 	cancel  context.CancelFunc
 	started time.Time
 	running sync.WaitGroup
 
 	mu       sync.Mutex
-	views    []string // ids of viewings that began to play
+	views    []string          // ids of viewings that began to play
+	latest   map[string]string // the last of them of each video
 	failed   []error
 	requests int
 	slowest  time.Duration
@@ -53,28 +55,39 @@ type load struct {
 	streamed int64 // bytes
 }
 
+// visitor is a browser with a cookie and an address of its own, by both of which the gateway limits requests.
+type visitor struct {
+	*http.Client
+	address string
+}
+
 // startLoad begins; stop ends it.
 func startLoad(t *testing.T, site string, ids []string, long string, content []byte) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &load{site: site, ids: ids, long: long, content: content, cancel: cancel, started: time.Now()}
+	l := &load{site: site, ids: ids, long: long, content: content, cancel: cancel, latest: map[string]string{}}
 	transport := &http.Transport{MaxIdleConnsPerHost: requestsPerSecond, ResponseHeaderTimeout: requestTimeout}
-	for range streams {
+	for i := range visitors {
 		jar, err := cookiejar.New(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		visitor := &http.Client{Jar: jar, Transport: transport}
-		if _, err := fetch(visitor, site+"/upload", requestTimeout); err != nil {
+		v := visitor{&http.Client{Jar: jar, Transport: transport}, fmt.Sprintf("198.51.100.%d", i+1)}
+		if _, err := v.get(site + "/upload"); err != nil {
 			t.Fatal(err)
 		}
-		l.visitors = append(l.visitors, visitor)
+		l.visitors = append(l.visitors, v)
 	}
+	l.started = time.Now()
 	for i := range streams {
 		l.running.Go(func() { l.watchLong(ctx, l.visitors[i]) })
 	}
 	l.running.Go(func() { l.request(ctx) })
 	return l
+}
+
+func (v visitor) get(url string, headers ...string) (string, error) {
+	return fetch(v.Client, url, requestTimeout, append(headers, "X-Forwarded-For", v.address)...)
 }
 
 // stop waits for what is in flight.
@@ -103,8 +116,8 @@ func (l *load) mustSucceed(t *testing.T, what string) {
 	}
 }
 
-// request makes the requests: of each hundred ten viewings begin, seven pages are looked at that are composed of several
-// services, two that only the gateway makes, one is a history; the others are players that fetch more of a video.
+// request makes the requests: of each hundred ten viewings begin, twenty are players that fetch more for a viewing that
+// began before, from any pod, three are pages that are composed of several services; the others are the gateway's alone.
 func (l *load) request(ctx context.Context) {
 	tick := time.NewTicker(time.Second / requestsPerSecond)
 	defer tick.Stop()
@@ -114,39 +127,41 @@ func (l *load) request(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		visitor, video := l.visitors[i%len(l.visitors)], l.ids[i/10%len(l.ids)]
+		visitor, video := l.visitors[(i+i/100)%len(l.visitors)], l.ids[i/10%len(l.ids)]
 		l.running.Go(func() {
-			switch i % 100 {
-			case 3, 13, 23, 33, 43, 53, 63, 73, 83, 93:
+			switch i % 10 {
+			case 3:
 				view := newUUID()
 				if l.get(visitor, "/api/video?id="+video+"&view="+view, "bytes=0-65535") {
 					l.mu.Lock()
 					l.views = append(l.views, view)
+					l.latest[video] = view
 					l.mu.Unlock()
 				}
-			case 5, 25, 45, 65:
-				l.get(visitor, "/", "")
-			case 15, 35, 55:
-				l.get(visitor, "/video?id="+video, "")
-			case 75, 95:
-				l.get(visitor, "/upload", "")
-			case 85:
-				l.get(visitor, "/history", "")
+			case 4, 7:
+				l.mu.Lock()
+				view := l.latest[video] // at the very beginning there is none, and then nothing is counted
+				l.mu.Unlock()
+				l.get(visitor, "/api/video?id="+video+"&view="+view, "bytes=500000-565535")
 			default:
-				l.get(visitor, "/api/video?id="+video+"&view="+newUUID(), "bytes=500000-565535")
+				page, ok := map[int]string{5: "/", 55: "/video?id=" + video, 85: "/history"}[i%100]
+				if !ok {
+					page = "/upload"
+				}
+				l.get(visitor, page, "")
 			}
 		})
 	}
 }
 
 // get notes how a request went. It ends even if the load is stopped meanwhile.
-func (l *load) get(visitor *http.Client, path, ranges string) bool {
+func (l *load) get(v visitor, path, ranges string) bool {
 	started := time.Now()
 	var headers []string
 	if ranges != "" {
 		headers = []string{"Range", ranges}
 	}
-	body, err := fetch(visitor, l.site+path, requestTimeout, headers...)
+	body, err := v.get(l.site+path, headers...)
 	took := time.Since(started)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -161,11 +176,11 @@ func (l *load) get(visitor *http.Client, path, ranges string) bool {
 	return err == nil
 }
 
-func (l *load) watchLong(ctx context.Context, visitor *http.Client) {
+func (l *load) watchLong(ctx context.Context, v visitor) {
 	for ctx.Err() == nil {
 		view := newUUID()
 		for at := 0; at < len(l.content) && ctx.Err() == nil; {
-			n, err := l.play(ctx, visitor, view, at)
+			n, err := l.play(ctx, v, view, at)
 			l.mu.Lock()
 			at += n
 			l.streamed += int64(n)
@@ -183,7 +198,7 @@ func (l *load) watchLong(ctx context.Context, visitor *http.Client) {
 }
 
 // play reads the long video from an offset, no faster than a player would, and returns how many of its bytes came.
-func (l *load) play(ctx context.Context, visitor *http.Client, view string, at int) (n int, err error) {
+func (l *load) play(ctx context.Context, v visitor, view string, at int) (n int, err error) {
 	// Only a stream that has begun is cancelled: of any other nobody would know whether it counts as a view.
 	playing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -196,7 +211,8 @@ func (l *load) play(ctx context.Context, visitor *http.Client, view string, at i
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", at))
 		want = http.StatusPartialContent
 	}
-	res, err := visitor.Do(req)
+	req.Header.Set("X-Forwarded-For", v.address)
+	res, err := v.Do(req)
 	if err != nil {
 		return 0, err
 	}

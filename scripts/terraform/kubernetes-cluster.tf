@@ -87,6 +87,7 @@ resource "azurerm_kubernetes_cluster" "flixtube" {
   network_profile {
     network_plugin      = "azure"
     network_plugin_mode = "overlay"
+    pod_cidr            = "10.244.0.0/16" # overlays/azure trusts it as the network of the ingress
     network_data_plane  = "cilium"
     network_policy      = "cilium" # without one, NetworkPolicies are accepted and do nothing
     load_balancer_sku   = "standard"

@@ -207,7 +207,7 @@ variable "zones" {
 }
 
 variable "network_range" {
-  description = "The addresses of the virtual network; the machines of the cluster get all of them."
+  description = "The addresses of the virtual network; the machines of the cluster get all of them. The pods' addresses, 10.244.0.0/16, are not among them."
   type        = string
   default     = "10.240.0.0/16"
 

@@ -163,6 +163,10 @@ run "the_cluster" {
     error_message = "NetworkPolicies are not enforced."
   }
   assert {
+    condition     = azurerm_kubernetes_cluster.flixtube.network_profile[0].pod_cidr == "10.244.0.0/16"
+    error_message = "overlays/azure trusts another network than that of the pods."
+  }
+  assert {
     condition = (
       azurerm_kubernetes_cluster_node_pool.user.mode == "User"
       && azurerm_kubernetes_cluster_node_pool.user.auto_scaling_enabled
