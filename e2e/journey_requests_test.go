@@ -518,3 +518,32 @@ func TestJourneyViewerCookie(t *testing.T) {
 	}
 	v.waitListed(id, name)
 }
+
+// TestInnerServices: the services behind the gateway answer neither pages of other sites nor names that these could choose.
+func TestInnerServices(t *testing.T) {
+	s := withEmbedded(t)
+	for name, service := range s.system.Services {
+		if name == "gateway" {
+			continue
+		}
+		for _, c := range []struct {
+			host, site string
+			want       int
+		}{{"", "none", 200}, {"evil.example", "", 421}, {"", "cross-site", 403}} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, service.Address+"/livez", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = c.host
+			req.Header.Set("Sec-Fetch-Site", c.site)
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != c.want {
+				t.Errorf("%s for the host %q from %q: %s, want %d", name, c.host, c.site, res.Status, c.want)
+			}
+		}
+	}
+}

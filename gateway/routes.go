@@ -33,7 +33,7 @@ func (g gateway) routes(e *echo.Echo) {
 	e.POST("/upload", g.site.UploadForm, g.viewer, g.expensive, edge.LongBody)
 	e.Match(read, "/assets/:version/:name", g.site.Asset)
 
-	e.Match(read, "/api/video", g.video, g.viewer, g.cheap, edge.RequireID("id"), g.streams)
+	e.Match(read, "/api/video", g.video, edge.OwnPages, g.viewer, g.cheap, edge.RequireID("id"), g.streams)
 	e.PATCH("/api/video", g.site.RenameByScript, g.viewer, g.cheap, edge.RequireID("id"))
 	e.Match(read, "/api/poster", g.poster, g.viewer, g.cheap, edge.RequireID("id"), g.timeout)
 	e.POST("/api/position", g.position, g.viewer, g.cheap, edge.RequireID("video"), g.timeout, g.existing)

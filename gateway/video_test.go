@@ -95,3 +95,23 @@ func TestStreamDown(t *testing.T) {
 		t.Errorf("%s %s", res.Status, body)
 	}
 }
+
+// TestEmbeddedElsewhere: a page of another site shows no video of this one, and counts no view.
+func TestEmbeddedElsewhere(t *testing.T) {
+	asked := 0
+	gateway := start(t, time.Second, fakes{"video-streaming": func(http.ResponseWriter, *http.Request) { asked++ }})
+	for site, want := range map[string]int{"cross-site": 403, "same-site": 403, "same-origin": 200, "none": 200, "": 200} {
+		var header []string
+		if site != "" {
+			header = []string{"Sec-Fetch-Site", site}
+		}
+		before := asked
+		res, body := do(t, request(t, "GET", gateway+"/api/video?id=x", nil, header...))
+		if res.StatusCode != want || (asked > before) != (want == 200) || want == 403 && !strings.Contains(body, `"code":"cross_origin"`) {
+			t.Errorf("%q: %s %s, asked %d times", site, res.Status, body, asked-before)
+		}
+		if policy := res.Header.Get("Cross-Origin-Resource-Policy"); policy != "same-origin" {
+			t.Errorf("%q: others may use it: %q", site, policy)
+		}
+	}
+}

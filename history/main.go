@@ -26,6 +26,7 @@ import (
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
+	"flixtube/chassis/web"
 )
 
 func main() { process.Main(run) }
@@ -51,7 +52,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	consumers := messaging.NewConsumers(broker, log, subscriptions(s)...)
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(s, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker))...),
+		Handler:    web.Inner(newHandler(s, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker))...)),
 		Log:        log,
 		Background: []func(context.Context) error{consumers.Run},
 	}.Run(ctx)

@@ -27,6 +27,7 @@ import (
 	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
 	"flixtube/chassis/relay"
+	"flixtube/chassis/web"
 )
 
 func main() { process.Main(run) }
@@ -53,7 +54,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	consumers := messaging.NewConsumers(broker, log, subscriptions(videos)...)
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(videos, removals.added.Send, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker))...),
+		Handler:    web.Inner(newHandler(videos, removals.added.Send, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker))...)),
 		Log:        log,
 		Background: []func(context.Context) error{consumers.Run, relay.New(removals, broker.Publisher(removedTo).Publish, log).Run},
 	}.Run(ctx)

@@ -25,6 +25,7 @@ import (
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
+	"flixtube/chassis/web"
 )
 
 func main() { process.Main(run) }
@@ -50,7 +51,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	consumers := messaging.NewConsumers(broker, log, subscriptions(views)...)
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(views, videos, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker), videos.check())...),
+		Handler:    web.Inner(newHandler(views, videos, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker), videos.check())...)),
 		Log:        log,
 		Background: []func(context.Context) error{consumers.Run},
 	}.Run(ctx)

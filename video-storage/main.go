@@ -36,6 +36,7 @@ import (
 	"flixtube/chassis/messaging"
 	"flixtube/chassis/messaging/brokers"
 	"flixtube/chassis/process"
+	"flixtube/chassis/web"
 )
 
 func main() { process.Main(run) }
@@ -79,7 +80,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	checks := append(consumers.Checks(), messaging.Check(broker), storeCheck(videos))
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(videos, videos, newUploadSlots(maxUploads), log, checks...),
+		Handler:    web.Inner(newHandler(videos, videos, newUploadSlots(maxUploads), log, checks...)),
 		Log:        log,
 		Background: []func(context.Context) error{consumers.Run, sweeps.run},
 	}.Run(ctx)

@@ -36,6 +36,7 @@ import (
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/process"
 	"flixtube/chassis/relay"
+	"flixtube/chassis/web"
 )
 
 // headerTimeout is how long video-storage may take to begin its response.
@@ -74,7 +75,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    newHandler(cfg.storage, transport, box, log, checks...),
+		Handler:    web.Inner(newHandler(cfg.storage, transport, box, log, checks...)),
 		Log:        log,
 		Background: []func(context.Context) error{relay.New(box, send, log).Run},
 	}.Run(ctx)

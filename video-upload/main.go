@@ -50,6 +50,7 @@ import (
 	"flixtube/chassis/outbox"
 	"flixtube/chassis/process"
 	"flixtube/chassis/relay"
+	"flixtube/chassis/web"
 	"flixtube/contracts"
 	"flixtube/video-upload/internal/spool"
 	"flixtube/video-upload/internal/storage"
@@ -88,7 +89,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	announce := broker.Publisher(contracts.VideoUploaded.Destination()).Publish
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    service.handler(videos.Check(), messaging.Check(broker)),
+		Handler:    web.Inner(service.handler(videos.Check(), messaging.Check(broker))),
 		Log:        log,
 		Background: []func(context.Context) error{relay.New(box, announce, log).Run, service.publisher.Run},
 	}.Run(ctx)

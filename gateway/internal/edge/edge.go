@@ -25,16 +25,30 @@ func NewRequestID(next http.Handler) http.Handler {
 	})
 }
 
+var errCrossOrigin = web.Errorf(http.StatusForbidden, codes.CrossOrigin, "this request comes from another site")
+
 // SameOrigin rejects requests that change something and were sent by another site's page.
 func SameOrigin() echo.MiddlewareFunc {
 	protection := http.NewCrossOriginProtection()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if err := protection.Check(c.Request()); err != nil {
-				return web.Errorf(http.StatusForbidden, codes.CrossOrigin, "this request comes from another site")
+				return errCrossOrigin
 			}
 			return next(c)
 		}
+	}
+}
+
+// OwnPages rejects requests of other sites' pages for what the site's own pages embed. A video in a page of another site would
+// use this site's bandwidth, and count views that nobody decided on.
+func OwnPages(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		switch c.Request().Header.Get("Sec-Fetch-Site") {
+		case "", "none", "same-origin": // not a browser, typed into its address bar, or ours
+			return next(c)
+		}
+		return errCrossOrigin
 	}
 }
 

@@ -14,7 +14,9 @@ var securityHeaders = map[string]string{
 	"Content-Security-Policy": "default-src 'none'; img-src 'self'; media-src 'self' blob:; style-src 'self'; " +
 		"script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 	"X-Content-Type-Options": "nosniff",
-	"Referrer-Policy":        "same-origin",
+
+	"Cross-Origin-Resource-Policy": "same-origin", // for browsers that come by HTTP, and so send no Sec-Fetch-Site
+	"Referrer-Policy":              "same-origin",
 }
 
 // SecurityHeaders sets them.
