@@ -120,8 +120,10 @@ func TestStartsAndStops(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	_, err := readConfig(chassistest.Env(map[string]string{"HISTORY_URL": "history", "COOKIE_SECURE": "perhaps", "RATE_LIMIT": "0", "TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.0/99",
-		"SEND_TIMEOUT": "-1", "VIEWER_UNSIGNED_UNTIL": "soon"}))
+	_, err := readConfig(chassistest.Env(map[string]string{
+		"HISTORY_URL": "history", "COOKIE_SECURE": "perhaps", "RATE_LIMIT": "0", "TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.0/99",
+		"SEND_TIMEOUT": "-1", "VIEWER_UNSIGNED_UNTIL": "soon",
+	}))
 	for _, name := range []string{"PORT", "VIEWER_KEY", "HISTORY_URL", "COOKIE_SECURE", "RATE_LIMIT", "TRUSTED_PROXIES", "SEND_TIMEOUT", "VIEWER_UNSIGNED_UNTIL"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not name %s: %v", name, err)
