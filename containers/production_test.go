@@ -105,7 +105,7 @@ func (p *production) refusals(port string) {
 		p.t.Fatalf("without passwords: %v\n%s", err, output)
 	}
 	p.settings(port, []string{
-		"guest", "example@123456789012",
+		"passwordpassword", "example@123456789012",
 		"Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
 		"for-development-alone-everybody-knows-it",
 	})

@@ -18,8 +18,8 @@ func readConfig(getenv func(string) string) (config, error) {
 	cfg := config{
 		addr:     env.Addr(),
 		logLevel: env.LogLevel(),
-		rabbit:   env.Required("RABBIT"),
-		dbHost:   env.Required("DBHOST"),
+		rabbit:   env.Secret("RABBIT"),
+		dbHost:   env.Secret("DBHOST"),
 		dbName:   env.Required("DBNAME"),
 		metadata: env.URL("METADATA_URL", "http://metadata"),
 	}

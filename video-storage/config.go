@@ -28,12 +28,13 @@ func readConfig(getenv func(string) string) (config, error) {
 	cfg := config{
 		addr:     env.Addr(),
 		logLevel: env.LogLevel(),
-		rabbit:   env.Required("RABBIT"),
+		rabbit:   env.Secret("RABBIT"),
 		dir:      getenv("VIDEOS_DIR"),
 		metadata: env.URL("METADATA_URL", "http://metadata"),
 	}
 	const three = "STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT"
-	blobs := getenv("STORAGE_ACCOUNT_NAME") + getenv("STORAGE_ACCESS_KEY") + getenv("STORAGE_ENDPOINT")
+	key := getenv("STORAGE_ACCESS_KEY") + getenv("STORAGE_ACCESS_KEY_FILE")
+	blobs := getenv("STORAGE_ACCOUNT_NAME") + key + getenv("STORAGE_ENDPOINT")
 	switch {
 	case cfg.dir == "" && blobs == "":
 		env.Invalid("VIDEOS_DIR", "or "+three+" must be set")
@@ -42,11 +43,10 @@ func readConfig(getenv func(string) string) (config, error) {
 	case blobs != "":
 		cfg.azure = azure{
 			account:  env.Required("STORAGE_ACCOUNT_NAME"),
-			key:      getenv("STORAGE_ACCESS_KEY"),
 			endpoint: env.Required("STORAGE_ENDPOINT"),
 		}
-		if getenv(federatedTokenFile) == "" {
-			env.Required("STORAGE_ACCESS_KEY")
+		if key != "" || getenv(federatedTokenFile) == "" {
+			cfg.azure.key = env.Secret("STORAGE_ACCESS_KEY")
 		}
 		if cfg.azure.endpoint != "" {
 			env.URL("STORAGE_ENDPOINT", "")

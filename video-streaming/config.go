@@ -27,7 +27,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		history:     env.URL("HISTORY_URL", "http://history"),
 	}
 	if cfg.delivery != "direct" {
-		cfg.rabbit = env.Required("RABBIT")
+		cfg.rabbit = env.Secret("RABBIT")
 		if _, ok := destinations[cfg.delivery]; !ok {
 			env.Invalid("VIEWED_DELIVERY", "must be direct, queue or fanout")
 		}

@@ -20,7 +20,7 @@ func readConfig(getenv func(string) string) (config, error) {
 	cfg := config{
 		addr:        env.Addr(),
 		logLevel:    env.LogLevel(),
-		rabbit:      env.Required("RABBIT"),
+		rabbit:      env.Secret("RABBIT"),
 		outboxDir:   env.Required("OUTBOX_DIR"),
 		storage:     env.URL("VIDEO_STORAGE_URL", "http://video-storage"),
 		uploadLimit: env.Int("UPLOAD_LIMIT", 4<<30),

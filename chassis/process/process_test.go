@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -142,5 +144,38 @@ func TestBackgroundErrorStops(t *testing.T) {
 	}.Run(t.Context())
 	if !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestSecrets: a secret is in its variable or in a file, and no error shows it.
+func TestSecrets(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	full, empty := file("full", "secret\r\n"), file("empty", "\n")
+	for _, test := range []struct {
+		vars       map[string]string
+		want, fail string
+	}{
+		{map[string]string{"KEY": "secret"}, "secret", ""},
+		{map[string]string{"KEY_FILE": full}, "secret", ""},
+		{map[string]string{}, "", "missing environment variables: KEY"},
+		{map[string]string{"KEY_FILE": empty}, "", "missing environment variables: KEY"},
+		{map[string]string{"KEY_FILE": filepath.Join(dir, "none")}, "", "KEY_FILE names a file that cannot be read: open "},
+		{map[string]string{"KEY": "secret", "KEY_FILE": full}, "", "KEY and KEY_FILE exclude each other"},
+	} {
+		env := process.NewEnv(chassistest.Env(test.vars))
+		got, err := env.Secret("KEY"), env.Err()
+		if got != test.want || (err == nil) != (test.fail == "") {
+			t.Errorf("%v: %q, %v", test.vars, got, err)
+		}
+		if err != nil && (!strings.HasPrefix(err.Error(), test.fail) || strings.Contains(err.Error(), "secret")) {
+			t.Errorf("%v: %v", test.vars, err)
+		}
 	}
 }
