@@ -92,8 +92,11 @@ func (b *browser) plays(second string) error {
 // shows waits until the page has these lines somewhere, in this order. How the page breaks its lines does not matter.
 func (b *browser) shows(lines string) error {
 	started := time.Now()
-	words := regexp.QuoteMeta(strings.Join(strings.Split(strings.TrimSpace(lines), "\n"), "..."))
-	want := regexp.MustCompile(strings.ReplaceAll(words, `\.\.\.`, ".*"))
+	all := strings.Split(strings.TrimSpace(lines), "\n")
+	for i, line := range all {
+		all[i] = strings.ReplaceAll(regexp.QuoteMeta(line), `\.\.\.`, ".*")
+	}
+	want := regexp.MustCompile(strings.Join(all, ".*"))
 	return chassistest.Poll(patience, func() error {
 		text, err := ask(b, chromedp.Evaluate[string](`document.body ? document.body.innerText : ""`))
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"testing"
 )
 
 // substitution is a command that is run in another way than the text says, where this machine cannot do what the text says.
@@ -56,3 +57,35 @@ func builder(commands string) []string {
 
 // builderWarning is what Compose says there.
 var builderWarning = regexp.MustCompile(`(?m)^time=.* level=warning msg="COMPOSE_BAKE=false is deprecated.*\n`)
+
+// registryDockerfile is the same program by Debian, for machines that cannot pull the image.
+const registryDockerfile = `FROM debian:bookworm-slim
+LABEL stand-in="docker-registry of Debian"
+RUN apt-get update && apt-get install -y --no-install-recommends docker-registry && rm -rf /var/lib/apt/lists/*
+RUN printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\nhttp: {addr: ":5000"}\n' >/config.yml
+EXPOSE 5000
+CMD ["docker-registry", "serve", "/config.yml"]
+`
+
+// standIns says which images of the commands are not what they are called, and builds the registry's where it must.
+func standIns(t *testing.T, commands string, images ...string) {
+	t.Helper()
+	for _, image := range images {
+		if !strings.Contains(commands, image) {
+			continue
+		}
+		if exec.Command("docker", "image", "inspect", image).Run() != nil && exec.Command("docker", "pull", "-q", image).Run() != nil &&
+			image == "registry:3" {
+			build := exec.Command("docker", "build", "-q", "-t", image, "-")
+			build.Env = append(os.Environ(), builder("docker build ")...)
+			build.Stdin = strings.NewReader(registryDockerfile)
+			if output, err := build.CombinedOutput(); err != nil {
+				t.Fatalf("%s cannot be pulled, and its stand-in not built: %v\n%s", image, err, output)
+			}
+		}
+		label, err := exec.Command("docker", "image", "inspect", "-f", `{{index .Config.Labels "stand-in"}}`, image).Output()
+		if l := strings.TrimSpace(string(label)); err == nil && l != "" && l != "<no value>" {
+			t.Logf("STAND-IN for %s: %s", image, l)
+		}
+	}
+}

@@ -150,6 +150,7 @@ func docker(t *testing.T, r *reader, commands string) {
 		chassistest.Missing(t, "Docker Compose v2")
 	}
 	dockerConfig(t, r)
+	standIns(t, commands, "registry:3", "rabbitmq:4-management", "mongo:8", "golang:1.26-bookworm")
 	r.env = append(r.env, builder(commands)...)
 	t.Cleanup(func() {
 		if strings.Contains(commands, "docker compose") {

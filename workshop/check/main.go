@@ -40,12 +40,15 @@ var needs = []need{
 	{"Go 1.26", "all", true, goVersion, "https://go.dev/dl/"},
 	{"bash", "all", true, works("bash", "--version"), "on Windows use WSL: https://learn.microsoft.com/windows/wsl/install"},
 	{"curl 7.82", "all", true, works("curl", "--json", "{}", "--version"), "an older one lacks --json: https://curl.se/download.html"},
-	{"Docker", "3, 4, 6 to 8", false, works("docker", "info"), "install it, or start it: https://docs.docker.com/get-started/get-docker/"},
-	{"Compose v2", "4", false, works("docker", "compose", "version"), "https://docs.docker.com/compose/install/"},
+	{"Docker", "3, 4, 6 to 11", false, works("docker", "info"), "install it, or start it: https://docs.docker.com/get-started/get-docker/"},
+	{"Compose v2", "4, 9 to 11", false, works("docker", "compose", "version"), "https://docs.docker.com/compose/install/"},
+	{"a C compiler", "10", false, works("gcc", "--version"), "on Debian apt install gcc, on a Mac xcode-select --install"},
+	{"a Kubernetes cluster", "11", false, works("kubectl", "get", "nodes"), "kind create cluster: https://kind.sigs.k8s.io"},
+	{"Terraform", "12", false, works("terraform", "version"), "https://developer.hashicorp.com/terraform/install"},
 }
 
 // ports are those that the chapters listen on.
-var ports = []string{"4001", "4002", "4003", "4005", "4006", "4012", "4101", "5001", "5672", "15672", "27017"}
+var ports = []string{"4000", "4001", "4002", "4003", "4005", "4006", "4012", "4101", "5001", "5672", "15672", "27017"}
 
 func run(ctx context.Context, stdout io.Writer) error {
 	var lacks []string
