@@ -43,9 +43,10 @@ func newStandIn(t *testing.T) *standIn {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", b.index)
 	mux.HandleFunc("POST /contracts/publish", b.publish)
-	mux.HandleFunc("POST /pacts/provider/{provider}/for-verification", b.forVerification)
+	mux.HandleFunc("/pacts/provider/{provider}/for-verification", b.forVerification) // GET without selectors
 	mux.HandleFunc("GET /pacts/{consumer}/{provider}", b.pact)
 	mux.HandleFunc("POST /results/{consumer}/{provider}", b.result)
+	mux.HandleFunc("GET /pacticipants/{service}", b.pacticipant)
 	mux.HandleFunc("PUT /pacticipants/{service}/branches/{branch}/versions/{version}", b.version)
 	mux.HandleFunc("GET /pacticipants/{service}/versions/{version}", b.environments)
 	mux.HandleFunc("POST /deployed/{service}", b.deploy)
@@ -147,6 +148,14 @@ func (b *standIn) result(w http.ResponseWriter, req *http.Request) {
 	}
 	b.verified[req.PathValue("consumer")+"/"+req.PathValue("provider")] = result.Success
 	answer(w, http.StatusCreated, object{"_links": object{"self": b.link(req.URL.Path)}})
+}
+
+func (b *standIn) pacticipant(w http.ResponseWriter, req *http.Request) {
+	self := "/pacticipants/" + req.PathValue("service")
+	answer(w, http.StatusOK, object{"name": req.PathValue("service"), "_links": object{
+		"self":              b.link(self),
+		"pb:branch-version": object{"href": b.url + self + "/branches/{branch}/versions/{version}", "templated": true},
+	}})
 }
 
 func (b *standIn) version(w http.ResponseWriter, req *http.Request) {
