@@ -152,10 +152,10 @@ func (c *cluster) rolledOut() {
 			}
 			return nil
 		})
-		c.kubectl("rollout", "status", kind+"/"+service, "--timeout=5m")
+		c.kubectl("rollout", "status", kind+"/"+service, "--timeout=10m")
 	}
 	for _, server := range []string{"rabbit", "db", "azurite"} {
-		c.kubectl("rollout", "status", "statefulset/"+server, "--timeout=5m")
+		c.kubectl("rollout", "status", "statefulset/"+server, "--timeout=10m")
 	}
 }
 

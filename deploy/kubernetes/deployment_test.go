@@ -90,9 +90,9 @@ func (d *deployment) under(what string, f func()) {
 	d.t.Helper()
 	before := d.settled()
 	l := d.load()
-	defer l.stop()
+	defer l.mustSucceed(d.t, what) // prints what there was, also if f fails
 	f()
-	l.mustSucceed(d.t, what)
+	l.stop()
 	d.allRecorded(before, l.views)
 }
 
