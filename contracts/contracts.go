@@ -29,6 +29,10 @@ var (
 // ViewedQueue is the single-recipient queue: each message on it is handled by one of history's replicas.
 var ViewedQueue = messaging.Queue{Name: "viewed"}
 
+// Deliveries are the ways in which Viewed is sent, which are the values of VIEWED_DELIVERY: by a request to history, to
+// ViewedQueue, or to the exchange.
+func Deliveries() []string { return []string{"direct", "queue", "fanout"} }
+
 // Queue is the durable queue of one subscriber.
 func (f Fact) Queue(service string) messaging.Queue {
 	return messaging.Queue{Name: service + "." + f.Name, Exchange: f.Name}

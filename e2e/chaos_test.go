@@ -773,7 +773,7 @@ func (c *chaos) startDatabase(t *testing.T, folder string) {
 	c.data = newProxy(t, "data", "127.0.0.1:1")
 	c.dbhost = c.data.Listen
 	script := filepath.Join(folder, "database")
-	text := fmt.Sprintf("#!/bin/sh\nexec '%s' servers -data '%s'\n", filepath.Join(bin, "flixtube"), filepath.Join(folder, "servers"))
+	text := fmt.Sprintf("#!/bin/sh\nexec '%s' -data '%s'\n", filepath.Join(bin, "servers"), filepath.Join(folder, "servers"))
 	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func TestLauncher(t *testing.T) {
 func startLauncher(t *testing.T, data, port string) (addresses []string, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "flixtube"), "-data", data, "-port", port)
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "launcher"), "-data", data, "-port", port)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Env = append(os.Environ(), "STOP_WITH_PARENT=1")
 	if _, err := cmd.StdinPipe(); err != nil { // which ends when this process is killed
@@ -100,8 +100,11 @@ func startLauncher(t *testing.T, data, port string) (addresses []string, stop fu
 	}
 	t.Cleanup(stop)
 	for _, name := range launch.Names() {
-		_, address, _ := strings.Cut(lines.Find(t, name+" is process "), " at http://")
-		addresses = append(addresses, address)
+		row := strings.Fields(lines.Find(t, "| "+name+" ")) // state, port, process, …
+		if len(row) < 3 || row[0] != "running" {
+			t.Fatalf("%s is %q", name, row)
+		}
+		addresses = append(addresses, "127.0.0.1:"+row[1])
 	}
 	lines.Find(t, "FlixTube is ready at ")
 	return addresses, stop

@@ -114,7 +114,7 @@ var programs = share(func(tb testing.TB) string {
 	if err := launch.Build(ctx, bin, launch.NewOutput(&logs)); err != nil {
 		tb.Fatal(err)
 	}
-	if output, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "flixtube/flixtube").CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "flixtube/flixtube/launcher").CombinedOutput(); err != nil {
 		tb.Fatalf("build the launcher: %v\n%s", err, output)
 	}
 	return bin

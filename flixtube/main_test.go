@@ -1,163 +1,60 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"flixtube/chassis/chassistest"
-	"flixtube/flixtube/launch"
 )
 
-func noEnv(string) string { return "" }
-
-// briefly is the context of a launcher that should not get far; if it does, the test ends all the same.
-func briefly(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func TestATakenPortIsNamedFirst(t *testing.T) {
-	for _, host := range []string{"127.0.0.1", ""} {
-		listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		_, port, _ := net.SplitHostPort(listener.Addr().String())
-		data := filepath.Join(t.TempDir(), "data")
-		err = run(briefly(t), []string{"-data", data, "-port", port}, noEnv, t.Output())
-		if want := "gateway: port " + port + " is taken; choose another with -port"; err == nil || err.Error() != want {
-			t.Errorf("error %v, want %s", err, want)
-		}
-		if _, err := os.Stat(data); err == nil {
-			t.Error("it began all the same")
-		}
-	}
-}
-
-// TestAWrongBroker is an error before anything is built.
-func TestAWrongBroker(t *testing.T) {
-	data := filepath.Join(t.TempDir(), "data")
-	err := run(briefly(t), []string{"-data", data}, chassistest.Env(map[string]string{"RABBIT": "http://127.0.0.1:5672"}), t.Output())
-	if want := `RABBIT must start with amqp:// or nats://, not with "http"`; err == nil || err.Error() != want {
-		t.Errorf("error %v, want %s", err, want)
-	}
-	if _, err := os.Stat(data); err == nil {
-		t.Error("it began all the same")
-	}
-}
-
-func TestADataFolderHasOneLauncher(t *testing.T) {
-	data := filepath.Join(t.TempDir(), "data")
-	unlock, err := lock(data)
+// TestImports: what this program imports is compiled before its first word.
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = run(briefly(t), []string{"servers", "-data", data}, noEnv, t.Output())
-	if err == nil || !strings.Contains(err.Error(), data+" is in use by another flixtube") {
-		t.Errorf("error %v", err)
-	}
-	unlock()
-	unlock, err = lock(data)
-	if err != nil {
-		t.Fatalf("after unlock: %v", err)
-	}
-	unlock()
-}
-
-func TestWrongArguments(t *testing.T) {
-	for _, args := range [][]string{{"nonsense"}, {"-port", "65536"}, {"-port", "x"}, {"servers"}, {"servers", "-data", "x", "y"}} {
-		if err := run(briefly(t), args, noEnv, t.Output()); err == nil {
-			t.Errorf("%q: no error", args)
+	deps := strings.Fields(string(out))
+	for _, large := range []string{"fmt", "flag", "reflect", "net", "net/http", "log/slog"} {
+		if slices.Contains(deps, large) {
+			t.Errorf("it imports %s", large)
 		}
 	}
 }
 
-func TestServersThatAreGivenAreUsed(t *testing.T) {
-	given := map[string]string{"RABBIT": "amqp://r", "DBHOST": "mongodb://d", "STORAGE_ACCOUNT_NAME": "a"}
-	folder := t.TempDir()
-	vars, stop, err := startServers(folder, chassistest.Env(given), launch.NewOutput(t.Output()))
+// TestArgumentsReachTheLauncher, and its exit status comes back. The launcher is built as users have it.
+func TestArgumentsReachTheLauncher(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "flixtube.exe")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cache := t.TempDir()
+	goCache, err := exec.Command("go", "env", "GOCACHE").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stop()
-	if !maps.Equal(vars, given) {
-		t.Errorf("the services get %v, want %v", vars, given)
-	}
-	if files, err := os.ReadDir(folder); err != nil || len(files) > 0 {
-		t.Errorf("servers were started: their folders are %v, error %v", files, err)
-	}
-}
-
-// TestTheKeyIsMadeOnce: it is the user's alone, and stays.
-func TestTheKeyIsMadeOnce(t *testing.T) {
-	folder := t.TempDir()
-	var first []byte
-	for range 2 {
-		file, err := makeKey(folder)
-		if err != nil {
-			t.Fatal(err)
+	for args, want := range map[string]struct {
+		status int
+		output string
+	}{
+		"-version":    {0, "flixtube development\n"},
+		"dead -h":     {0, "flixtube dead list"},
+		"-port 65536": {1, "a port is a number from 1 to 65535\n"},
+	} {
+		cmd := exec.Command(program, strings.Fields(args)...)
+		cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+cache, "LocalAppData="+cache, "GOCACHE="+strings.TrimSpace(string(goCache)))
+		out, _ := cmd.CombinedOutput()
+		if status := cmd.ProcessState.ExitCode(); status != want.status || !strings.Contains(string(out), want.output) {
+			t.Errorf("%s: status %d, output %q", args, status, out)
 		}
-		key, err := os.ReadFile(file)
-		if err != nil || len(bytes.TrimSpace(key)) < 32 {
-			t.Fatalf("the key is %q, %v", key, err)
-		}
-		info, err := os.Stat(file)
-		if err != nil || runtime.GOOS != "windows" && info.Mode() != 0o600 {
-			t.Errorf("its file is %v, %v", info.Mode(), err)
-		}
-		if first == nil {
-			first = key
-		}
-		if !bytes.Equal(key, first) {
-			t.Error("the second start has another key")
-		}
-	}
-	if _, err := makeKey(filepath.Join(folder, "none")); err == nil {
-		t.Error("a key in a folder that is not there")
-	}
-}
-
-func TestServersAlone(t *testing.T) {
-	data := filepath.Join(t.TempDir(), "data")
-	r, stdout := io.Pipe()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- run(ctx, []string{"servers", "-data", data, "-remove"}, noEnv, stdout)
-		stdout.Close()
-	}()
-	lines := chassistest.ReadLines(r)
-	for _, address := range []string{lines.Find(t, "DBHOST=mongodb://"), lines.Find(t, "RABBIT=nats://")} {
-		if err := chassistest.Listening(address); err != nil {
-			t.Error(err)
-		}
-		defer func() {
-			if chassistest.Listening(address) == nil {
-				t.Errorf("a server still listens on %s", address)
-			}
-		}()
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(data); err == nil {
-		t.Error("the folder is still there")
 	}
 }
 
@@ -171,12 +68,18 @@ var children = map[string]func(){
 		_ = cmd.Run()
 	},
 	"run by go": func() {
-		ctx, cancel := withGoRun(context.Background())
-		defer cancel()
-		if listener, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
-			fmt.Println("listens on", listener.Addr())
-			<-ctx.Done()
+		os.Setenv(childVariable, "launcher")
+		if err := runLauncher(os.Args[0], []string{"-test.run=^$"}, goRunGone()); err != nil {
+			panic(err)
 		}
+	},
+	"launcher": func() {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println("listens on", listener.Addr())
+		_, _ = io.Copy(io.Discard, os.Stdin)
 	},
 }
 
@@ -188,7 +91,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestAKilledGoRun: a launcher that was started by go run ends with it, whatever the name of go's cache.
+// TestAKilledGoRun: the launcher ends with the go run that started its parent, whatever the name of go's cache.
 func TestAKilledGoRun(t *testing.T) {
 	cache, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {

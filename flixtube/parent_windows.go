@@ -1,18 +1,14 @@
 package main
 
-import (
-	"context"
-	"os"
-)
+import "os"
 
-// awaitParent returns when the process that started this one is gone; if it cannot be watched, when ctx is done. On
+// awaitParent returns when the parent, the process that started this one, is gone; never if it cannot be watched. On
 // Windows any process can be waited for, and the parent's number stays the same after its end.
-func awaitParent(ctx context.Context) {
-	if parent, err := os.FindProcess(os.Getppid()); err == nil {
-		_, err = parent.Wait()
-		if err == nil {
+func awaitParent(parent int) {
+	if p, err := os.FindProcess(parent); err == nil {
+		if _, err = p.Wait(); err == nil {
 			return
 		}
 	}
-	<-ctx.Done()
+	select {}
 }

@@ -143,7 +143,7 @@ func startServers() (*servers, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &servers{vars: map[string]string{}, cmd: exec.Command("go", "run", "flixtube/flixtube", "servers", "-data", dir, "-remove")}
+	s := &servers{vars: map[string]string{}, cmd: exec.Command("go", "run", "flixtube/flixtube/servers", "-data", dir, "-remove")}
 	s.cmd.Env = append(os.Environ(), "STOP_WITH_PARENT=1")
 	s.cmd.Stderr = os.Stderr
 	if s.stdin, err = s.cmd.StdinPipe(); err != nil {

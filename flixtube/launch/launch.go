@@ -1,5 +1,5 @@
-// Package launch builds the seven services of FlixTube and runs them as child processes on this machine. The launcher
-// and the tests of the whole system are built on it.
+// Package launch builds the seven services of FlixTube and runs them as child processes on this machine, with the embedded
+// broker and database. The launcher and the tests of the whole system are built on it.
 package launch
 
 import (
@@ -41,6 +41,9 @@ var services = []struct {
 // AzureVariables name an Azure Blob Storage for the videos.
 var AzureVariables = []string{"STORAGE_ACCOUNT_NAME", "STORAGE_ACCESS_KEY", "STORAGE_ENDPOINT"}
 
+// Servers is the name of the program that has the embedded broker and database.
+const Servers = "servers"
+
 // Names are those of the services, in the order in which they are started.
 func Names() []string {
 	var names []string
@@ -62,8 +65,10 @@ type Options struct {
 type System struct {
 	URL      string // the gateway's, as in http://localhost:4000
 	Services map[string]*Service
+	Servers  *Process // the embedded broker and database
 
 	options Options
+	servers map[string]string // their addresses, by the variables of the services
 	client  *http.Client
 }
 
@@ -81,6 +86,11 @@ func New(o Options) (*System, error) {
 	}
 	s := &System{
 		URL: "http://localhost:" + ports["gateway"], Services: map[string]*Service{}, options: o,
+		Servers: NewProcess(Servers, filepath.Join(o.Bin, Servers+exe()), os.Environ(), o.Output),
+		servers: map[string]string{
+			"DBHOST": "mongodb://127.0.0.1:" + ports["DBHOST"],
+			"RABBIT": "nats://127.0.0.1:" + ports["RABBIT"],
+		},
 		client: &http.Client{Timeout: 4 * time.Second},
 	}
 	for _, name := range Names() {
@@ -90,6 +100,55 @@ func New(o Options) (*System, error) {
 		}
 	}
 	return s, nil
+}
+
+// serverNames are those of the embedded servers in their program's flags, by the services' variables.
+var serverNames = map[string]string{"DBHOST": "database", "RABBIT": "broker"}
+
+// StartServers runs the servers that vars do not name yet, and adds their addresses to vars. It returns once they listen.
+func (s *System) StartServers(ctx context.Context, vars map[string]string) error {
+	s.Servers.Args = []string{"-data", s.options.Data}
+	started := map[string]string{}
+	for variable, name := range serverNames {
+		if vars[variable] != "" {
+			s.Servers.Args = append(s.Servers.Args, "-"+name+"=false")
+			continue
+		}
+		_, port, _ := strings.Cut(s.servers[variable], "127.0.0.1:")
+		s.Servers.Args = append(s.Servers.Args, "-"+name+"-port", port)
+		started[variable] = s.servers[variable]
+	}
+	if len(started) == 0 {
+		return nil
+	}
+	s.Servers.Start()
+	wait := backoff.Backoff{Min: 20 * time.Millisecond, Max: 200 * time.Millisecond}
+	for !s.ready(ctx, Servers) {
+		if s.Servers.Status().Deaths > 0 {
+			return errors.New("the broker and the database do not start; the lines above say why")
+		}
+		if wait.Wait(ctx, errors.New("not listening")); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	maps.Copy(vars, started)
+	return nil
+}
+
+// Embedded tells whether RABBIT or DBHOST of the services is one of the servers that StartServers has started.
+func (s *System) Embedded(variable string) bool {
+	return slices.Contains(s.Servers.Args, "-"+serverNames[variable]+"-port")
+}
+
+// listening tells whether the server at a URL accepts connections.
+func listening(address string) bool {
+	_, address, _ = strings.Cut(address, "://")
+	conn, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // Configure gives every service its environment: that of this process, the addresses of the other services, and those of
@@ -140,14 +199,18 @@ func (s *System) Start(names ...string) {
 	}
 }
 
-// WaitReady returns when every service that is started answers its /readyz with 200, or with the error of ctx.
-func (s *System) WaitReady(ctx context.Context) error {
+// WaitReady returns when these services, or every service that is started if none is named, answer /readyz with 200, or with
+// the error of ctx.
+func (s *System) WaitReady(ctx context.Context, names ...string) error {
+	if len(names) == 0 {
+		names = slices.DeleteFunc(Names(), func(name string) bool { return s.Services[name].Status().State == "stopped" })
+	}
 	said := time.Now()
 	wait := backoff.Backoff{Min: 20 * time.Millisecond, Max: 200 * time.Millisecond}
 	for {
 		var waiting []string
-		for _, name := range Names() {
-			if service := s.Services[name]; service.started() && !s.ready(ctx, service) {
+		for _, name := range names {
+			if !s.ready(ctx, name) {
 				waiting = append(waiting, name)
 			}
 		}
@@ -165,7 +228,13 @@ func (s *System) WaitReady(ctx context.Context) error {
 	}
 }
 
-func (s *System) ready(ctx context.Context, service *Service) bool {
+func (s *System) ready(ctx context.Context, name string) bool {
+	service := s.Services[name]
+	if service == nil { // the servers
+		return !slices.ContainsFunc(slices.Collect(maps.Keys(serverNames)), func(variable string) bool {
+			return s.Embedded(variable) && !listening(s.servers[variable])
+		})
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, service.Address+"/readyz", nil)
 	if err != nil {
 		return false
@@ -178,7 +247,7 @@ func (s *System) ready(ctx context.Context, service *Service) bool {
 	return res.StatusCode == http.StatusOK
 }
 
-// Stop ends the gateway, then the other services, and returns when they are gone.
+// Stop ends the gateway, then the other services, then the servers, and returns when they are gone.
 func (s *System) Stop() {
 	s.Services["gateway"].Stop() // first, so that its requests in flight still find the others
 	var wg sync.WaitGroup
@@ -186,28 +255,78 @@ func (s *System) Stop() {
 		wg.Go(service.Stop)
 	}
 	wg.Wait()
+	s.Servers.Stop()
 }
 
-// Build builds the services of the workspace around the current folder into the folder bin.
+// Build builds the services and the servers, those in the workspace around the current folder, into the folder bin. It says
+// when each is built, unless that was up to date.
 func Build(ctx context.Context, bin string, output *Output) error {
-	out := output.Named("build")
-	defer out.Flush()
-	found, err := exec.CommandContext(ctx, "go", "env", "GOWORK").Output()
-	root := filepath.Dir(strings.TrimSpace(string(found)))
-	if err != nil || !filepath.IsAbs(root) {
-		return errors.New("no go.work here: run flixtube inside its repository")
+	root, err := Root(ctx)
+	if err != nil {
+		return err
 	}
 	args := []string{"build", "-o", bin + string(filepath.Separator)}
-	for _, s := range services {
-		args = append(args, "./"+s.name)
+	for _, name := range Names() {
+		args = append(args, "./"+name)
 	}
-	cmd := exec.CommandContext(ctx, "go", args...)
+	out := output.Named("build")
+	defer out.Flush()
+	cmd := exec.CommandContext(ctx, "go", append(args, "./flixtube/"+Servers)...)
 	cmd.Dir = root
 	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Run(); err != nil {
+	report := reportBuilt(bin, output)
+	err = cmd.Run()
+	report()
+	if err != nil {
 		return fmt.Errorf("build the services: %w", err)
 	}
 	return nil
+}
+
+// Root is the folder of the workspace around the current folder.
+func Root(ctx context.Context) (string, error) {
+	found, err := exec.CommandContext(ctx, "go", "env", "GOWORK").Output()
+	root := filepath.Dir(strings.TrimSpace(string(found)))
+	if err != nil || !filepath.IsAbs(root) {
+		return "", errors.New("no go.work here: run flixtube inside its repository")
+	}
+	return root, nil
+}
+
+// reportBuilt says which programs in the folder bin are new, each when it is there, until end is called. One go build for
+// all of them is faster than one for each, but tells nothing meanwhile.
+func reportBuilt(bin string, output *Output) (end func()) {
+	began := time.Now()
+	before := map[string]os.FileInfo{}
+	look := func(say func(name string)) {
+		for _, name := range append(Names(), Servers) {
+			info, err := os.Stat(filepath.Join(bin, name+exe()))
+			old := before[name]
+			if err != nil || old != nil && os.SameFile(old, info) && old.Size() == info.Size() {
+				continue
+			}
+			before[name] = info
+			say(name)
+		}
+	}
+	look(func(string) {})
+	say := func(name string) { output.Say("built %s after %.1f s", name, time.Since(began).Seconds()) }
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				look(say)
+			case <-stop:
+				look(say)
+				return
+			}
+		}
+	}()
+	return func() { close(stop); <-stopped }
 }
 
 func exe() string {
@@ -217,25 +336,25 @@ func exe() string {
 	return ""
 }
 
-// choosePorts gives every service a port. They are below those that systems give to outgoing connections, so that a
+// choosePorts gives every service a port, and the embedded servers one each, under the variables of their addresses. They are below those that systems give to outgoing connections, so that a
 // service which is restarted finds its port still free.
 func choosePorts(gateway int) (map[string]string, error) {
 	ports := map[string]string{}
 	next := 20000 + rand.IntN(12000)
-	for _, s := range services {
-		if s.name == "gateway" && gateway != 0 {
+	for _, name := range append(Names(), "DBHOST", "RABBIT") {
+		if name == "gateway" && gateway != 0 {
 			if err := available(gateway); err != nil {
 				return nil, fmt.Errorf("gateway: %w; choose another with -port", err)
 			}
-			ports[s.name] = strconv.Itoa(gateway)
+			ports[name] = strconv.Itoa(gateway)
 			continue
 		}
 		for next++; available(next) != nil; next++ {
 			if next > 32700 {
-				return nil, fmt.Errorf("%s: no port is free", s.name)
+				return nil, fmt.Errorf("%s: no port is free", name)
 			}
 		}
-		ports[s.name] = strconv.Itoa(next)
+		ports[name] = strconv.Itoa(next)
 	}
 	return ports, nil
 }

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -13,3 +14,7 @@ func ownGroup() *syscall.SysProcAttr {
 
 // askToStop ends the service's standard input, as there is no SIGTERM.
 func askToStop(_ *os.Process, stdin io.Closer) error { return stdin.Close() }
+
+func pause(*os.Process) error { return errors.New("Windows cannot pause a process") }
+
+func resume(*os.Process) error { return nil } // none is paused

@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -16,7 +17,8 @@ import (
 // Process is a program that runs as a child process, and is restarted when it ends by itself.
 type Process struct {
 	Name string
-	Path string   // what to run; Path and Env may be changed while it is stopped
+	Path string   // what to run; Path, Args and Env may be changed while it is stopped
+	Args []string // its arguments
 	Env  []string // its whole environment
 
 	out   *Output
@@ -25,6 +27,8 @@ type Process struct {
 
 	mu      sync.Mutex
 	running *os.Process
+	paused  bool
+	deaths  int
 	cancel  context.CancelFunc // nil while it is stopped
 	ended   chan struct{}
 }
@@ -49,12 +53,20 @@ func (p *Process) Start() {
 	p.cancel, p.ended = cancel, ended
 	go func() {
 		defer close(ended)
-		keepRunning(ctx, p.run, func(why error) { p.out.Say("%s died (%v); restarting it", p.Name, why) })
+		keepRunning(ctx, p.run, p.died)
 	}()
+}
+
+func (p *Process) died(why error) {
+	p.mu.Lock()
+	p.deaths++
+	p.mu.Unlock()
+	p.out.Say("%s died (%v); restarting it", p.Name, why)
 }
 
 // Stop asks the process to stop, kills it if it does not, and returns when it is gone.
 func (p *Process) Stop() {
+	_ = p.Resume() // a paused process is deaf
 	p.mu.Lock()
 	cancel, ended := p.cancel, p.ended
 	p.cancel = nil
@@ -67,21 +79,70 @@ func (p *Process) Stop() {
 	}
 }
 
-// PID is the process's number, or 0 while it does not run.
-func (p *Process) PID() int {
+// Kill ends the process without notice. It is restarted.
+func (p *Process) Kill() error {
+	return p.whileRunning(func(running *os.Process) error { return running.Kill() })
+}
+
+// Pause stops the process in the middle of its work, until Resume: it keeps its connections, and answers nothing.
+func (p *Process) Pause() error {
+	return p.whileRunning(func(running *os.Process) error {
+		err := pause(running)
+		p.paused = err == nil
+		return err
+	})
+}
+
+// Resume ends a Pause.
+func (p *Process) Resume() error {
+	return p.whileRunning(func(running *os.Process) error {
+		if !p.paused {
+			return nil
+		}
+		p.paused = false
+		return resume(running)
+	})
+}
+
+func (p *Process) whileRunning(f func(*os.Process) error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.running == nil {
-		return 0
+		return fmt.Errorf("%s does not run", p.Name)
 	}
-	return p.running.Pid
+	return f(p.running)
 }
 
-// started tells whether the process is kept running.
-func (p *Process) started() bool {
+// Status is how a process is at one moment.
+type Status struct {
+	Name   string
+	State  string // stopped, running, paused or restarting
+	PID    int    // 0 while it does not run
+	Deaths int    // how often it ended by itself
+}
+
+// Status returns how the process is now.
+func (p *Process) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.cancel != nil
+	s := Status{Name: p.Name, State: "running", Deaths: p.deaths}
+	switch {
+	case p.cancel == nil:
+		s.State = "stopped"
+	case p.running == nil:
+		s.State = "restarting"
+	case p.paused:
+		s.State = "paused"
+	}
+	if p.running != nil {
+		s.PID = p.running.Pid
+	}
+	return s
+}
+
+// PID is the process's number, or 0 while it does not run.
+func (p *Process) PID() int {
+	return p.Status().PID
 }
 
 const (
@@ -112,7 +173,7 @@ func keepRunning(ctx context.Context, run func(context.Context) error, died func
 
 // run starts the program once and waits for its end.
 func (p *Process) run(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, p.Path)
+	cmd := exec.CommandContext(ctx, p.Path, p.Args...)
 	cmd.Env = append(slices.Clip(p.Env), "STOP_WITH_PARENT=1")
 	cmd.Stdout, cmd.Stderr = p.lines, p.lines
 	cmd.SysProcAttr = ownGroup()
@@ -138,5 +199,5 @@ func (p *Process) run(ctx context.Context) error {
 func (p *Process) setRunning(running *os.Process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.running = running
+	p.running, p.paused = running, false
 }

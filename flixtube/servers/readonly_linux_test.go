@@ -16,7 +16,7 @@ import (
 func TestDatabaseRejectsWrites(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	address, stop, err := startDatabase(dir, slog.New(slog.DiscardHandler))
+	address, stop, err := startDatabase(dir, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func TestFoldersOfTheDatabase(t *testing.T) {
 	for name, good := range map[string]bool{"Ann Lee 필름": true, "a+b&c=d": true, "100%": false, "a?b": false, "a#b": false} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), name)
-			address, stop, err := startDatabase(dir, slog.New(slog.DiscardHandler))
+			address, stop, err := startDatabase(dir, 0, slog.New(slog.DiscardHandler))
 			if (err == nil) != good {
 				t.Fatalf("error %v", err)
 			}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,25 +19,16 @@ import (
 	"flixtube/contracts"
 )
 
-var errDeadUsage = errors.New(`usage: flixtube dead [-data DIR] list
-       flixtube dead [-data DIR] show ID
-       flixtube dead [-data DIR] back ID | all | -id ID
-       flixtube dead [-data DIR] drop ID | all | -id ID
-ID may be the short form that list shows; -id takes the id as it is, also when it is "all".
-The broker is the one that RABBIT names, or else that of the flixtube that runs on DIR`)
+var errDeadUsage = usageError("usage: flixtube dead list | show ID | back ID | back all | drop ID | drop all; with -id ID instead of ID, " +
+	"it is taken as it is, also when it is all")
 
 // runDead lists the dead letters, requeues or drops them.
-func runDead(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
-	flags := newFlags("flixtube dead", io.Discard)
-	data := flags.String("data", "", "")
-	if err := flags.Parse(args); err != nil {
-		return errDeadUsage
-	}
-	verb, which, err := parseDead(flags.Args())
+func runDead(ctx context.Context, c call) error {
+	verb, which, err := parseDead(c.args, c.id)
 	if err != nil {
 		return err
 	}
-	address, err := brokerAddress(*data, getenv)
+	address, err := brokerAddress(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -48,7 +37,7 @@ func runDead(ctx context.Context, args []string, getenv func(string) string, std
 		return err
 	}
 	defer broker.Close()
-	d := deadLetters{broker, stdout}
+	d := deadLetters{broker, c.stdout}
 	switch verb {
 	case "list":
 		return d.list(ctx)
@@ -68,62 +57,48 @@ type selection struct {
 	exact bool // id is no short form
 }
 
-// parseDead parses what follows the flags of the command.
-func parseDead(args []string) (verb string, which selection, err error) {
+// parseDead parses the arguments of the command, and the value of -id.
+func parseDead(args []string, exact string) (verb string, which selection, err error) {
 	if len(args) == 0 {
 		return "", selection{}, errDeadUsage
 	}
 	verb, args = args[0], args[1:]
-	flags := newFlags("flixtube dead "+verb, io.Discard)
-	exact := flags.String("id", "", "")
-	if verb == "list" {
-		if len(args) > 0 {
-			return "", selection{}, errDeadUsage
-		}
-		return verb, selection{}, nil
-	}
-	if !slices.Contains([]string{"show", "back", "drop"}, verb) || flags.Parse(args) != nil {
-		return "", selection{}, errDeadUsage
+	ids := len(args)
+	if exact != "" {
+		ids++
 	}
 	switch {
-	case *exact != "" && flags.NArg() == 0:
-		return verb, selection{id: *exact, exact: true}, nil
-	case *exact != "" || flags.NArg() != 1 || flags.Arg(0) == "":
+	case verb == "list" && ids == 0:
+		return verb, selection{}, nil
+	case !slices.Contains([]string{"show", "back", "drop"}, verb) || ids != 1:
 		return "", selection{}, errDeadUsage
-	case flags.Arg(0) == "all" && verb == "show":
+	case exact != "":
+		return verb, selection{id: exact, exact: true}, nil
+	case args[0] == "", args[0] == "all" && verb == "show":
 		return "", selection{}, errDeadUsage
-	case flags.Arg(0) == "all":
+	case args[0] == "all":
 		return verb, selection{all: true}, nil
 	}
-	return verb, selection{id: flags.Arg(0)}, nil
+	return verb, selection{id: args[0]}, nil
 }
 
 func (s selection) has(l messaging.Delivery) bool {
 	return s.all || printable(l.ID) == s.id || !s.exact && short(l) == s.id
 }
 
-// addressFile is where a running launcher says how to reach the broker inside it.
-const addressFile = "rabbit"
-
-func brokerAddress(data string, getenv func(string) string) (string, error) {
-	if address := getenv("RABBIT"); address != "" {
+// brokerAddress is RABBIT, or else the broker in the site that runs on the data folder.
+func brokerAddress(ctx context.Context, c call) (string, error) {
+	if address := c.getenv("RABBIT"); address != "" {
 		return address, nil
 	}
-	if data == "" {
-		var err error
-		if data, err = defaultData(getenv); err != nil {
-			return "", err
-		}
+	st, err := askStatus(ctx, c.data)
+	if err != nil {
+		return "", fmt.Errorf("%w, or name the broker in RABBIT", err)
 	}
-	address, err := os.ReadFile(filepath.Join(data, addressFile))
-	if err == nil {
-		unlock, free := lock(data)
-		if free != nil {
-			return string(address), nil
-		}
-		unlock() // the flixtube that wrote the address was killed
+	if !st.Broker.Embedded { // its password is not in the status
+		return "", fmt.Errorf("the flixtube on %s uses the broker %s; name it in RABBIT, as for the start", c.data, st.Broker.Address)
 	}
-	return "", fmt.Errorf("no flixtube runs on %s; start it, or name the broker in RABBIT", data)
+	return st.Broker.Address, nil
 }
 
 type deadLetters struct {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,34 +21,22 @@ import (
 )
 
 func TestDead(t *testing.T) {
-	t.Run("jetstream", func(t *testing.T) {
-		address, stop, err := startBroker(t.TempDir(), false, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer stop()
-		data := t.TempDir()
-		unlock, err := lock(data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unlock()
-		if err := os.WriteFile(filepath.Join(data, addressFile), []byte(address), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		deadCommands(t, address, func(args ...string) (string, error) {
+	dead := func(env map[string]string, flags ...string) func(...string) (string, error) {
+		return func(args ...string) (string, error) {
 			var out bytes.Buffer
-			err := runDead(t.Context(), append([]string{"-data", data}, args...), chassistest.Env(nil), &out)
+			err := run(t.Context(), slices.Concat([]string{"dead"}, flags, args), chassistest.Env(env), &out)
 			return out.String(), err
-		})
+		}
+	}
+	t.Run("jetstream", func(t *testing.T) {
+		address := chassistest.JetStream(t)
+		s := newTestSite(t, address)
+		s.system.Servers.Args = []string{"-broker-port", "1"} // it is the site's own
+		deadCommands(t, address, dead(nil, "-data", controlled(t, s)))
 	})
 	t.Run("rabbitmq", func(t *testing.T) {
 		address := chassistest.RabbitMQ(t).URL
-		deadCommands(t, address, func(args ...string) (string, error) {
-			var out bytes.Buffer
-			err := runDead(t.Context(), args, chassistest.Env(map[string]string{"RABBIT": address}), &out)
-			return out.String(), err
-		})
+		deadCommands(t, address, dead(map[string]string{"RABBIT": address}))
 	})
 }
 
@@ -237,14 +226,23 @@ func manyLetters(t *testing.T, broker messaging.Broker, dead func(...string) (st
 	}
 }
 
-// TestDeadWithoutALauncher: one that was killed has left its address behind.
+// TestDeadWithoutALauncher: one that was killed has left its socket behind.
 func TestDeadWithoutALauncher(t *testing.T) {
 	data := t.TempDir()
-	if err := os.WriteFile(filepath.Join(data, addressFile), []byte("nats://127.0.0.1:1"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(data, controlFile), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := runDead(t.Context(), []string{"-data", data, "list"}, noEnv, io.Discard)
+	err := run(t.Context(), []string{"dead", "-data", data, "list"}, noEnv, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "no flixtube runs on "+data) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestDeadOfAnotherBroker: the site's broker was named by a variable that this command was not given.
+func TestDeadOfAnotherBroker(t *testing.T) {
+	data := controlled(t, newTestSite(t, "amqp://ann:secret@example.com:5672"))
+	err := run(t.Context(), []string{"dead", "list", "-data", data}, noEnv, io.Discard)
+	if want := "the flixtube on " + data + " uses the broker amqp://ann:xxxxx@example.com:5672; name it in RABBIT, as for the start"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
 	}
 }

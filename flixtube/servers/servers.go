@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,17 +17,20 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// startBroker runs a NATS server with JetStream, its streams in dir, and returns its address. stop ends it
-// once everything is on disk.
+// startBroker runs a NATS server with JetStream, its streams in dir, and returns its address. Port 0 is any that is free.
+// stop ends it once everything is on disk.
 //
 // A message that JetStream has confirmed was written to a file, and survives the death of this process. With sync it is
 // also flushed to the disk, and survives a power cut. That costs one flush for each message, which is cheap enough for the
 // viewers of one machine.
-func startBroker(dir string, sync bool, log *slog.Logger) (address string, stop func(), err error) {
+func startBroker(dir string, port int, sync bool, log *slog.Logger) (address string, stop func(), err error) {
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
 	ns, err := server.NewServer(&server.Options{
 		ServerName:         "flixtube",
 		Host:               "127.0.0.1",
-		Port:               server.RANDOM_PORT,
+		Port:               port,
 		NoSigs:             true,
 		JetStream:          true,
 		StoreDir:           dir,
@@ -66,9 +71,9 @@ func (l natsLog) Errorf(format string, args ...any) {
 
 func (l natsLog) Fatalf(format string, args ...any) { l.Errorf(format, args...) }
 
-// startDatabase runs a FerretDB on SQLite, its files in dir, and returns its address. stop ends it; clients
-// that are still connected get about three seconds.
-func startDatabase(dir string, log *slog.Logger) (address string, stop func(), err error) {
+// startDatabase runs a FerretDB on SQLite, its files in dir, and returns its address. Port 0 is any that is free. stop ends
+// it; clients that are still connected get about three seconds.
+func startDatabase(dir string, port int, log *slog.Logger) (address string, stop func(), err error) {
 	if strings.ContainsAny(dir, "?#%") { // FerretDB hands the path to SQLite as it is, which reads it as a URL
 		return "", nil, fmt.Errorf("start the database: the path of %s has one of ?, # and %%; choose another folder", dir)
 	}
@@ -76,7 +81,7 @@ func startDatabase(dir string, log *slog.Logger) (address string, stop func(), e
 		return "", nil, fmt.Errorf("start the database: %w", err)
 	}
 	db, err := ferretdb.New(&ferretdb.Config{
-		Listener:  ferretdb.ListenerConfig{TCP: "127.0.0.1:0"},
+		Listener:  ferretdb.ListenerConfig{TCP: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))},
 		Logger:    slog.New(ferretLog{log.Handler()}),
 		Handler:   "sqlite",
 		SQLiteURL: sqliteURL(dir),
