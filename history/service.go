@@ -21,7 +21,7 @@ import (
 var openAPI []byte
 
 func newHandler(s *store, log *slog.Logger, checks ...health.Check) http.Handler {
-	h := handler{s}
+	h := handler{s, log}
 	e := web.NewEcho(log, checks...)
 	e.POST("/viewed", h.postViewed)
 	e.GET("/history", h.getHistory)
@@ -35,7 +35,10 @@ func newHandler(s *store, log *slog.Logger, checks ...health.Check) http.Handler
 	return e
 }
 
-type handler struct{ store *store }
+type handler struct {
+	store *store
+	log   *slog.Logger
+}
 
 const maxPosition = 1 << 10 // bytes of a position's JSON
 
@@ -71,6 +74,7 @@ func (h handler) postViewed(c echo.Context) error {
 	if err := h.store.record(c.Request().Context(), []view{v}); err != nil {
 		return web.Errorf(http.StatusServiceUnavailable, codes.ViewNotStored, "the view is not stored, send it again").Because(err)
 	}
+	h.log.DebugContext(c.Request().Context(), "fact handled", "id", v.ID, "delivery", "direct", "delay_ms", time.Since(v.ViewedAt).Milliseconds())
 	return c.NoContent(http.StatusNoContent)
 }
 

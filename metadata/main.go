@@ -56,6 +56,6 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		Addr:       cfg.addr,
 		Handler:    web.Inner(newHandler(videos, removals.added.Send, log, append(consumers.Checks(), database.Check(db), messaging.Check(broker))...)),
 		Log:        log,
-		Background: []func(context.Context) error{consumers.Run, relay.New(removals, broker.Publisher(removedTo).Publish, log).Run},
+		Background: []func(context.Context) error{consumers.Run, relay.New(removals, broker.Publisher(removedTo).Publish, log.With("to", removedTo.String())).Run},
 	}.Run(ctx)
 }

@@ -55,6 +55,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	checks := []health.Check{health.Service("video-storage", client, cfg.storage).Require()}
 
 	var send relay.Send
+	to := "history"
 	if cfg.delivery == "direct" {
 		send = direct(transport, cfg.history.JoinPath("viewed").String(), log)
 		checks = append(checks, health.Service("history", client, cfg.history))
@@ -64,7 +65,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 			return err
 		}
 		defer broker.Close()
-		send = broker.Publisher(destinations[cfg.delivery]).Publish
+		send, to = broker.Publisher(destinations[cfg.delivery]).Publish, destinations[cfg.delivery].String()
 		checks = append(checks, messaging.Check(broker))
 	}
 	box, err := outbox.Open(cfg.outboxDir, int(cfg.outboxLimit), log)
@@ -77,7 +78,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		Addr:       cfg.addr,
 		Handler:    web.Inner(newHandler(cfg.storage, transport, box, log, checks...)),
 		Log:        log,
-		Background: []func(context.Context) error{relay.New(box, send, log).Run},
+		Background: []func(context.Context) error{relay.New(box, send, log.With("delivery", cfg.delivery, "to", to)).Run},
 	}.Run(ctx)
 }
 

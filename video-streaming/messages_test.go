@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/httpclient"
 	"flixtube/chassis/messaging"
+	"flixtube/contracts"
 )
 
 // fakeHistory answers with the statuses it is given, then with 204.
@@ -167,4 +170,15 @@ func TestReadConfig(t *testing.T) {
 
 func TestWrongBroker(t *testing.T) {
 	chassistest.RejectsBroker(t, run, map[string]string{"OUTBOX_DIR": t.TempDir()})
+}
+
+// TestDeliveries: the launcher checks VIEWED_DELIVERY by the list in contracts before it starts this service.
+func TestDeliveries(t *testing.T) {
+	known := append(slices.Collect(maps.Keys(destinations)), "direct")
+	slices.Sort(known)
+	want := contracts.Deliveries()
+	slices.Sort(want)
+	if !slices.Equal(known, want) {
+		t.Errorf("it knows %q, contracts lists %q", known, want)
+	}
 }

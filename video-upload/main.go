@@ -86,11 +86,12 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	announce := broker.Publisher(contracts.VideoUploaded.Destination()).Publish
+	to := contracts.VideoUploaded.Destination()
+	announce := broker.Publisher(to).Publish
 	return process.Service{
 		Addr:       cfg.addr,
 		Handler:    web.Inner(service.handler(videos.Check(), messaging.Check(broker))),
 		Log:        log,
-		Background: []func(context.Context) error{relay.New(box, announce, log).Run, service.publisher.Run},
+		Background: []func(context.Context) error{relay.New(box, announce, log.With("to", to.String())).Run, service.publisher.Run},
 	}.Run(ctx)
 }

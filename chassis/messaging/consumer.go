@@ -195,6 +195,14 @@ func (p pending) failed(err error) pending {
 	return p
 }
 
+// delay is how long ago p was published; 0 if nobody says.
+func (p pending) delay() time.Duration {
+	if p.Sent.IsZero() {
+		return 0
+	}
+	return max(0, time.Since(p.Sent)) // the clocks of two machines may differ
+}
+
 // worker settles the deliveries of one session: each is acknowledged, waits for a retry, or becomes a dead letter.
 type worker struct {
 	*consumer
@@ -293,7 +301,7 @@ func (w *worker) try(ctx context.Context, batch []pending) error {
 	}
 	switch {
 	case err == nil:
-		return w.ackHandled(batch)
+		return w.ackHandled(ctx, batch)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case rejects != nil:
@@ -332,7 +340,7 @@ func (w *worker) settleRejects(ctx context.Context, batch []pending, rejects Rej
 			good = append(good, p)
 		}
 	}
-	if err := w.ackHandled(good); err != nil {
+	if err := w.ackHandled(ctx, good); err != nil {
 		return err
 	}
 	return w.deadLetter(ctx, rejected)
@@ -384,8 +392,13 @@ func (w *worker) deadLetter(ctx context.Context, batch []pending) error {
 	return w.ack(batch)
 }
 
-func (w *worker) ackHandled(batch []pending) error {
+func (w *worker) ackHandled(ctx context.Context, batch []pending) error {
 	handled.WithLabelValues(w.Queue.Name).Add(float64(len(batch)))
+	if w.log.Enabled(ctx, slog.LevelDebug) {
+		for _, p := range batch {
+			w.log.DebugContext(ctx, "fact handled", "id", p.ID, "delay_ms", p.delay().Milliseconds())
+		}
+	}
 	return w.ack(batch)
 }
 

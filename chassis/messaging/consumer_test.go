@@ -398,3 +398,30 @@ func TestWithoutAnID(t *testing.T) {
 		}
 	})
 }
+
+// TestDebugLog: each message that was handled leaves one line.
+func TestDebugLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, other := delivery("one", 0), delivery("other", 0)
+		one.Sent = time.Now().Add(-1500 * time.Millisecond)
+		f := newFakeBroker(one, other)
+		var out strings.Builder
+		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := messaging.NewConsumers(f, log, messaging.Subscription{
+			Queue: messaging.Queue{Name: "history.viewed"}, Handler: func(context.Context, []messaging.Message) error { return nil },
+		}).Run(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{
+			`msg="fact handled" queue=history.viewed id=one delay_ms=150`, // and some milliseconds, in which the batch fills
+			`msg="fact handled" queue=history.viewed id=other delay_ms=0`,
+		} {
+			if strings.Count(out.String(), want) != 1 {
+				t.Errorf("the log lacks %s:\n%s", want, &out)
+			}
+		}
+	})
+}

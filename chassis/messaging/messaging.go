@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Message is one fact.
@@ -132,9 +133,10 @@ type Session interface {
 // Delivery is a message that waits for its acknowledgement.
 type Delivery struct {
 	Message
-	CutFrom      int // how long the body is in the broker, in bytes, if it is longer than MaxBody: Body is its beginning
-	Redeliveries int // how often the broker has delivered it before, if it counts that
-	Tag          any // by which the adapter acknowledges it; nothing to others
+	Sent         time.Time // when it was published, by the clock of the publisher or the broker; zero if neither says
+	CutFrom      int       // how long the body is in the broker, in bytes, if it is longer than MaxBody: Body is its beginning
+	Redeliveries int       // how often the broker has delivered it before, if it counts that
+	Tag          any       // by which the adapter acknowledges it; nothing to others
 }
 
 // DeliveryLimit is how often a message may be redelivered to consumers that never settle it, because handling it kills

@@ -43,11 +43,13 @@ type Relay struct {
 	source Source
 	send   Send
 	log    *slog.Logger
+	seen   map[string]time.Time // when each fact that waits was first seen, by id; only for the debug log
 }
 
-// New returns a relay that has not begun to work.
+// New returns a relay that has not begun to work. log should say where send sends. At the level debug it gets a line for each
+// fact that was sent, with its id and how long it had waited for that since the relay first saw it.
 func New(source Source, send Send, log *slog.Logger) *Relay {
-	return &Relay{source: source, send: send, log: log}
+	return &Relay{source: source, send: send, log: log, seen: map[string]time.Time{}}
 }
 
 // lookEvery is between looks at a source that had no facts, for those of which no signal tells: another process may have
@@ -87,11 +89,34 @@ func (r *Relay) next(ctx context.Context) (int, error) {
 	if err != nil || len(facts) == 0 {
 		return 0, err
 	}
+	debug := r.log.Enabled(ctx, slog.LevelDebug)
+	if debug {
+		r.see(facts)
+	}
 	if err := r.send(ctx, facts); err != nil {
 		return 0, err
+	}
+	if debug {
+		r.logSent(ctx, facts)
 	}
 	if err := forget(ctx); err != nil {
 		return 0, fmt.Errorf("forget the facts that were sent: %w", err)
 	}
 	return len(facts), nil
+}
+
+func (r *Relay) see(facts []messaging.Message) {
+	now := time.Now()
+	for _, f := range facts {
+		if _, ok := r.seen[f.ID]; !ok {
+			r.seen[f.ID] = now
+		}
+	}
+}
+
+func (r *Relay) logSent(ctx context.Context, facts []messaging.Message) {
+	for _, f := range facts {
+		r.log.DebugContext(ctx, "fact published", "id", f.ID, "delay_ms", time.Since(r.seen[f.ID]).Milliseconds())
+		delete(r.seen, f.ID)
+	}
 }

@@ -1,10 +1,12 @@
 package relay_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -164,4 +166,41 @@ func TestRetries(t *testing.T) {
 			t.Errorf("it tried %d times in an hour", n)
 		}
 	})
+}
+
+// TestDebugLog: each fact leaves one line, once it is sent.
+func TestDebugLog(t *testing.T) {
+	for level, want := range map[slog.Level]string{
+		slog.LevelInfo:  "",
+		slog.LevelDebug: "msg=\"fact published\" to=viewed id=1 delay_ms=X\nmsg=\"fact published\" to=viewed id=2 delay_ms=X\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var out bytes.Buffer
+			log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+				switch {
+				case a.Key == slog.TimeKey, a.Key == slog.LevelKey:
+					return slog.Attr{}
+				case a.Key == "delay_ms" && a.Value.Int64() > 0: // it was sent at the third try
+					return slog.String(a.Key, "X")
+				}
+				return a
+			}}))
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			s, b := &fakeSource{facts: []string{"1", "2"}}, &fakeBroker{fails: 2}
+			go func() { defer close(ended); _ = relay.New(s, b.send, log.With("to", "viewed")).Run(ctx) }()
+			after(time.Minute)
+			cancel()
+			<-ended
+			lines := ""
+			for line := range strings.Lines(out.String()) {
+				if strings.Contains(line, "published") {
+					lines += line
+				}
+			}
+			if lines != want {
+				t.Errorf("%v: the log is\n%s", level, lines)
+			}
+		})
+	}
 }

@@ -70,7 +70,7 @@ func (s *site) controlHandler() http.Handler {
 var actions = map[string]func(ctx context.Context, s *site, p *launch.Process) (string, error){
 	"stop": func(_ context.Context, _ *site, p *launch.Process) (string, error) {
 		p.Stop()
-		return "stopped, until: flixtube start " + p.Name, nil
+		return "stopped, until: go run ./flixtube start " + p.Name, nil
 	},
 	"start": func(ctx context.Context, s *site, p *launch.Process) (string, error) {
 		p.Start()
@@ -85,7 +85,7 @@ var actions = map[string]func(ctx context.Context, s *site, p *launch.Process) (
 		return "killed; the launcher restarts it", p.Kill()
 	},
 	"pause": func(_ context.Context, _ *site, p *launch.Process) (string, error) {
-		return "paused, until: flixtube resume " + p.Name, p.Pause()
+		return "paused, until: go run ./flixtube resume " + p.Name, p.Pause()
 	},
 	"resume": func(_ context.Context, _ *site, p *launch.Process) (string, error) {
 		return "running again", p.Resume()
@@ -180,7 +180,7 @@ func showStatus(ctx context.Context, c call) error {
 // callAction asks the running site to act on a service.
 func callAction(ctx context.Context, c call, action string) error {
 	if len(c.args) != 1 || !slices.Contains(append(launch.Names(), launch.Servers), c.args[0]) {
-		return usageError(fmt.Sprintf("usage: flixtube %s NAME, which is one of %s",
+		return usageError(fmt.Sprintf("usage: go run ./flixtube %s NAME, which is one of %s",
 			action, strings.Join(append(launch.Names(), launch.Servers), ", ")))
 	}
 	res, err := ask(ctx, c.data, http.MethodPost, "/"+c.args[0]+"/"+action)

@@ -19,7 +19,7 @@ import (
 	"flixtube/contracts"
 )
 
-var errDeadUsage = usageError("usage: flixtube dead list | show ID | back ID | back all | drop ID | drop all; with -id ID instead of ID, " +
+var errDeadUsage = usageError("usage: go run ./flixtube dead list | show ID | back ID | back all | drop ID | drop all; with -id ID instead of ID, " +
 	"it is taken as it is, also when it is all")
 
 // runDead lists the dead letters, requeues or drops them.

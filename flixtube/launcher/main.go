@@ -19,7 +19,7 @@ import (
 	"flixtube/chassis/process"
 )
 
-const manual = `FlixTube with one command, and nothing but Go installed.
+const manual = `FlixTube with one command, and nothing but Go installed. In the repository, flixtube is: go run ./flixtube
 
   flixtube                  builds and runs the site, until Ctrl-C
   flixtube status           lists the services of the running site: port, process, state
@@ -157,7 +157,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 }
 
 func usageError(text string) error {
-	return fmt.Errorf("flixtube: %s; flixtube help lists the commands and flags", text)
+	return fmt.Errorf("%s; go run ./flixtube help lists the commands and flags", text)
 }
 
 // parse returns the arguments that are no flags. Flags may be anywhere among them.

@@ -87,8 +87,8 @@ func TestWrongArguments(t *testing.T) {
 		{"servers -data x y", `servers takes no argument "y"`},
 		{"dead list -port 1", "dead has no flag -port"},
 		{"-watch status", "status has no flag -watch"},
-		{"stop", "usage: flixtube stop NAME, which is one of gateway, "},
-		{"kill postgres", "usage: flixtube kill NAME, which is one of gateway, "},
+		{"stop", "usage: go run ./flixtube stop NAME, which is one of gateway, "},
+		{"kill postgres", "usage: go run ./flixtube kill NAME, which is one of gateway, "},
 	} {
 		err := run(briefly(t), strings.Fields(test.args), noEnv, t.Output())
 		if err == nil || !strings.Contains(err.Error(), test.want) {

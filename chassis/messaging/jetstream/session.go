@@ -100,6 +100,7 @@ func (s *session) delivery(m jetstream.Msg) messaging.Delivery {
 		}
 	}
 	if metadata, err := m.Metadata(); err == nil {
+		delivery.Sent = metadata.Timestamp
 		delivery.Redeliveries = int(metadata.NumDelivered) - 1 //nolint:gosec // bounded by messaging.DeliveryLimit
 	}
 	s.mu.Lock()

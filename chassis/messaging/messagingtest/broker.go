@@ -47,6 +47,7 @@ func TestBroker(t *testing.T, address string, connect func(address string) (mess
 			"unacknowledged is redelivered":            unacknowledgedIsRedelivered,
 			"many messages, in order and in batches":   manyInBatches,
 			"a lone message does not wait":             loneMessage,
+			"it says when it was sent":                 sentIsKnown,
 			"a failure is retried":                     failureIsRetried,
 			"dead after its tries":                     deadAfterTries,
 			"rejected at once, the others are done":    rejectedAtOnce,
@@ -296,6 +297,24 @@ func loneMessage(t *testing.T, s suite) {
 		msgs := Messages(1)
 		Publish(t, b, messaging.To(q), msgs)
 		in.Expect(t, msgs)
+	}
+}
+
+// sentIsKnown: the clocks are those of one machine.
+func sentIsKnown(t *testing.T, s suite) {
+	q := messaging.Queue{Name: Unique("viewed")}
+	b := s.connect(t)
+	before := time.Now().Truncate(time.Millisecond)
+	Publish(t, b, messaging.To(q), Messages(1))
+	after := time.Now()
+	session, err := b.Open(t.Context(), q, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	d := <-session.Deliveries()
+	if d.Sent.Before(before) || d.Sent.After(after) || len(d.Headers) > 0 {
+		t.Errorf("sent between %v and %v, it says at %v; headers %v", before, after, d.Sent, d.Headers)
 	}
 }
 

@@ -59,14 +59,15 @@ func (p *publisher) publish(ctx context.Context, msgs []messaging.Message) error
 	}
 	confirms := make([]*amqp.DeferredConfirmation, len(msgs))
 	for i, m := range msgs {
-		headers := amqp.Table{}
+		now := time.Now()
+		headers := amqp.Table{headerSent: now.UnixMilli()}
 		for k, v := range m.Headers {
 			headers[k] = v
 		}
 		var err error
 		confirms[i], err = p.ch.PublishWithDeferredConfirmWithContext(ctx, p.to.Exchange, key, true, false, amqp.Publishing{
 			MessageId: m.ID, Body: m.Body, Headers: headers,
-			ContentType: "application/json", DeliveryMode: amqp.Persistent, Timestamp: time.Now(),
+			ContentType: "application/json", DeliveryMode: amqp.Persistent, Timestamp: now,
 		})
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -54,13 +55,22 @@ func (s *session) receive(in <-chan amqp.Delivery) {
 	}
 }
 
+// headerSent is when a message was published, in milliseconds since 1970. AMQP's own timestamp has whole seconds.
+const headerSent = "sent-at-ms"
+
 func (s *session) delivery(d amqp.Delivery) messaging.Delivery {
 	headers := map[string]string{}
 	for k, v := range d.Headers {
 		headers[k] = fmt.Sprint(v)
 	}
+	sent := d.Timestamp
+	if ms, ok := d.Headers[headerSent].(int64); ok {
+		sent = time.UnixMilli(ms)
+	}
+	delete(headers, headerSent)
 	m := messaging.Delivery{
 		Message:      messaging.Message{ID: d.MessageId, Body: d.Body, Headers: headers},
+		Sent:         sent,
 		Redeliveries: s.redeliveries(d), Tag: d.DeliveryTag,
 	}
 	if len(d.Body) > messaging.MaxBody {
