@@ -265,19 +265,25 @@ func Build(ctx context.Context, bin string, output *Output) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"build", "-o", bin + string(filepath.Separator)}
-	for _, name := range Names() {
-		args = append(args, "./"+name)
+	report := reportBuilt(bin, output)
+	defer report()
+	return BuildFolders(ctx, root, bin, output, append(Names(), "flixtube/"+Servers)...)
+}
+
+// BuildFolders builds the programs in some folders of the workspace root into the folder bin. What the compiler says goes to
+// output.
+func BuildFolders(ctx context.Context, root, bin string, output *Output, folders ...string) error {
+	// Without -buildvcs=false the first change after a commit would make every program another one.
+	args := []string{"build", "-buildvcs=false", "-o", bin + string(filepath.Separator)}
+	for _, folder := range folders {
+		args = append(args, "./"+folder)
 	}
 	out := output.Named("build")
 	defer out.Flush()
-	cmd := exec.CommandContext(ctx, "go", append(args, "./flixtube/"+Servers)...)
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = root
 	cmd.Stdout, cmd.Stderr = out, out
-	report := reportBuilt(bin, output)
-	err = cmd.Run()
-	report()
-	if err != nil {
+	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("build the services: %w", err)
 	}
 	return nil

@@ -71,6 +71,15 @@ func runSite(ctx context.Context, c call) error {
 		}
 		return err
 	}
+	if c.watch {
+		root, err := launch.Root(ctx)
+		if err == nil {
+			err = s.watch(ctx, root, bin)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	<-ctx.Done()
 	output.Say("stopping")
 	return nil
