@@ -160,3 +160,13 @@ func TestControl(t *testing.T) {
 		t.Errorf("a stopped service is killed: %v", err)
 	}
 }
+
+func TestWithoutBroker(t *testing.T) {
+	line := newTestSite(t, "amqp://ann:secret@127.0.0.1:1").withoutBroker(t.Context())
+	if want := "the broker at amqp://ann:xxxxx@127.0.0.1:1 does not answer ("; !strings.HasPrefix(line, want) || strings.Contains(line, "secret") {
+		t.Errorf("the line begins with %q, want %q", line, want)
+	}
+	if line := newTestSite(t, chassistest.JetStream(t)).withoutBroker(t.Context()); line != "" {
+		t.Errorf("the broker answers, and the line begins with %q", line)
+	}
+}

@@ -37,8 +37,8 @@ const manual = `FlixTube with one command, and nothing but Go installed. In the 
                             addresses as DBHOST=... and RABBIT=...
   flixtube help             prints this
 
-NAME is gateway, video-streaming, history, recommendations, video-upload, video-storage, metadata, or servers,
-which is the broker and the database. ID may be the short form in the list.
+NAME is one of those that status lists; servers is the broker and the database. ID may be the short form in
+the list.
 
 Flags, before or after the command:
 

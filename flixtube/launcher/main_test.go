@@ -14,7 +14,6 @@ import (
 
 	"flixtube/chassis/chassistest"
 	"flixtube/flixtube/internal/datafolder"
-	"flixtube/flixtube/launch"
 )
 
 func noEnv(string) string { return "" }
@@ -110,7 +109,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("the manual lacks %s", name)
 		}
 	}
-	for _, name := range append(launch.Names(), launch.Servers, "-data", "-port", "-watch", "-id", "-remove", "-version") {
+	for _, name := range []string{"-data", "-port", "-watch", "-id", "-remove", "-version"} {
 		if !strings.Contains(manual, name) {
 			t.Errorf("the manual lacks %s", name)
 		}

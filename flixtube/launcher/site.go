@@ -133,11 +133,11 @@ func (s *site) start(ctx context.Context, c call) (err error) {
 	if err := s.system.WaitReady(ctx); err != nil {
 		return err
 	}
-	missing := ""
-	if err := pingBroker(ctx, s.vars["RABBIT"]); err != nil {
-		missing = fmt.Sprintf("the broker at %s does not answer (%v): views and uploads wait for it; ", redacted(s.vars["RABBIT"]), err)
-	} else if err := s.seed(ctx); err != nil && ctx.Err() == nil {
-		s.output.Say("the sample videos are missing: %v", err)
+	missing := s.withoutBroker(ctx)
+	if missing == "" {
+		if err := s.seed(ctx); err != nil && ctx.Err() == nil {
+			s.output.Say("the sample videos are missing: %v", err)
+		}
 	}
 	s.output.Say("%s", s.status().table())
 	s.output.Say("%sFlixTube is ready at %s", missing, s.system.URL)
@@ -149,6 +149,16 @@ func (s *site) seed(ctx context.Context) error {
 		Gateway: s.system.Services["gateway"].Address, Metadata: s.system.Services["metadata"].Address, Say: s.output.Say,
 	}
 	return library.Seed(ctx)
+}
+
+// withoutBroker begins the line that says that the site is ready, if its broker does not answer.
+func (s *site) withoutBroker(ctx context.Context) string {
+	address := s.vars["RABBIT"]
+	err := pingBroker(ctx, address)
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprintf("the broker at %s does not answer (%v): views and uploads wait for it; ", redacted(address), err)
 }
 
 // pingBroker is nil if the broker answers soon.
