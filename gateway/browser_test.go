@@ -168,7 +168,9 @@ func (p *playing) start(t *testing.T) (gateway string) {
 		t.Fatal(err)
 	}
 	return start(t, soon, fakes{
-		"metadata":        library([]string{"a&b", "2"}, map[string]object{"a&b": named("a&b", "One"), "2": named("2", "Two")}),
+		"metadata": library([]string{"a&b", "2"}, map[string]object{
+			"a&b": named("a&b", "One"), "2": {"_id": "2", "name": "Two", "poster": true},
+		}),
 		"recommendations": answers(object{"recommendations": []object{}}),
 		"history": func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut {
@@ -194,6 +196,10 @@ func (p *playing) start(t *testing.T) (gateway string) {
 			refuse(w, http.StatusNotFound, codes.PositionNotFound)
 		},
 		"video-streaming": func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/poster" {
+				http.ServeFile(w, r, strings.TrimSuffix(samples[0], "mp4")+"jpg")
+				return
+			}
 			if r.Method == http.MethodGet {
 				p.views.Add(1)
 			}
@@ -390,8 +396,10 @@ func TestBrowserFailsWhilePaused(t *testing.T) {
 	b.until(player + `.currentTime > 0.3`)
 	b.keys("k")
 	b.until(player + `.paused`)
-	b.do("fail", chromedp.Evaluate[chromedp.Void](player+`.dispatchEvent(new Event("error"))`))
-	b.until(player + `.paused && ` + player + `.readyState === 0 && ` + trouble + `.hidden`)
+	b.do("fail", chromedp.Evaluate[chromedp.Void](`globalThis.emptied = false;
+		`+player+`.addEventListener("emptied", () => (emptied = true));
+		`+player+`.dispatchEvent(new Event("error"))`))
+	b.until(`emptied && ` + player + `.paused && ` + trouble + `.hidden`)
 	b.keys("k")
 	b.until(player + `.currentTime > 0.3`)
 }

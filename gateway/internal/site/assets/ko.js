@@ -43,6 +43,7 @@ export default {
   "or drop them here": "또는 여기에 끌어다 놓으세요",
   "other videos": "다른 동영상",
   "Pages": "페이지",
+  "Play": "재생",
   "Play or pause: space or k. Back or forward: ← → 5 seconds, j l 10 seconds. Jump to 0 to 90 percent: 0 to 9. Full screen: f. Mute: m.": "재생/일시정지: 스페이스 또는 k. 뒤로/앞으로: ← → 5초, j l 10초. 0~90% 지점으로 이동: 0~9. 전체 화면: f. 음소거: m.",
   "Progress": "진행률",
   "recommendations": "추천",

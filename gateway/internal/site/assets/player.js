@@ -2,6 +2,7 @@
 import { watchKeys } from "./keys.js";
 import { keepPosition, placeOf } from "./position.js";
 import { tryAgain } from "./retry.js";
+import { startByClick, startFromLink } from "./start.js";
 import { t } from "./texts.js";
 
 const video = document.getElementById("player");
@@ -27,3 +28,5 @@ document.getElementById("copy").addEventListener("click", async () => {
 watchKeys(video);
 keepPosition(video);
 tryAgain(video, document.getElementById("trouble"));
+startByClick(video, document.getElementById("start"));
+startFromLink(video);
