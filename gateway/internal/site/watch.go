@@ -73,7 +73,7 @@ type alternatives struct{ recommended, newest []services.Video }
 func (s *Site) alternatives(viewer, watching string, found *alternatives) []part {
 	return []part{
 		{recommendationsPart, func(ctx context.Context) (err error) {
-			found.recommended, err = s.recommended(ctx, viewer, watching)
+			found.recommended, _, err = s.recommended(ctx, viewer, watching)
 			return err
 		}},
 		{"other videos", func(ctx context.Context) (err error) {
