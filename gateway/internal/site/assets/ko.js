@@ -36,7 +36,7 @@ export default {
   "Main": "주 메뉴",
   "Newest": "최신 동영상",
   "No date": "날짜 없음",
-  "No title contains this text.": "이 글자가 들어간 제목이 없습니다.",
+  "No title has all of these words.": "이 단어가 모두 들어간 제목이 없습니다.",
   "No videos yet.": "아직 동영상이 없습니다.",
   "Not available right now: %s. Try again in a moment.": "지금은 볼 수 없음: %s. 잠시 후 다시 시도해 주세요.",
   "Older →": "더 이전 →",
