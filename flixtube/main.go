@@ -31,6 +31,10 @@
 //	             lists the dead letters, which are messages that could not be handled, requeues or drops them: in
 //	             the broker that RABBIT names, or else in that of the flixtube which runs on DIR. ID may be the short
 //	             form in the list; "drop -id all" drops the letter with the id "all"
+//
+//	flixtube videos list | show ID | remove ID | rename ID TITLE
+//	             acts on videos without being their owner, through the service metadata at METADATA_URL, by default
+//	             http://127.0.0.1:4006
 package main
 
 import (
@@ -68,6 +72,7 @@ const memoryLimit = 512 << 20
 var commands = map[string]command{
 	"servers": runServers,
 	"dead":    runDead,
+	"videos":  runVideos,
 }
 
 type command func(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error
