@@ -146,6 +146,8 @@ type playing struct {
 	hung   atomic.Pointer[chan struct{}] // if not nil, GET and HEAD wait for it
 	ends   atomic.Int64                  // if not 0, bytes after which the connection breaks
 	full   atomic.Bool                   // history rejects positions
+
+	content []byte // of the video, instead of a sample's
 }
 
 func (p *playing) last() (services.Position, int) {
@@ -166,6 +168,9 @@ func (p *playing) start(t *testing.T) (gateway string) {
 	content, err := os.ReadFile(samples[0])
 	if err != nil {
 		t.Fatal(err)
+	}
+	if p.content != nil {
+		content = p.content
 	}
 	return start(t, soon, fakes{
 		"metadata": library([]string{"a&b", "2"}, map[string]object{

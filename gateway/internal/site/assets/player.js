@@ -1,6 +1,8 @@
 // The watch page's additions to the browser's own player.
 import { watchKeys } from "./keys.js";
+import { playNext } from "./next.js";
 import { keepPosition, placeOf } from "./position.js";
+import { remember } from "./remember.js";
 import { tryAgain } from "./retry.js";
 import { startByClick, startFromLink } from "./start.js";
 import { t } from "./texts.js";
@@ -8,10 +10,6 @@ import { t } from "./texts.js";
 const video = document.getElementById("player");
 const speed = document.getElementById("speed");
 const said = document.getElementById("said");
-
-speed.addEventListener("change", () => {
-  video.defaultPlaybackRate = video.playbackRate = Number(speed.value);
-});
 
 document.getElementById("copy").addEventListener("click", async () => {
   const link = new URL("/video", location.origin);
@@ -25,7 +23,22 @@ document.getElementById("copy").addEventListener("click", async () => {
   }
 });
 
-watchKeys(video);
+const faster = (by) => () => {
+  const place = Math.min(speed.options.length - 1, Math.max(0, speed.selectedIndex + by));
+  speed.selectedIndex = place;
+  speed.dispatchEvent(new Event("change"));
+};
+const keys = document.getElementById("keys");
+watchKeys(video, {
+  "<": faster(-1),
+  ">": faster(1),
+  "?": () => {
+    keys.open = !keys.open;
+    if (keys.open) keys.scrollIntoView({ block: "nearest" });
+  },
+});
+remember(video, speed);
+playNext(video, document.getElementById("next"));
 keepPosition(video);
 tryAgain(video, document.getElementById("trouble"));
 startByClick(video, document.getElementById("start"));
