@@ -48,6 +48,8 @@ func watchInABrowser(t *testing.T, s *site) {
 	popularTitle := unique("A popular video")
 	popular := newViewer(t, s)
 	popularID := popular.upload(popularTitle, sample(t))
+	otherTitle := unique("Another video")
+	otherID := popular.upload(otherTitle, sample(t))
 	popular.waitListed(popularID, popularTitle)
 	for range 3 {
 		newViewer(t, s).mustWatch(popularID, sample(t))
@@ -59,6 +61,13 @@ func watchInABrowser(t *testing.T, s *site) {
 		}
 		return nil
 	}
+	otto.recommended(func(all []string) error { // nothing is known about him
+		if len(all) > 0 {
+			return fmt.Errorf("%q are recommended", all)
+		}
+		return nil
+	})
+	otto.visitor().mustWatch(otherID, sample(t))
 	otto.recommended(func(all []string) error { return before(all, popularID, bigID) })
 
 	anna.follow(smallID)
@@ -141,10 +150,12 @@ func TestJourneyHistory(t *testing.T) {
 	title := unique("Watched")
 	id := v.upload(title, sample(t))
 	v.waitListed(id, title)
+	second := v.upload(unique("Watched, too"), sample(t))
+	v.mustWatch(second, sample(t))
 	v.mustWatch(id, sample(t))
-	v.mustWatch(id, sample(t))
+	v.mustWatch(id, sample(t)) // on the same day: no line of its own
 	other.mustWatch(id, sample(t))
-	newest := v.wantHistory(id, id)
+	newest := v.wantHistory(id, id, second)
 
 	const lines = `document.querySelectorAll("#history-list li").length`
 	anna.open("/history")

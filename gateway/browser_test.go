@@ -146,6 +146,8 @@ type playing struct {
 	hung   atomic.Pointer[chan struct{}] // if not nil, GET and HEAD wait for it
 	ends   atomic.Int64                  // if not 0, bytes after which the connection breaks
 	full   atomic.Bool                   // history rejects positions
+
+	content []byte // of the video, instead of a sample's
 }
 
 func (p *playing) last() (services.Position, int) {
@@ -167,8 +169,13 @@ func (p *playing) start(t *testing.T) (gateway string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if p.content != nil {
+		content = p.content
+	}
 	return start(t, soon, fakes{
-		"metadata":        library([]string{"a&b", "2"}, map[string]object{"a&b": named("a&b", "One"), "2": named("2", "Two")}),
+		"metadata": library([]string{"a&b", "2"}, map[string]object{
+			"a&b": named("a&b", "One"), "2": {"_id": "2", "name": "Two", "poster": true},
+		}),
 		"recommendations": answers(object{"recommendations": []object{}}),
 		"history": func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPut {
@@ -194,6 +201,10 @@ func (p *playing) start(t *testing.T) (gateway string) {
 			refuse(w, http.StatusNotFound, codes.PositionNotFound)
 		},
 		"video-streaming": func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/poster" {
+				http.ServeFile(w, r, strings.TrimSuffix(samples[0], "mp4")+"jpg")
+				return
+			}
 			if r.Method == http.MethodGet {
 				p.views.Add(1)
 			}
@@ -390,8 +401,10 @@ func TestBrowserFailsWhilePaused(t *testing.T) {
 	b.until(player + `.currentTime > 0.3`)
 	b.keys("k")
 	b.until(player + `.paused`)
-	b.do("fail", chromedp.Evaluate[chromedp.Void](player+`.dispatchEvent(new Event("error"))`))
-	b.until(player + `.paused && ` + player + `.readyState === 0 && ` + trouble + `.hidden`)
+	b.do("fail", chromedp.Evaluate[chromedp.Void](`globalThis.emptied = false;
+		`+player+`.addEventListener("emptied", () => (emptied = true));
+		`+player+`.dispatchEvent(new Event("error"))`))
+	b.until(`emptied && ` + player + `.paused && ` + trouble + `.hidden`)
 	b.keys("k")
 	b.until(player + `.currentTime > 0.3`)
 }

@@ -305,7 +305,7 @@ func full() fakes {
 		lines = append(lines, object{"_id": id, "videoId": id, "viewedAt": time.Date(2026, 5, 1+i/5, 0, 0, 0, 0, time.UTC), "position": 50, "duration": 100})
 	}
 	return fakes{
-		"metadata": library(ids, videos), "recommendations": answers(object{"recommendations": recommended, "views": views}),
+		"metadata": library(ids, videos), "recommendations": answers(object{"recommendations": recommended, "known": true, "views": views}),
 		"history": answers(object{"positions": positions, "history": lines}),
 	}
 }

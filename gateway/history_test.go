@@ -21,7 +21,7 @@ func TestHistory(t *testing.T) {
 			library(nil, map[string]object{"1": named("1", "One"), "2": named("2", "")})(w, r)
 		},
 		"history": func(w http.ResponseWriter, r *http.Request) {
-			if web.Viewer(r.Header) != viewer || r.URL.RawQuery != "limit=25&skip=24" {
+			if web.Viewer(r.Header) != viewer || r.URL.RawQuery != "by=day&limit=25&skip=24" {
 				t.Errorf("asked for %s of %q", r.URL, web.Viewer(r.Header))
 			}
 			answer(w, object{"history": []object{

@@ -30,7 +30,7 @@ func TestHome(t *testing.T) {
 			{"videoId": "4", "position": 1},
 			{"videoId": "4", "position": -1, "duration": 2},
 		}}),
-		"recommendations": answers(object{"recommendations": []object{{"videoId": "2"}, {"videoId": "gone"}, {"videoId": "1"}}}),
+		"recommendations": answers(object{"recommendations": []object{{"videoId": "2"}, {"videoId": "gone"}, {"videoId": "1"}}, "known": true}),
 	})
 	body := page(t, gateway+"/", 200)
 	script := "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;quotes&#34;"
@@ -46,6 +46,17 @@ func TestHome(t *testing.T) {
 	}
 	if strings.Contains(body, "Not available") {
 		t.Error("something is said to be missing")
+	}
+}
+
+// TestNewViewer: to a viewer about whom nothing is known no video is recommended, on a page that shows all of them as the newest.
+func TestNewViewer(t *testing.T) {
+	gateway := start(t, soon, fakes{
+		"metadata":        library([]string{"1"}, map[string]object{"1": named("1", "One")}),
+		"recommendations": answers(object{"recommendations": []object{{"videoId": "1"}}, "known": false}),
+	})
+	if body := page(t, gateway+"/", 200); strings.Contains(body, "recommended") || !strings.Contains(body, "One") {
+		t.Errorf("the page of a new viewer:\n%s", body)
 	}
 }
 
@@ -69,7 +80,7 @@ func TestFacts(t *testing.T) {
 				answer(w, views)
 				return
 			}
-			answer(w, object{"recommendations": []object{{"videoId": "2"}}})
+			answer(w, object{"recommendations": []object{{"videoId": "2"}}, "known": true})
 		},
 		"history": answers(object{
 			"positions": []object{{"videoId": "6", "position": 50, "duration": 100}},

@@ -13,7 +13,7 @@ import (
 func TestParts(t *testing.T) {
 	all := fakes{
 		"metadata":        library([]string{"1"}, map[string]object{"1": named("1", "One")}),
-		"recommendations": answers(object{"recommendations": []object{{"videoId": "1"}}}),
+		"recommendations": answers(object{"recommendations": []object{{"videoId": "1"}}, "known": true}),
 		"history":         answers(object{"history": []object{{"videoId": "1"}}}),
 	}
 	broken := map[string]http.HandlerFunc{

@@ -52,6 +52,7 @@ func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.H
 		ChangeTimeout: changeTimeout,
 		ChargeUpload:  func(c echo.Context) error { return limiter.Charge(c, edge.CostUpload) },
 		SetCookie:     viewers.Set,
+		Secure:        cfg.secureCookie,
 		Log:           log,
 	})
 	if err != nil {

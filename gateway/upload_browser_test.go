@@ -335,22 +335,22 @@ func TestBrowserUploadRejected(t *testing.T) {
 	b.expectErrors("status of 415", "status of 404")
 	b.open("/upload")
 	folder := t.TempDir()
-	empty, text, large, other := filepath.Join(folder, "a.mp4"), filepath.Join(folder, "b.txt"), filepath.Join(folder, "c.mp4"), filepath.Join(folder, "d.mp4")
-	for path, size := range map[string]int{empty: 0, text: 3, large: 1<<20 + 1, other: 200_000} {
+	empty, text, stream, large, other := filepath.Join(folder, "a.mp4"), filepath.Join(folder, "b.txt"), filepath.Join(folder, "e.ts"), filepath.Join(folder, "c.mp4"), filepath.Join(folder, "d.mp4")
+	for path, size := range map[string]int{empty: 0, text: 3, stream: 3, large: 1<<20 + 1, other: 200_000} {
 		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b.choose(empty, text, large, other)
+	b.choose(empty, text, stream, large, other)
 	b.until(`[...document.querySelectorAll("#uploads .failed .state")].map((e) => e.textContent).join(" ") ===
-		"The file is empty. This is not a video. The video is too large. At most 1 MB are allowed. This is not a video that browsers can play."`)
+		"The file is empty. “b.txt” is not a video. “e.ts” is in a format that browsers do not play. The video is too large. At most 1 MB are allowed. This is not a video that browsers can play."`)
 	b.until(`document.querySelectorAll("#uploads .retry:not([hidden]), #uploads .cancel:not([hidden])").length === 0`)
 	if n := s.count("POST"); n != 1 {
 		t.Errorf("%d uploads were created", n)
 	}
 	s.set(func() { s.rejected = "" })
 	b.choose(other)
-	b.until(`document.querySelectorAll("#uploads li.done a").length === 1 && document.querySelectorAll("#uploads .failed").length === 4`)
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 1 && document.querySelectorAll("#uploads .failed").length === 5`)
 	b.until(row + `.querySelector(".thumb").dataset.initial === "A"`)
 	s.set(func() {
 		for id, up := range s.uploads {

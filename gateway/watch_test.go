@@ -47,6 +47,47 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// TestPreview: what a chat shows about a link to a video. The address is the one that was asked for, and nothing that a header
+// claims about it.
+func TestPreview(t *testing.T) {
+	gateway := start(t, soon, fakes{"metadata": library([]string{"a&b"}, map[string]object{"a&b": {
+		"_id": "a&b", "name": `"><b>`, "poster": true, "contentType": "video/mp4", "duration": 61.5, "uploadedAt": "2026-03-01T09:00:00Z", "owner": "secret",
+	}})})
+	body := page(t, gateway+"/video?id=a%26b", 200, "X-Forwarded-Proto", "gopher")
+	for name, content := range map[string]string{
+		"og:title": "&#34;&gt;&lt;b&gt;", "og:video": gateway + "/api/video?id=a%26b", "og:image": gateway + "/api/poster?id=a%26b",
+		"og:video:type": "video/mp4", "og:url": gateway + "/video?id=a%26b",
+		"og:description": "1:02 · 1 March 2026 · FlixTube, a small video site made of small services.",
+	} {
+		if !strings.Contains(body, `<meta property="`+name+`" content="`+content+`">`) {
+			t.Errorf("%s is not %s:\n%s", name, content, body[:min(len(body), 3000)])
+		}
+	}
+	if strings.Contains(body, "secret") {
+		t.Error("the owner is shown")
+	}
+}
+
+// TestBlankTitle: the form on the watch page says what is wrong, in the viewer's language.
+func TestBlankTitle(t *testing.T) {
+	const viewer = "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+	gateway := start(t, soon, fakes{"metadata": func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPatch {
+			w.WriteHeader(http.StatusBadRequest)
+			answer(w, object{"error": "x", "code": codes.InvalidName, "args": object{"max": 200}})
+			return
+		}
+		library([]string{"1"}, map[string]object{"1": {"_id": "1", "name": "One", "owner": viewer}})(w, r)
+	}})
+	for language, want := range map[string]string{"en": "A title must have 1 to 200 characters.", "ko": "제목은 1자 이상 200자 이하여야 합니다."} {
+		res, body := do(t, request(t, "POST", gateway+"/video/rename", strings.NewReader("id=1&name=+"),
+			"Content-Type", "application/x-www-form-urlencoded", "Cookie", "viewer="+viewer+"; lang="+language))
+		if res.StatusCode != 400 || !strings.Contains(body, `role="alert">`+want) || !strings.Contains(body, `<details name="owner" open>`) || !strings.Contains(body, "<video ") {
+			t.Errorf("%s: %s\n%s", language, res.Status, body)
+		}
+	}
+}
+
 func TestResume(t *testing.T) {
 	position := object{}
 	gateway := start(t, soon, fakes{

@@ -2,12 +2,14 @@
 //
 //	POST /viewed                the body is one viewed message (204)
 //	GET  /history?skip=&limit=  newest first: of the viewer in X-Viewer-Id, or of all viewers without that header. The
-//	                            views of one viewer have the position and duration of the video, in seconds, if known
+//	                            views of one viewer have the position and duration of the video, in seconds, if known;
+//	                            with by=day only the latest view of each video on each day in UTC
 //
 // These need the viewer in X-Viewer-Id:
 //
 //	DELETE /history                 clears the viewer's history
-//	DELETE /viewed?id=              removes one view, and the position in its video
+//	DELETE /viewed?id=              removes one view, and the position in its video; with by=day, also the other views
+//	                                of the video on that day
 //	PUT    /position?video=         {"position":…,"duration":…}, in seconds: where the viewer is now (204)
 //	GET    /position?video=         {"position":{…}}, or 404
 //	GET    /positions?skip=&limit=  {"positions":[…]}, the last saved first

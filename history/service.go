@@ -89,12 +89,19 @@ func (h handler) getHistory(c echo.Context) error {
 		return web.Errorf(http.StatusBadRequest, codes.InvalidViewer,
 			"%s must be 1 to 64 letters, digits, '-' and '_'", web.ViewerHeader).With("name", web.ViewerHeader)
 	}
-	views, err := h.store.list(c.Request().Context(), viewer, skip, limit)
+	list := h.store.list
+	if viewer != "" && byDay(c) {
+		list = h.store.listByDay
+	}
+	views, err := list(c.Request().Context(), viewer, skip, limit)
 	if err != nil {
 		return failure(err)
 	}
 	return c.JSON(http.StatusOK, map[string]any{"history": views})
 }
+
+// byDay reports whether a request is about lines of the history, each a video on a day, and not about single views.
+func byDay(c echo.Context) bool { return c.QueryParam("by") == "day" }
 
 func (h handler) clearHistory(c echo.Context) error {
 	viewer, err := web.RequireViewer(c.Request().Header)
@@ -116,7 +123,7 @@ func (h handler) deleteViewed(c echo.Context) error {
 	if err := limits.CheckID("id", id); err != nil {
 		return failure(err)
 	}
-	if err := h.store.hide(c.Request().Context(), viewer, id); err != nil {
+	if err := h.store.hide(c.Request().Context(), viewer, id, byDay(c)); err != nil {
 		return failure(err)
 	}
 	return c.NoContent(http.StatusNoContent)

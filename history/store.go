@@ -153,6 +153,40 @@ func (s *store) list(ctx context.Context, viewer string, skip, limit int64) ([]v
 	return views, nil
 }
 
+// listByDay is list for one viewer with a line for each video and day in UTC, which is the latest view of it on that day.
+func (s *store) listByDay(ctx context.Context, viewer string, skip, limit int64) ([]view, error) {
+	lines := []view{}
+	found, err := s.views.Find(ctx, bson.D{{Key: "viewer", Value: viewer}, notHidden}, options.Find().SetSort(newestFirst))
+	if err != nil {
+		return nil, fmt.Errorf("list views by day: %w", err)
+	}
+	defer found.Close(context.WithoutCancel(ctx))
+	seen := map[view]bool{}
+	for int64(len(lines)) < limit && found.Next(ctx) {
+		var v view
+		if err := found.Decode(&v); err != nil {
+			return nil, fmt.Errorf("read a view: %w", err)
+		}
+		line := view{VideoID: v.VideoID, ViewedAt: dayOf(v.ViewedAt)}
+		if seen[line] {
+			continue
+		}
+		seen[line] = true
+		if int64(len(seen)) > skip {
+			lines = append(lines, v)
+		}
+	}
+	if err := found.Err(); err != nil {
+		return nil, fmt.Errorf("list views by day: %w", err)
+	}
+	if err := s.addPositions(ctx, viewer, lines); err != nil {
+		return nil, fmt.Errorf("add positions to views: %w", err)
+	}
+	return lines, nil
+}
+
+func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
 // forget deletes the views of removed videos, and the positions in them.
 func (s *store) forget(ctx context.Context, videos []string) error {
 	if err := s.facts.Forget(ctx, videos); err != nil {
@@ -161,13 +195,14 @@ func (s *store) forget(ctx context.Context, videos []string) error {
 	return s.positions.Forget(ctx, videos)
 }
 
-// hide removes one view from its viewer's history, and the position in its video. It returns errNoView if the viewer has
-// no such view, and nil if it is hidden already.
-func (s *store) hide(ctx context.Context, viewer, id string) error {
+// hide removes one view from its viewer's history, and the position in its video; with wholeDay, also the other views of the
+// video on that day. It returns errNoView if the viewer has no such view, and nil if it is hidden already.
+func (s *store) hide(ctx context.Context, viewer, id string, wholeDay bool) error {
 	var v struct {
-		VideoID string `bson:"videoId"`
-		Viewer  string `bson:"viewer"`
-		Hidden  bool   `bson:"hidden"`
+		VideoID  string    `bson:"videoId"`
+		ViewedAt time.Time `bson:"viewedAt"`
+		Viewer   string    `bson:"viewer"`
+		Hidden   bool      `bson:"hidden"`
 	}
 	err := s.views.FindOne(ctx, byID(id)).Decode(&v)
 	if errors.Is(err, mongo.ErrNoDocuments) {
@@ -181,6 +216,15 @@ func (s *store) hide(ctx context.Context, viewer, id string) error {
 	}
 	if v.Hidden {
 		return nil
+	}
+	if wholeDay {
+		day := dayOf(v.ViewedAt)
+		err := s.hideAll(ctx, viewer, bson.E{Key: "videoId", Value: v.VideoID}, bson.E{Key: "viewedAt", Value: bson.D{
+			{Key: "$gte", Value: day}, {Key: "$lt", Value: day.Add(24 * time.Hour)},
+		}}, bson.E{Key: "_id", Value: bson.D{{Key: "$ne", Value: id}}})
+		if err != nil {
+			return fmt.Errorf("hide the other views of a day: %w", err)
+		}
 	}
 	if _, err := s.views.ReplaceOne(ctx, byID(id), hidden{id, viewer, true}); err != nil {
 		return fmt.Errorf("hide a view: %w", err)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -190,6 +191,68 @@ func savedPositions(t *testing.T, s *store, viewer string) string {
 }
 
 // TestPositionsAtTheSameTime saves one position many times at the same time, and other positions of the viewer.
+// TestByDay: however often a viewer watches a video on a day, it is one line, which is removed as one.
+func TestByDay(t *testing.T) {
+	s := newTestStore(t)
+	var views []view
+	for i := range 5 {
+		views = append(views, viewing("x"+strconv.Itoa(i), "ann", "x", i))
+	}
+	day := func(v view, days int) view {
+		v.ViewedAt = v.ViewedAt.AddDate(0, 0, days)
+		return v
+	}
+	views = append(views, viewing("y", "ann", "y", 2), day(viewing("before", "ann", "x", 0), -1), viewing("other", "bob", "x", 9),
+		day(viewing("last", "ann", "z", 0), -2))
+	if err := s.record(t.Context(), views); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.savePosition(t.Context(), at("ann", "x", 7)); err != nil {
+		t.Fatal(err)
+	}
+	list := func(skip, limit int64) string {
+		t.Helper()
+		lines, err := s.listByDay(t.Context(), "ann", skip, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range lines {
+			if v.VideoID == "x" && v.Position != 7 {
+				t.Errorf("%s has the position %g", v.ID, v.Position)
+			}
+		}
+		return ids(lines)
+	}
+	for _, page := range []struct {
+		skip, limit int64
+		want        string
+	}{{0, 100, "x4 y before last"}, {0, 0, ""}, {0, 2, "x4 y"}, {1, 2, "y before"}, {3, 9, "last"}, {4, 9, ""}} {
+		if got := list(page.skip, page.limit); got != page.want {
+			t.Errorf("from line %d, %d lines: %q, want %q", page.skip, page.limit, got, page.want)
+		}
+	}
+	if err := s.hide(t.Context(), "bob", "x4", true); !errors.Is(err, errNoView) {
+		t.Errorf("another viewer's line: %v", err)
+	}
+	for range 2 {
+		if err := s.hide(t.Context(), "ann", "x4", true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.record(t.Context(), views); err != nil { // again
+		t.Fatal(err)
+	}
+	if err := s.savePosition(t.Context(), at("ann", "x", 7)); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(0, 100); got != "y before last" {
+		t.Errorf("after a line was removed: %q", got)
+	}
+	if got := ids(mustList(t, s, "bob")); got != "other" {
+		t.Errorf("bob's history is %q", got)
+	}
+}
+
 func TestPositionsAtTheSameTime(t *testing.T) {
 	s := newTestStore(t)
 	var group errgroup.Group

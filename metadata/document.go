@@ -14,6 +14,7 @@ func public(document bson.D) map[string]any {
 	fields := object(document)
 	delete(fields, "outbox")
 	delete(fields, "removed")
+	delete(fields, wordsField)
 	fields["_id"] = idText(field(document, "_id"))
 	return fields
 }

@@ -1,8 +1,8 @@
 // Metadata keeps the names and facts of the videos.
 //
 //	GET    /videos?skip=&limit=&sort=&search=
-//	                   in the order in which they were stored, or newest first with sort=newest; search finds a part of
-//	                   the name, in upper or lower case
+//	                   in the order in which they were stored, or newest first with sort=newest; search finds the names
+//	                   that contain all of its words, or parts of words, in any order, whatever their case and accents
 //	GET    /videos?id=&id=…
 //	                   up to 100 videos by their ids, in the order of the ids, without those that do not exist
 //	GET    /video?id=  one video, or 404

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -28,6 +27,7 @@ type video struct {
 	Poster      bool      `bson:"poster,omitempty"`
 	Owner       string    `bson:"owner,omitempty"`
 	UploadedAt  time.Time `bson:"uploadedAt"`
+	SearchWords []string  `bson:"searchWords,omitempty"` // see indexWords
 }
 
 // removal is the document of a removed video whose removal is not announced yet.
@@ -66,11 +66,15 @@ func (s *store) ready(ctx context.Context) error {
 	return database.Ready(ctx, s.videos,
 		bson.D{{Key: "uploadedAt", Value: -1}, {Key: "_id", Value: 1}},
 		bson.D{{Key: "outbox.id", Value: 1}},
+		bson.D{{Key: wordsField, Value: 1}},
 	)
 }
 
 // add stores videos; those that exist already, or were removed, are left as they are.
 func (s *store) add(ctx context.Context, videos []video) error {
+	for i := range videos {
+		videos[i].SearchWords = indexWords(videos[i].Name)
+	}
 	_, err := s.videos.InsertMany(ctx, videos, options.InsertMany().SetOrdered(false))
 	if err := database.IgnoreDuplicates(err); err != nil {
 		return fmt.Errorf("store %d videos: %w", len(videos), err)
@@ -92,9 +96,10 @@ func (s *store) list(ctx context.Context, q query) ([]bson.D, error) {
 	}
 	filter := bson.D{notRemoved}
 	if q.search != "" {
-		filter = append(filter, bson.E{Key: "name", Value: bson.D{
-			{Key: "$regex", Value: regexp.QuoteMeta(q.search)}, {Key: "$options", Value: "i"},
-		}})
+		if err := s.index(ctx); err != nil {
+			return nil, err
+		}
+		filter = append(filter, allWords(q.search)...)
 	}
 	find := options.Find().SetSkip(q.skip).SetLimit(q.limit)
 	if q.newest {
@@ -195,7 +200,7 @@ func (s *store) rename(ctx context.Context, id, owner, name string) (bson.D, err
 	}
 	var renamed bson.D
 	err = s.videos.FindOneAndUpdate(ctx, owned(document, owner),
-		bson.D{{Key: "$set", Value: bson.D{{Key: "name", Value: name}}}},
+		bson.D{{Key: "$set", Value: bson.D{{Key: "name", Value: name}, {Key: wordsField, Value: indexWords(name)}}}},
 		options.FindOneAndUpdate().SetReturnDocument(options.After)).Decode(&renamed)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return nil, errNoVideo // removed since it was looked up

@@ -30,8 +30,8 @@ func TestViews(t *testing.T) {
 	if err := s.record(t.Context(), []view{viewing("again", "ann", "a"), viewing("odd", "ann", "é\x00 {$gt}")}); err != nil {
 		t.Fatal(err)
 	}
-	if viewers, err := s.viewers(t.Context(), []string{"b", "none"}); err != nil || len(viewers) != 1 || viewers["b"] != 4 {
-		t.Errorf("viewers of b: %v, %v", viewers, err)
+	if views, err := s.count(t.Context(), []string{"b", "none"}); err != nil || len(views) != 1 || views["b"] != 4 {
+		t.Errorf("views of b: %v, %v", views, err)
 	}
 	for query, want := range map[string]string{
 		"id=a":               `{"views":{"a":3}}`,

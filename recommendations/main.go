@@ -1,14 +1,18 @@
-// Recommendations suggests videos to watch next, and counts the viewers of videos.
+// Recommendations suggests videos to watch next, and counts the views of videos.
 //
 //	GET /recommendations?limit=&video=  for the viewer in X-Viewer-Id, or for any viewer without that header; video is
-//	                                    the one being watched. At most 50, by default 10.
-//	GET /views?id=&id=…                 {"views":{"<id>":3}}: how many viewers have watched each of up to 100 videos
+//	                                    the one being watched. At most 50, by default 10. "known" is whether the viewer
+//	                                    has watched anything
+//	GET /views?id=&id=…                 {"views":{"<id>":3}}: how many views each of up to 100 videos has
+//
+// What counts as a view: a viewer, a video and a half hour, beginning at minute 0 or 30 of UTC. Who reloads a page, or watches
+// a video twice in a half hour, is counted once. A document of a version that counted viewers is one view.
 //
 // First come the videos that were also watched by viewers of the videos that you watched ("co-viewed"), then those that
 // most viewers watched lately ("popular"), then those that metadata lists as the newest ("new"). Videos that you have
 // watched are never among them. A view without a viewer counts as one by another viewer.
 //
-// The popular videos and the counts of viewers may be 10 seconds old; if counting takes more than a quarter of a second,
+// The popular videos and the counts of views may be 10 seconds old; if counting takes more than a quarter of a second,
 // 40 times as old as that.
 //
 // It consumes the queues recommendations.viewed (of the exchange viewed) and recommendations.video-removed (of the

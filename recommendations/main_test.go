@@ -50,7 +50,7 @@ func TestService(t *testing.T) {
 	send(contracts.VideoRemoved, messaging.Message{ID: "gone", Body: []byte(`{"video":{"id":"gone"}}`)})
 	send(contracts.Viewed, view("ann", "a"), view("bob", "a"), view("bob", "gone"), view("bob", "b"), view("cid", "c"))
 
-	const want = `{"recommendations":[{"videoId":"b","reason":"co-viewed"},{"videoId":"c","reason":"popular"}]}`
+	const want = `{"known":true,"recommendations":[{"videoId":"b","reason":"co-viewed"},{"videoId":"c","reason":"popular"}]}`
 	if err := chassistest.Poll(30*time.Second, func() error {
 		if got := recommendations(t, address, "ann"); got != want {
 			return fmt.Errorf("got %s, want %s", got, want)

@@ -11,8 +11,8 @@ import (
 )
 
 // decodeViewed returns the view that a viewed message tells of. Only video.id must be there; a missing time is now. The
-// id of the message matters only if there is no viewer: a viewer and a video are one view, however many messages tell of
-// it.
+// id of the message matters only if there is no viewer: a viewer and a video are one view in a half hour, however many
+// messages tell of it.
 func decodeViewed(m messaging.Message) (view, error) {
 	var v struct {
 		ID       string    `json:"id"`
@@ -37,7 +37,7 @@ func decodeViewed(m messaging.Message) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	id := viewID(v.Viewer.ID, v.Video.ID)
+	id := viewID(v.Viewer.ID, v.Video.ID, at)
 	if v.Viewer.ID == "" {
 		factID := contracts.FactID(v.ID, v.ViewedAt, m)
 		if err := limits.CheckID("id", factID); err != nil {

@@ -18,7 +18,7 @@ import (
 func TestDecode(t *testing.T) {
 	long := strings.Repeat("x", limits.ID+1)
 	for body, want := range map[string]string{ // id, viewer, video; "" is an error
-		`{"id":"1","viewedAt":"2026-01-02T03:04:05Z","viewer":{"id":"ann"},"video":{"id":"v"}}`: "by 3 ann v/ann/v",
+		`{"id":"1","viewedAt":"2026-01-02T03:04:05Z","viewer":{"id":"ann"},"video":{"id":"v"}}`: "view 3 ann 981846 v/ann/v",
 		`{"video":{"id":"x"}}`:                    "message m//x",
 		`{"video":{"id":"x","more":1},"more":[]}`: "message m//x",
 		`{"video":{}}`:                            "",
@@ -29,9 +29,9 @@ func TestDecode(t *testing.T) {
 		`null`:                            "",
 		`{"video"`:                        "",
 		`{"video":{"id":"` + long + `"}}`: "",
-		`{"id":"` + long + `","video":{"id":"x"}}`:                       "",
-		`{"viewer":{"id":"` + long + `"},"video":{"id":"x"}}`:            "",
-		`{"id":"` + long + `","viewer":{"id":"ann"},"video":{"id":"x"}}`: "by 3 ann x/ann/x", // the id does not matter
+		`{"id":"` + long + `","video":{"id":"x"}}`:                                                         "",
+		`{"viewer":{"id":"` + long + `"},"video":{"id":"x"}}`:                                              "",
+		`{"id":"` + long + `","viewedAt":"1970-01-01T00:30:00Z","viewer":{"id":"ann"},"video":{"id":"x"}}`: "view 3 ann 1 x/ann/x", // the id does not matter
 	} {
 		v, err := decodeViewed(messaging.Message{ID: "m", Body: []byte(body)})
 		if got := v.ID + "/" + v.Viewer + "/" + v.VideoID; (err == nil) != (want != "") || err == nil && got != want {
@@ -75,7 +75,7 @@ func TestSamples(t *testing.T) {
 	const video, viewer = "5d9e690ad76fe06a3d7ae416", "Vb7Q0cJX1m2hN4tYkqZ8sL5rWfPe3aUd"
 	for name, want := range map[string]view{
 		"viewed": {
-			ID: viewID(viewer, video), Viewer: viewer, VideoID: video, ViewedAt: time.Date(2026, 3, 1, 10, 15, 30, 123e6, time.UTC),
+			ID: viewID(viewer, video, time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)), Viewer: viewer, VideoID: video, ViewedAt: time.Date(2026, 3, 1, 10, 15, 30, 123e6, time.UTC),
 		},
 		"viewed-minimal": {ID: anonymousViewID("m"), VideoID: video},
 	} {
@@ -129,7 +129,7 @@ func TestAnyOrder(t *testing.T) {
 
 func mustRecommend(t *testing.T, s *store, viewer, watching string) []recommendation {
 	t.Helper()
-	found, err := newService(s, fakeCatalogue{}, slog.New(slog.DiscardHandler)).recommend(t.Context(), viewer, watching, maxRecommendations)
+	found, _, err := newService(s, fakeCatalogue{}, slog.New(slog.DiscardHandler)).recommend(t.Context(), viewer, watching, maxRecommendations)
 	if err != nil {
 		t.Fatal(err)
 	}

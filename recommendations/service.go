@@ -29,7 +29,7 @@ type viewStore interface {
 	coViewed(ctx context.Context, viewer string, seen []string, watching string) ([]string, error)
 	popular(ctx context.Context) ([]string, error)
 	watched(ctx context.Context, viewer string, videos []string) (map[string]bool, error)
-	viewers(ctx context.Context, videos []string) (map[string]int64, error)
+	count(ctx context.Context, videos []string) (map[string]int64, error)
 }
 
 // catalogue knows which videos are new.
@@ -50,7 +50,7 @@ func newHandler(views viewStore, videos catalogue, log *slog.Logger, checks ...h
 type handler struct {
 	views   viewStore
 	videos  catalogue
-	viewers *cache[int64]
+	counts  *cache[int64]    // of views
 	popular *cache[[]string] // its only key is ""
 	log     *slog.Logger
 }
@@ -60,7 +60,7 @@ func newService(views viewStore, videos catalogue, log *slog.Logger) handler {
 		ranking, err := views.popular(ctx)
 		return map[string][]string{"": ranking}, err
 	}
-	return handler{views, videos, newCache(views.viewers), newCache(popular), log}
+	return handler{views, videos, newCache(views.count), newCache(popular), log}
 }
 
 const maxRecommendations = 50 // in one answer
@@ -88,12 +88,12 @@ func (h handler) getRecommendations(c echo.Context) error {
 	if err := limits.CheckOptionalID("video", watching); err != nil {
 		return failure(err)
 	}
-	found, err := h.recommend(c.Request().Context(), web.Viewer(c.Request().Header), watching,
+	found, known, err := h.recommend(c.Request().Context(), web.Viewer(c.Request().Header), watching,
 		int(min(limit, maxRecommendations)))
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, map[string]any{"recommendations": found})
+	return c.JSON(http.StatusOK, map[string]any{"recommendations": found, "known": known})
 }
 
 func (h handler) getViews(c echo.Context) error {
@@ -110,18 +110,18 @@ func (h handler) getViews(c echo.Context) error {
 		}
 	}
 	slices.Sort(videos)
-	viewers, err := h.viewers.get(c.Request().Context(), slices.Compact(videos))
+	counts, err := h.counts.get(c.Request().Context(), slices.Compact(videos))
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, map[string]any{"views": viewers})
+	return c.JSON(http.StatusOK, map[string]any{"views": counts})
 }
 
-// recommend asks one source after the other until it has enough videos.
-func (h handler) recommend(ctx context.Context, viewer, watching string, limit int) ([]recommendation, error) {
+// recommend asks one source after the other until it has enough videos. known tells whether the viewer has watched anything.
+func (h handler) recommend(ctx context.Context, viewer, watching string, limit int) (found []recommendation, known bool, err error) {
 	seen, all, err := h.views.seen(ctx, viewer)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	sources := []struct {
 		reason string
@@ -140,33 +140,33 @@ func (h handler) recommend(ctx context.Context, viewer, watching string, limit i
 			return videos, nil
 		}},
 	}
-	recommendations := []recommendation{}
+	found = []recommendation{}
 	taken := map[string]bool{watching: true}
 	for _, id := range seen {
 		taken[id] = true
 	}
 	for _, source := range sources {
-		if len(recommendations) >= limit {
+		if len(found) >= limit {
 			break
 		}
 		videos, err := source.videos()
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		var watched map[string]bool
 		if !all {
 			if watched, err = h.views.watched(ctx, viewer, videos); err != nil {
-				return nil, err
+				return nil, false, err
 			}
 		}
 		for _, id := range videos {
-			if !taken[id] && !watched[id] && len(recommendations) < limit {
+			if !taken[id] && !watched[id] && len(found) < limit {
 				taken[id] = true
-				recommendations = append(recommendations, recommendation{id, source.reason})
+				found = append(found, recommendation{id, source.reason})
 			}
 		}
 	}
-	return recommendations, nil
+	return found, len(seen) > 0, nil
 }
 
 // metadata is the client of the service metadata.

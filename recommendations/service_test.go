@@ -129,7 +129,7 @@ func TestMetadataDown(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 10*metadataTimeout)
 			defer cancel()
-			found, err := newService(fakeStore{videos: []string{"p"}}, catalogue, discard).recommend(ctx, "", "", 10)
+			found, _, err := newService(fakeStore{videos: []string{"p"}}, catalogue, discard).recommend(ctx, "", "", 10)
 			if err != nil || ctx.Err() != nil || len(found) != 1 || found[0].VideoID != "p" {
 				t.Errorf("got %v, %v, %v; want the popular video, in time", found, err, ctx.Err())
 			}
@@ -194,7 +194,7 @@ func (f fakeStore) coViewed(context.Context, string, []string, string) ([]string
 
 func (f fakeStore) popular(context.Context) ([]string, error) { return f.videos, f.err }
 
-func (f fakeStore) viewers(context.Context, []string) (map[string]int64, error) { return nil, f.err }
+func (f fakeStore) count(context.Context, []string) (map[string]int64, error) { return nil, f.err }
 
 func (f fakeStore) watched(context.Context, string, []string) (map[string]bool, error) {
 	return nil, f.err

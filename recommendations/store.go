@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -28,8 +27,8 @@ const (
 	maxCandidates = 200    // videos in each ranking
 )
 
-// view is the fact that a viewer has watched a video, however often. Each view without a viewer counts as one by another
-// viewer.
+// view is the fact that a viewer has watched a video in some half hour, however often. Each view without a viewer counts as
+// one by another viewer.
 type view struct {
 	ID       string    `bson:"_id"`
 	Viewer   string    `bson:"viewer"`
@@ -37,17 +36,22 @@ type view struct {
 	ViewedAt time.Time `bson:"viewedAt"`
 }
 
-// viewID is the same for all viewings of a video by one viewer. The length distinguishes "a"+"bc" from "ab"+"c".
-func viewID(viewer, video string) string {
-	return "by " + strconv.Itoa(len(viewer)) + " " + viewer + " " + video
+// countedOnce is how long a viewer may watch a video again and again for one view. It divides the time since 1970 into fixed
+// parts, so that the order of the messages does not matter.
+const countedOnce = 30 * time.Minute
+
+// viewID is the same for all viewings of a video by one viewer in one half hour. The length distinguishes "a"+"bc" from
+// "ab"+"c". Documents with another form of id, "by" and neither time, are from before: one for each viewer and video.
+func viewID(viewer, video string, at time.Time) string {
+	return fmt.Sprintf("view %d %s %d %s", len(viewer), viewer, at.Unix()/int64(countedOnce/time.Second), video)
 }
 
 // anonymousViewID is the id of a view without a viewer.
 func anonymousViewID(factID string) string { return "message " + factID }
 
-// store keeps views: a read model of its own, built from events (CQRS). The order of the messages does not matter, except for the times: if a viewer watches a video several
-// times, the message that arrives first sets the time. This matters only where more views match than the numbers above
-// allow; correcting it would take an update for each view instead of one insert for each batch.
+// store keeps views: a read model of its own, built from events (CQRS). The order of the messages does not matter, except for
+// the times: if a viewer watches a video several times in a half hour, the message that arrives first sets the time. This matters only where more views match than the
+// numbers above allow; correcting it would take an update for each view instead of one insert for each batch.
 type store struct {
 	views database.Collection
 	facts database.Facts
@@ -81,14 +85,14 @@ func (s *store) seen(ctx context.Context, viewer string) (videos []string, all b
 	if viewer == "" {
 		return nil, true, nil
 	}
-	views, err := s.recent(ctx, bson.D{{Key: "viewer", Value: viewer}}, maxSeeds)
+	views, all, err := s.recent(ctx, bson.D{{Key: "viewer", Value: viewer}}, maxSeeds)
 	if err != nil {
 		return nil, false, fmt.Errorf("list the videos that the viewer watched: %w", err)
 	}
 	for _, v := range views {
 		videos = append(videos, v.VideoID)
 	}
-	return videos, len(views) < maxSeeds, nil
+	return videos, all, nil
 }
 
 // coViewed ranks the other videos of the co-viewers: the viewers who watched one of the seen videos, or the video that is
@@ -107,7 +111,7 @@ func (s *store) coViewed(ctx context.Context, viewer string, seen []string, watc
 	}
 	coViewers := map[string]coViewer{}
 	find := func(videos []string, watching bool) error {
-		views, err := s.recent(ctx, bson.D{
+		views, _, err := s.recent(ctx, bson.D{
 			{Key: "videoId", Value: bson.D{{Key: "$in", Value: videos}}},
 			{Key: "viewer", Value: bson.D{{Key: "$nin", Value: []string{"", viewer}}}},
 		}, maxSeedViews)
@@ -133,7 +137,7 @@ func (s *store) coViewed(ctx context.Context, viewer string, seen []string, watc
 		return nil, nil
 	}
 
-	views, err := s.recent(ctx, bson.D{
+	views, _, err := s.recent(ctx, bson.D{
 		{Key: "viewer", Value: bson.D{{Key: "$in", Value: slices.Sorted(maps.Keys(coViewers))}}},
 		{Key: "videoId", Value: bson.D{{Key: "$nin", Value: append(seeds, watching)}}},
 	}, maxCoViews)
@@ -145,7 +149,7 @@ func (s *store) coViewed(ctx context.Context, viewer string, seen []string, watc
 		watching, viewers, overlap int
 	}
 	scores := map[string]score{}
-	for _, v := range views { // a viewer has one view of a video, so this counts viewers
+	for _, v := range views { // each viewer is there once for a video, so this counts viewers
 		who, sum := coViewers[v.Viewer], scores[v.VideoID]
 		if who.watching {
 			sum.watching++
@@ -163,58 +167,58 @@ func (s *store) coViewed(ctx context.Context, viewer string, seen []string, watc
 	return videos, nil
 }
 
-// recent returns the most recent views that match, newest first.
-func (s *store) recent(ctx context.Context, filter bson.D, limit int64) ([]view, error) {
-	return database.All[view](ctx, s.views, filter, options.Find().SetLimit(limit).
+// recent reads up to limit of the most recent views that match, newest first, and returns each viewer once for a video; all
+// says that no more views match. Views without a viewer stay as they are.
+func (s *store) recent(ctx context.Context, filter bson.D, limit int64) (views []view, all bool, err error) {
+	found, err := database.All[view](ctx, s.views, filter, options.Find().SetLimit(limit).
 		SetSort(bson.D{{Key: "viewedAt", Value: -1}}).
 		SetProjection(bson.D{{Key: "_id", Value: 0}, {Key: "viewer", Value: 1}, {Key: "videoId", Value: 1}}))
+	seen := map[view]bool{}
+	views = slices.DeleteFunc(found, func(v view) bool {
+		again := v.Viewer != "" && seen[v]
+		seen[v] = true
+		return again
+	})
+	return views, int64(len(found)) < limit, err
 }
-
-// counted is a video and the number of its views, which is that of its viewers.
-type counted struct {
-	VideoID string `bson:"_id"`
-	Viewers int64  `bson:"viewers"`
-}
-
-var countViews = bson.D{{Key: "$group", Value: bson.D{
-	{Key: "_id", Value: "$videoId"},
-	{Key: "viewers", Value: bson.D{{Key: "$sum", Value: 1}}},
-}}}
 
 // popular ranks videos by how many viewers they had lately.
 func (s *store) popular(ctx context.Context) ([]string, error) {
-	ranking, err := database.Aggregate[counted](ctx, s.views, mongo.Pipeline{
-		{{Key: "$sort", Value: bson.D{{Key: "viewedAt", Value: -1}}}},
-		{{Key: "$limit", Value: maxPopular}},
-		countViews,
-		{{Key: "$sort", Value: bson.D{{Key: "viewers", Value: -1}, {Key: "_id", Value: 1}}}},
-		{{Key: "$limit", Value: maxCandidates}},
-	})
+	views, _, err := s.recent(ctx, bson.D{}, maxPopular)
 	if err != nil {
 		return nil, fmt.Errorf("rank popular videos: %w", err)
 	}
-	videos := make([]string, len(ranking))
-	for i, r := range ranking {
-		videos[i] = r.VideoID
+	viewers := map[string]int{}
+	for _, v := range views {
+		viewers[v.VideoID]++
 	}
-	return videos, nil
+	ranking := slices.SortedFunc(maps.Keys(viewers), func(a, b string) int {
+		return cmp.Or(cmp.Compare(viewers[b], viewers[a]), cmp.Compare(a, b))
+	})
+	return ranking[:min(len(ranking), maxCandidates)], nil
 }
 
-// viewers counts the viewers of each of these videos; a video without any is left out. In MongoDB it reads nothing but the
-// index on videoId.
-func (s *store) viewers(ctx context.Context, videos []string) (map[string]int64, error) {
-	counts, err := database.Aggregate[counted](ctx, s.views, mongo.Pipeline{
+// count returns how many views each of these videos has; a video without any is left out. In MongoDB it reads nothing but
+// the index on videoId.
+func (s *store) count(ctx context.Context, videos []string) (map[string]int64, error) {
+	counts, err := database.Aggregate[struct {
+		VideoID string `bson:"_id"`
+		Views   int64  `bson:"views"`
+	}](ctx, s.views, mongo.Pipeline{
 		{{Key: "$match", Value: bson.D{{Key: "videoId", Value: bson.D{{Key: "$in", Value: videos}}}}}},
-		countViews,
+		{{Key: "$group", Value: bson.D{
+			{Key: "_id", Value: "$videoId"},
+			{Key: "views", Value: bson.D{{Key: "$sum", Value: 1}}},
+		}}},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("count viewers: %w", err)
+		return nil, fmt.Errorf("count views: %w", err)
 	}
-	viewers := make(map[string]int64, len(counts))
+	views := make(map[string]int64, len(counts))
 	for _, v := range counts {
-		viewers[v.VideoID] = v.Viewers
+		views[v.VideoID] = v.Views
 	}
-	return viewers, nil
+	return views, nil
 }
 
 // watched returns those of these videos that viewer has ever watched.
@@ -222,11 +226,9 @@ func (s *store) watched(ctx context.Context, viewer string, videos []string) (ma
 	if viewer == "" || len(videos) == 0 {
 		return nil, nil
 	}
-	ids := make([]string, len(videos))
-	for i, video := range videos {
-		ids[i] = viewID(viewer, video)
-	}
-	views, err := database.ByIDs[view](ctx, s.views, ids)
+	views, err := database.All[view](ctx, s.views, bson.D{
+		{Key: "viewer", Value: viewer}, {Key: "videoId", Value: bson.D{{Key: "$in", Value: videos}}},
+	}, options.Find().SetProjection(bson.D{{Key: "_id", Value: 0}, {Key: "videoId", Value: 1}}))
 	if err != nil {
 		return nil, fmt.Errorf("look up if the viewer has watched videos: %w", err)
 	}

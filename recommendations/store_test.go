@@ -2,8 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ import (
 // newTestStore returns a store in a database of its own.
 func newTestStore(t *testing.T) *store {
 	t.Helper()
-	db, err := database.Connect(chassistest.Mongo(t), "recommendations_"+strings.ToLower(rand.Text()))
+	db, err := database.Connect(chassistest.Mongo(t), "recommendations_"+strings.ToLower(crand.Text()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func newTestStore(t *testing.T) *store {
 func viewing(id, viewer, video string) view {
 	v := view{ID: anonymousViewID(id), Viewer: viewer, VideoID: video, ViewedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	if viewer != "" {
-		v.ID = viewID(viewer, video)
+		v.ID = viewID(viewer, video, v.ViewedAt)
 	}
 	return v
 }
@@ -130,6 +131,43 @@ func TestPopularCountsViewersNotViewings(t *testing.T) {
 	}
 	if got, want := popular(t, s), "z y a x"; got != want {
 		t.Fatalf("with one view more: got %q, want %q", got, want)
+	}
+}
+
+// TestCount: a viewer, a video and a half hour are one view, and so is a document of a version that counted viewers. A viewer
+// who returns is no other viewer to the recommendations.
+func TestCount(t *testing.T) {
+	s := newTestStore(t)
+	old := viewing("", "old", "x")
+	old.ID = "by 3 old x"
+	views := []view{old}
+	for _, minute := range []int{0, 10, 29, 30, 59, 60, 300} { // four half hours; the first has 3:04:05 and begins at 3:00
+		v := viewing("", "ann", "x")
+		v.ViewedAt = v.ViewedAt.Truncate(time.Hour).Add(time.Duration(minute) * time.Minute)
+		v.ID = viewID(v.Viewer, v.VideoID, v.ViewedAt)
+		views = append(views, v, v)
+	}
+	views = append(views, viewing("1", "", "x"), viewing("2", "", "x"), viewing("", "ann", "y"), viewing("", "bob", "y"), viewing("", "cid", "y"), viewing("", "bob", "z"))
+	for range 2 {
+		rand.Shuffle(len(views), func(i, j int) { views[i], views[j] = views[j], views[i] })
+		for _, v := range views {
+			if err := s.record(t.Context(), []view{v}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	counts, err := s.count(t.Context(), []string{"x", "y", "none"})
+	if want := map[string]int64{"x": 1 + 4 + 2, "y": 3}; err != nil || !reflect.DeepEqual(counts, want) {
+		t.Errorf("counted %v, %v; want %v", counts, err, want)
+	}
+	if got, want := popular(t, s), "x y z"; got != want { // x has four viewers, two of them unknown
+		t.Errorf("popular: %q, want %q", got, want)
+	}
+	if seen, all, err := s.seen(t.Context(), "ann"); err != nil || !all || len(seen) != 2 {
+		t.Errorf("ann has seen %q, %t, %v", seen, all, err)
+	}
+	if got, want := coViewed(t, s, "cid", ""), "x z"; got != want { // one co-viewer each
+		t.Errorf("co-viewed: %q, want %q", got, want)
 	}
 }
 

@@ -33,6 +33,11 @@ const manual = `FlixTube with one command, and nothing but Go installed. In the 
   flixtube dead show ID     shows one, whole
   flixtube dead back ID     returns it to its queue; back all returns all
   flixtube dead drop ID     deletes it; drop all deletes all
+  flixtube videos list      lists all videos, whoever owns them
+  flixtube videos show ID   shows what metadata knows of one
+  flixtube videos remove ID removes it
+  flixtube videos rename ID TITLE
+                            gives it another title
   flixtube servers          runs only the broker and the database, to work on one service; prints their
                             addresses as DBHOST=... and RABBIT=...
   flixtube help             prints this
@@ -62,7 +67,7 @@ Variables that are set replace the embedded parts:
 
 Every other variable reaches the services unchanged, for example VIEWED_DELIVERY (direct, queue or fanout) and
 LOG_LEVEL (debug shows every message); but HOST is 127.0.0.1 for all of them. dead uses the broker that RABBIT
-names, or else that of the running site.
+names, or else that of the running site. videos asks metadata at METADATA_URL, by default http://127.0.0.1:4006.
 `
 
 func main() {
@@ -99,6 +104,7 @@ func commands() map[string]command {
 		"":        {flags: []string{"port", "watch"}, run: runSite},
 		"status":  {run: showStatus},
 		"dead":    {flags: []string{"id"}, args: "list | show ID | back ID | back all | drop ID | drop all", run: runDead},
+		"videos":  {args: "list | show ID | remove ID | rename ID TITLE", run: runVideos},
 		"servers": {flags: []string{"remove"}, run: runServers},
 		"help":    {run: func(_ context.Context, c call) error { _, err := io.WriteString(c.stdout, manual); return err }},
 	}

@@ -37,7 +37,7 @@ func (p Position) Unfinished() bool {
 	return p.Duration > 0 && p.Position >= min(0.03*p.Duration, 10) && p.Position < max(0.95*p.Duration, p.Duration-60)
 }
 
-// Viewing is one line of the viewer's history.
+// Viewing is one line of the viewer's history: a video, on a day in UTC, when it was last watched on that day.
 type Viewing struct {
 	ID       string    `json:"_id"`
 	ViewedAt time.Time `json:"viewedAt"`
@@ -49,7 +49,9 @@ func (h History) Viewings(ctx context.Context, viewer string, skip, limit int64)
 	var answer struct {
 		History []Viewing `json:"history"`
 	}
-	err := h.get(ctx, viewer, "history", paging(skip, limit), &answer)
+	query := paging(skip, limit)
+	query.Set("by", "day")
+	err := h.get(ctx, viewer, "history", query, &answer)
 	return answer.History, err
 }
 
@@ -88,7 +90,7 @@ func (h History) Resume(ctx context.Context, viewer, videoID string) (float64, e
 
 // RemoveViewing removes one line of the viewer's history.
 func (h History) RemoveViewing(ctx context.Context, viewer, id string) error {
-	return h.change(ctx, viewer, http.MethodDelete, "viewed", url.Values{"id": {id}}, nil)
+	return h.change(ctx, viewer, http.MethodDelete, "viewed", url.Values{"by": {"day"}, "id": {id}}, nil)
 }
 
 // Clear removes the viewer's history and positions.

@@ -37,6 +37,7 @@ type Video struct {
 	UploadedAt      time.Time
 	Duration        float64 // seconds, 0 if unknown
 	Poster          bool    // it has one
+	ContentType     string
 }
 
 // UnmarshalJSON never fails because of a field.
@@ -55,6 +56,7 @@ func (v *Video) UnmarshalJSON(b []byte) error {
 		v.Duration = seconds
 	}
 	v.Poster, _ = document["poster"].(bool)
+	v.ContentType, _ = document["contentType"].(string)
 	return nil
 }
 

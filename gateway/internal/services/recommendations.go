@@ -8,7 +8,7 @@ import (
 	"flixtube/contracts/limits"
 )
 
-// Recommendations knows what to watch next, and how many viewers have watched a video.
+// Recommendations knows what to watch next, and how many views a video has.
 type Recommendations struct{ client }
 
 // NewRecommendations returns the client of the service at base.
@@ -17,26 +17,28 @@ func NewRecommendations(http *http.Client, base *url.URL) Recommendations {
 }
 
 // VideoIDs returns up to limit videos that the viewer might watch next, after watching if that is not empty. The best
-// come first. A video may have been removed since.
-func (r Recommendations) VideoIDs(ctx context.Context, viewer, watching string, limit int64) ([]string, error) {
+// come first. A video may have been removed since. known is whether the service knows of anything that the viewer watched:
+// otherwise the videos are those for everybody.
+func (r Recommendations) VideoIDs(ctx context.Context, viewer, watching string, limit int64) (ids []string, known bool, err error) {
 	var answer struct {
 		Recommendations []struct {
 			VideoID string `json:"videoId"`
 		} `json:"recommendations"`
+		Known bool `json:"known"`
 	}
 	query := paging(0, limit)
 	if watching != "" {
 		query.Set("video", watching)
 	}
-	err := r.get(ctx, viewer, "recommendations", query, &answer)
-	ids := make([]string, len(answer.Recommendations))
+	err = r.get(ctx, viewer, "recommendations", query, &answer)
+	ids = make([]string, len(answer.Recommendations))
 	for i, recommended := range answer.Recommendations {
 		ids[i] = recommended.VideoID
 	}
-	return ids, err
+	return ids, answer.Known, err
 }
 
-// Views returns how many viewers have watched each of up to limits.IDs videos. One that nobody watched may be missing, and so
+// Views returns how many views each of up to limits.IDs videos has. One that nobody watched may be missing, and so
 // is an id that is too long to be one.
 func (r Recommendations) Views(ctx context.Context, viewer string, videoIDs []string) (map[string]int64, error) {
 	var ids []string

@@ -44,14 +44,15 @@ func (s *Site) compose(c echo.Context, parts ...part) (missing []string) {
 // recommendationsPart comes from recommendations, which also has the number of viewers of each video.
 const recommendationsPart = "recommendations"
 
-// recommended returns the videos that the viewer might watch next, after watching if that is not empty.
-func (s *Site) recommended(ctx context.Context, viewer, watching string) ([]services.Video, error) {
-	ids, err := s.Services.Recommendations.VideoIDs(ctx, viewer, watching, suggestions)
+// recommended returns the videos that the viewer might watch next, after watching if that is not empty. known is whether they
+// were chosen for this viewer.
+func (s *Site) recommended(ctx context.Context, viewer, watching string) (videos []services.Video, known bool, err error) {
+	ids, known, err := s.Services.Recommendations.VideoIDs(ctx, viewer, watching, suggestions)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	byID, err := s.Services.Metadata.Videos(ctx, viewer, ids)
-	return inOrder(ids, byID), err
+	return inOrder(ids, byID), known, err
 }
 
 func inOrder(ids []string, byID map[string]services.Video) []services.Video {

@@ -37,7 +37,6 @@ type errorPage struct {
 	layout
 	Status    int
 	Message   string
-	Detail    string
 	RequestID string
 	Next      []services.Video
 	Views     map[string]int64 // by the videos' ids
@@ -48,11 +47,6 @@ func (s *Site) ErrorPage(err error, c echo.Context) error {
 	answer := web.AsError(err)
 	web.Log(s.Log, c.Request(), answer.Status, err)
 	var page errorPage
-	var partial *partialUpload
-	if errors.As(err, &partial) {
-		page.Detail = s.textsFor(c.Request()).t("Videos accepted: %d. Not accepted: “%s” and the files after it.",
-			partial.accepted, partial.rejected)
-	}
 	return s.renderError(c, answer, page)
 }
 

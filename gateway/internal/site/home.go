@@ -44,8 +44,11 @@ func (s *Site) Home(c echo.Context) error {
 		return err
 	}}}
 	if search == "" && skip == 0 {
-		parts = append(parts, part{recommendationsPart, func(ctx context.Context) (err error) {
-			page.Recommended, err = s.recommended(ctx, viewer, "")
+		parts = append(parts, part{recommendationsPart, func(ctx context.Context) error {
+			recommended, known, err := s.recommended(ctx, viewer, "")
+			if known { // to a new viewer they would be the newest once more
+				page.Recommended = recommended
+			}
 			return err
 		}}, part{"where you stopped", func(ctx context.Context) (err error) {
 			page.Unfinished, err = s.unfinished(ctx, viewer)

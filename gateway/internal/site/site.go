@@ -22,6 +22,7 @@ type Config struct {
 	// ChargeUpload returns an error if the viewer may not upload another file now.
 	ChargeUpload func(echo.Context) error
 	SetCookie    func(c echo.Context, name, value string)
+	Secure       bool // a proxy in front ends TLS
 	Log          *slog.Logger
 }
 

@@ -87,6 +87,18 @@ func (x texts) count(n int64, one, many string) string {
 	return x.t(many, n)
 }
 
+// describe is what a preview of a link says besides the title.
+func (x texts) describe(v services.Video) string {
+	facts := []string{x.t("FlixTube, a small video site made of small services.")}
+	if !v.UploadedAt.IsZero() {
+		facts = append([]string{x.day(v.UploadedAt)}, facts...)
+	}
+	if v.Duration > 0 {
+		facts = append([]string{short(v.Duration)}, facts...)
+	}
+	return strings.Join(facts, " · ")
+}
+
 // spoken is a duration in words, for screen readers.
 func (x texts) spoken(duration float64) string {
 	var words []string

@@ -63,7 +63,7 @@ func TestEveryTextIsTranslated(t *testing.T) {
 // textsInGo are those that Go code uses.
 var textsInGo = map[string]bool{
 	"Untitled": true, "No date": true, "Video": true,
-	"%d view": true, "%d views": true,
+	"%d view": true, "“%s”: %s": true, "FlixTube, a small video site made of small services.": true, "%d views": true,
 	"%d hour": true, "%d hours": true, "%d minute": true, "%d minutes": true, "%d second": true, "%d seconds": true,
 	"Videos accepted: %d. Not accepted: “%s” and the files after it.": true,
 	// parts of pages

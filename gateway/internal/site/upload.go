@@ -14,9 +14,14 @@ import (
 	"flixtube/contracts/limits"
 )
 
+type uploadPage struct {
+	layout
+	Problems []string // with the last try
+}
+
 // UploadPage has the form for UploadForm. Its script does not use that form: it uploads by the tus protocol.
 func (s *Site) UploadPage(c echo.Context) error {
-	return s.render(c, http.StatusOK, "upload.html", &layout{Section: "upload"})
+	return s.render(c, http.StatusOK, "upload.html", &uploadPage{layout: layout{Section: "upload"}})
 }
 
 // UploadForm takes the files of a form, for browsers without scripts. It streams one after another.
@@ -25,20 +30,39 @@ func (s *Site) UploadForm(c echo.Context) error {
 	if err != nil {
 		return web.Errorf(http.StatusUnsupportedMediaType, codes.NotAFileForm, "this is not a form with a file")
 	}
-	if err := s.uploadFiles(c, form); err != nil {
+	err = s.uploadFiles(c, form)
+	var rejected *rejectedFile
+	if errors.As(err, &rejected) {
+		return s.showRejected(c, rejected)
+	}
+	if err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, "/")
 }
 
-// partialUpload is an error at one file of a form, after others were accepted.
-type partialUpload struct {
-	error
-	accepted int
-	rejected string // the name of the file
+// showRejected answers with the form, which says what was wrong with the file.
+func (s *Site) showRejected(c echo.Context, rejected *rejectedFile) error {
+	texts, answer := s.textsFor(c.Request()), web.AsError(rejected.error)
+	web.Log(s.Log, c.Request(), answer.Status, rejected)
+	problems := []string{texts.errors.of(answer)}
+	if rejected.name != "" {
+		problems[0] = texts.t("“%s”: %s", rejected.name, problems[0])
+	}
+	if rejected.accepted > 0 {
+		problems = append(problems, texts.t("Videos accepted: %d. Not accepted: “%s” and the files after it.", rejected.accepted, rejected.name))
+	}
+	return s.render(c, answer.Status, "upload.html", &uploadPage{layout{Section: "upload"}, problems})
 }
 
-func (p *partialUpload) Unwrap() error { return p.error }
+// rejectedFile is an error at one file of a form, perhaps after others were accepted.
+type rejectedFile struct {
+	error
+	accepted int
+	name     string // of the file
+}
+
+func (r *rejectedFile) Unwrap() error { return r.error }
 
 func (s *Site) uploadFiles(c echo.Context, form *multipart.Reader) error {
 	accepted := 0
@@ -48,7 +72,7 @@ func (s *Site) uploadFiles(c echo.Context, form *multipart.Reader) error {
 			return nil
 		}
 		if errors.Is(err, io.EOF) {
-			return web.Errorf(http.StatusBadRequest, codes.NoFile, "choose a video first")
+			return &rejectedFile{error: web.Errorf(http.StatusBadRequest, codes.NoFile, "choose a video first")}
 		}
 		if err != nil {
 			return errInvalidForm.Because(err)
@@ -66,11 +90,8 @@ func (s *Site) uploadFiles(c echo.Context, form *multipart.Reader) error {
 			err = answerOf(s.Services.VideoUpload.Upload(c.Request().Context(), viewerOf(c), web.Client(c.Request().Header), file.FileName(),
 				file.Header.Get("Content-Type"), file), errUploadFailed)
 		}
-		if err != nil && accepted > 0 {
-			return &partialUpload{err, accepted, text.Line(file.FileName())}
-		}
 		if err != nil {
-			return err
+			return &rejectedFile{err, accepted, text.Line(file.FileName())}
 		}
 		accepted++
 	}

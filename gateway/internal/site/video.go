@@ -2,6 +2,7 @@ package site
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"unicode/utf8"
@@ -19,7 +20,12 @@ func (s *Site) Rename(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.rename(c, form.Get("id"), form.Get("name")); err != nil {
+	err = s.rename(c, form.Get("id"), form.Get("name"))
+	var answer *web.Error
+	if errors.As(err, &answer) && answer.Code == codes.InvalidName {
+		return s.watch(c, form.Get("id"), answer.Status, s.textsFor(c.Request()).errors.of(answer))
+	}
+	if err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, "/video?"+url.Values{"id": {form.Get("id")}}.Encode())

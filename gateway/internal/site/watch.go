@@ -3,6 +3,7 @@ package site
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -23,19 +24,26 @@ type watchPage struct {
 	Start        float64 // seconds
 	Next         []services.Video
 	Views        map[string]int64 // by the videos' ids
+
+	RenameError string // why the owner's form was rejected
+
+	// For previews of a link to the page: the site's address, the video's query, and what it is.
+	Base, ByID, Description string
 }
 
 var errNoVideo = web.Errorf(http.StatusNotFound, codes.VideoNotFound, "there is no such video")
 
 // Watch is the page of one video. It counts no view: the player's requests do, under the id that the page gives this
 // viewing.
-func (s *Site) Watch(c echo.Context) error {
-	id, viewer := c.QueryParam("id"), viewerOf(c)
+func (s *Site) Watch(c echo.Context) error { return s.watch(c, c.QueryParam("id"), http.StatusOK, "") }
+
+func (s *Site) watch(c echo.Context, id string, status int, renameError string) error {
+	viewer := viewerOf(c)
 	if limits.CheckID("id", id) != nil {
 		id = "" // no video has it
 	}
 	start, given := parseTime(c.QueryParam("t"))
-	page := &watchPage{Video: services.Video{ID: id}, View: uuid.NewString(), Start: start}
+	page := &watchPage{Video: services.Video{ID: id}, View: uuid.NewString(), Start: start, RenameError: renameError}
 	var found bool
 	var next alternatives
 	parts := s.alternatives(viewer, id, &next)
@@ -63,8 +71,14 @@ func (s *Site) Watch(c echo.Context) error {
 		})
 	}
 	page.Views = s.countViews(c, page.Missing, []services.Video{page.Video}, page.Next)
+	page.Base = "http://" + c.Request().Host
+	if s.Secure || c.IsTLS() {
+		page.Base = "https://" + c.Request().Host
+	}
+	page.ByID = url.Values{"id": {id}}.Encode()
+	page.Description = s.textsFor(c.Request()).describe(page.Video)
 	page.Owned = page.Video.Owner != "" && page.Video.Owner == viewer
-	return s.render(c, http.StatusOK, "watch.html", page)
+	return s.render(c, status, "watch.html", page)
 }
 
 // alternatives are the videos that a viewer could watch next or instead.
@@ -73,7 +87,7 @@ type alternatives struct{ recommended, newest []services.Video }
 func (s *Site) alternatives(viewer, watching string, found *alternatives) []part {
 	return []part{
 		{recommendationsPart, func(ctx context.Context) (err error) {
-			found.recommended, err = s.recommended(ctx, viewer, watching)
+			found.recommended, _, err = s.recommended(ctx, viewer, watching)
 			return err
 		}},
 		{"other videos", func(ctx context.Context) (err error) {

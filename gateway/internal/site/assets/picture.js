@@ -6,7 +6,7 @@ const largest = 1 << 20; // bytes that the server accepts
 
 // lookInto never fails. What the browser cannot read is missing, and the file is uploaded without it.
 export async function lookInto(file) {
-  const found = { duration: 0, canvas: null, picture: null };
+  const found = { duration: 0, canvas: null, picture: null, unseen: false };
   const video = document.createElement("video");
   const address = URL.createObjectURL(file);
   const timeout = AbortSignal.timeout(limit);
@@ -21,7 +21,9 @@ export async function lookInto(file) {
     video.preload = "auto";
     video.src = address;
     await until("loadeddata");
+    found.unseen = !video.videoWidth; // there is sound, but no picture that this browser can decode
     if (video.duration > 0 && video.duration <= 1e7) found.duration = video.duration;
+    if (found.unseen) return found;
     const place = found.duration ? found.duration / 10 : 1; // beginnings are often black
     const there = until("seeked");
     video.currentTime = place;

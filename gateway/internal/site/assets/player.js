@@ -1,16 +1,15 @@
 // The watch page's additions to the browser's own player.
 import { watchKeys } from "./keys.js";
+import { playNext } from "./next.js";
 import { keepPosition, placeOf } from "./position.js";
+import { remember } from "./remember.js";
 import { tryAgain } from "./retry.js";
+import { startByClick, startFromLink } from "./start.js";
 import { t } from "./texts.js";
 
 const video = document.getElementById("player");
 const speed = document.getElementById("speed");
 const said = document.getElementById("said");
-
-speed.addEventListener("change", () => {
-  video.defaultPlaybackRate = video.playbackRate = Number(speed.value);
-});
 
 document.getElementById("copy").addEventListener("click", async () => {
   const link = new URL("/video", location.origin);
@@ -24,6 +23,23 @@ document.getElementById("copy").addEventListener("click", async () => {
   }
 });
 
-watchKeys(video);
+const faster = (by) => () => {
+  const place = Math.min(speed.options.length - 1, Math.max(0, speed.selectedIndex + by));
+  speed.selectedIndex = place;
+  speed.dispatchEvent(new Event("change"));
+};
+const keys = document.getElementById("keys");
+watchKeys(video, {
+  "<": faster(-1),
+  ">": faster(1),
+  "?": () => {
+    keys.open = !keys.open;
+    if (keys.open) keys.scrollIntoView({ block: "nearest" });
+  },
+});
+remember(video, speed);
+playNext(video, document.getElementById("next"));
 keepPosition(video);
 tryAgain(video, document.getElementById("trouble"));
+startByClick(video, document.getElementById("start"));
+startFromLink(video);

@@ -12,6 +12,7 @@ export function tryAgain(video, trouble) {
   let failedAt = place; // the last time
   let wanted = false; // the viewer wants it to play
   let failing = false;
+  let rejected = false; // by the browser, although the server has it
   let silence, next; // timers: no data comes; the next try
 
   function say(text) {
@@ -28,10 +29,10 @@ export function tryAgain(video, trouble) {
     if (!failing) return; // data came in the meantime
     if (answer?.status === 404) return say(t("This video is no longer available."));
     if (answer?.ok && video.error?.code === MediaError.MEDIA_ERR_DECODE) return say(t("Your browser cannot play this video."));
-    if (answer?.ok && tries === 0) return again();
-    if (answer?.ok && video.error?.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED && tries > 2) {
-      return say(t("Your browser cannot play this video."));
-    }
+    const unplayable = answer?.ok && video.error?.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED;
+    if (unplayable && rejected) return say(t("Your browser cannot play this video."));
+    rejected = unplayable; // once, it may have been an answer that broke off
+    if (unplayable || (answer?.ok && tries === 0)) return again();
     const delay = delays[Math.min(tries, delays.length - 1)];
     say(t("The video cannot be loaded. Trying again in %d s.", delay));
     next = setTimeout(again, delay * 1000);
@@ -66,8 +67,8 @@ export function tryAgain(video, trouble) {
   for (const event of ["playing", "pause"]) video.addEventListener(event, heard);
   video.addEventListener("progress", () => silence && listen());
   video.addEventListener("canplay", () => {
-    failing = false;
+    failing = rejected = false;
     clearTimeout(next);
-    say("");
+    say(video.videoWidth ? "" : t("Your browser cannot show the picture of this video, and plays only its sound."));
   });
 }

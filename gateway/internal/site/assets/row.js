@@ -24,10 +24,15 @@ export function addRow(file, events) {
   retry.setAttribute("aria-label", `${retry.textContent}: ${file.name}`);
   title.addEventListener("input", () => {
     edited = true;
+    title.setCustomValidity("");
     showInitial();
   });
   title.addEventListener("change", () => {
-    if (!title.value.trim()) title.value = defaultTitle(file);
+    if (!title.value.trim()) {
+      title.value = defaultTitle(file);
+      title.setCustomValidity(t("A title must not be blank. It comes from the file “%s” again.", file.name));
+      title.reportValidity();
+    }
     showInitial();
     events.titled();
   });
@@ -66,8 +71,9 @@ export function addRow(file, events) {
       title.value = text;
       showInitial();
     },
-    picture(canvas) {
+    picture({ canvas, unseen }) {
       if (canvas) part(".thumb").replaceChildren(canvas);
+      part(".warning").hidden = !unseen;
     },
     waits(text) {
       item.classList.remove("failed");

@@ -43,12 +43,13 @@ async function add(file) {
   looking = looking.then(() => lookInto(file));
   upload.look = looking;
   enqueue(upload);
-  upload.row.picture((await upload.look).canvas);
+  upload.row.picture(await upload.look);
 }
 
 // reasonToReject returns why a file need not be sent at all, or nothing.
 async function reasonToReject(file) {
-  if (file.type && !file.type.startsWith("video/")) return t("This is not a video.");
+  if (/\.m?ts$/i.test(file.name)) return t("“%s” is in a format that browsers do not play.", file.name);
+  if (file.type && !file.type.startsWith("video/")) return t("“%s” is not a video.", file.name);
   if (!file.size) return errorText({ code: "empty_file" }, 400);
   const limit = await sizeLimit();
   if (file.size > limit) return errorText({ code: "video_too_large", args: { max: limit } }, 413);
