@@ -81,7 +81,7 @@ func TestBlankTitle(t *testing.T) {
 	}})
 	for language, want := range map[string]string{"en": "A title must have 1 to 200 characters.", "ko": "제목은 1자 이상 200자 이하여야 합니다."} {
 		res, body := do(t, request(t, "POST", gateway+"/video/rename", strings.NewReader("id=1&name=+"),
-			"Content-Type", "application/x-www-form-urlencoded", "Cookie", "viewer="+viewer+"; lang="+language))
+			"Content-Type", "application/x-www-form-urlencoded", "Cookie", cookie(viewer)+"; lang="+language))
 		if res.StatusCode != 400 || !strings.Contains(body, `role="alert">`+want) || !strings.Contains(body, `<details name="owner" open>`) || !strings.Contains(body, "<video ") {
 			t.Errorf("%s: %s\n%s", language, res.Status, body)
 		}
