@@ -65,8 +65,12 @@ func render(c echo.Context, name string, data any) error {
 
 // proxy passes requests on to a service, under the path that they have there, and its responses back.
 func proxy(service *url.URL, path string) echo.HandlerFunc {
-	return echo.WrapHandler(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Path = path
 		r.SetURL(service)
-	}})
+	}}
+	return func(c echo.Context) error {
+		p.ServeHTTP(c.Response().Writer, c.Request()) // Echo's own takes "100 Continue" for the status
+		return nil
+	}
 }
