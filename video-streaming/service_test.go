@@ -48,7 +48,7 @@ func newStorage(t *testing.T) *httptest.Server {
 		if query := req.URL.Query(); len(query) != 1 || query.Get("id") != "ten" {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusNotFound)
-			fmt.Fprint(w, `{"error":"no such video"}`)
+			fmt.Fprint(w, `{"error":"no such video","code":"video_not_found"}`)
 			return
 		}
 		w.Header().Set("Content-Type", "video/mp4")
@@ -165,11 +165,11 @@ func TestVideo(t *testing.T) {
 		{"GET", "id=ten", []string{"Range: bytes=1-3", `If-Range: "tag"`}, 206, "bytes 1-3/10", "123", ""},
 		{"GET", "id=ten", []string{`If-Match: "old"`}, 412, "", "", ""},
 		{"HEAD", "id=ten", nil, 200, "", "", ""},
-		{"GET", "id=none", nil, 404, "", `{"error":"no such video"}`, ""},
-		{"GET", "", nil, 404, "", `{"error":"no such video"}`, ""},
+		{"GET", "id=none", nil, 404, "", `{"error":"no such video","code":"video_not_found"}`, ""},
+		{"GET", "", nil, 404, "", `{"error":"no such video","code":"video_not_found"}`, ""},
 
 		{"HEAD", "id=ten&view=" + viewA, nil, 200, "", "", ""},
-		{"GET", "id=none&view=" + viewA, nil, 404, "", `{"error":"no such video"}`, ""},
+		{"GET", "id=none&view=" + viewA, nil, 404, "", `{"error":"no such video","code":"video_not_found"}`, ""},
 		{"GET", "id=ten&view=" + viewA, []string{"Range: bytes=10-"}, 416, "bytes */10", "", ""},
 		{"GET", "id=ten&view=" + viewA, []string{`If-None-Match: "tag"`}, 304, "", "", ""},
 		{"GET", "id=ten&view=" + viewA, []string{"Range: bytes=7-"}, 206, "bytes 7-9/10", "789", viewA},
