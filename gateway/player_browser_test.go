@@ -48,7 +48,7 @@ func TestBrowserNotPlayable(t *testing.T) {
 		new MutationObserver(() => said.push(`+trouble+`.innerText)).observe(`+trouble+`, { childList: true })`))
 	b.keys("k")
 	b.until(trouble + `.innerText.includes("cannot play this video")`)
-	if n := p.views.Load(); n != 2 {
+	if n := p.views.Load(); n < 1 || n > 2 { // the browser may have kept the bytes for its second try
 		t.Errorf("it was fetched %d times", n)
 	}
 	b.until(`!said.some((text) => text.includes("Trying again"))`)
