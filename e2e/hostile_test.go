@@ -263,18 +263,17 @@ func (v *viewer) watchUntil(ctx context.Context, id string, start []byte) (w wat
 	address := v.site.url + "/api/video?id=" + id + "&view=" + uuid.NewString()
 	for ; ctx.Err() == nil; w.requests++ {
 		began := time.Now()
-		switch at := same.at; {
-		case w.requests%20 == 0:
+		if w.requests%20 == 0 {
 			a, err := call(v.t.Context(), page, http.MethodGet, v.site.url+"/video?id="+id, nil)
 			if err == nil && a.status != http.StatusOK {
 				err = fmt.Errorf("the page is answered %d", a.status)
 			}
 			w.err = err
-		default:
-			if at == watchedSize {
+		} else {
+			if same.at == watchedSize {
 				same = newLargeBody(start, watchedSize)
-				at = 0
 			}
+			at := same.at
 			a, err := v.get(address, "Range", fmt.Sprintf("bytes=%d-%d", at, at+watchedPart-1))
 			if err == nil {
 				var n int

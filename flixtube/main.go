@@ -9,6 +9,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -55,7 +56,7 @@ func build() (string, error) {
 		path += ".exe"
 	}
 	defer reportProgress()()
-	cmd := exec.Command("go", "build", "-o", path, "flixtube/flixtube/launcher")
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "flixtube/flixtube/launcher")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	return path, cmd.Run()
 }
@@ -88,7 +89,7 @@ func seconds(d time.Duration) string { return d.Round(100 * time.Millisecond).St
 // runLauncher runs the launcher until it ends. It asks it to stop when this program is asked to, or when gone is closed:
 // the launcher stops when its standard input ends, which also happens when this program is killed.
 func runLauncher(path string, args []string, gone <-chan struct{}) error {
-	cmd := exec.Command(path, args...)
+	cmd := exec.CommandContext(context.Background(), path, args...)
 	cmd.Env = append(os.Environ(), "STOP_WITH_PARENT=1")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -133,7 +134,7 @@ func startedByGoRun() bool {
 	if strings.Contains(path, "go-build") {
 		return true
 	}
-	cache, err := exec.Command("go", "env", "GOCACHE").Output()
+	cache, err := exec.CommandContext(context.Background(), "go", "env", "GOCACHE").Output()
 	if err != nil {
 		return false // there is no go
 	}

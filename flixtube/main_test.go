@@ -68,7 +68,7 @@ var children = map[string]func(){
 		_ = cmd.Run()
 	},
 	"run by go": func() {
-		os.Setenv(childVariable, "launcher")
+		_ = os.Setenv(childVariable, "launcher")
 		if err := runLauncher(os.Args[0], []string{"-test.run=^$"}, goRunGone()); err != nil {
 			panic(err)
 		}

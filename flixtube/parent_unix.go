@@ -10,6 +10,6 @@ import (
 // awaitParent returns when the parent, the process that started this one, is gone.
 func awaitParent(parent int) {
 	for os.Getppid() == parent {
-		time.Sleep(200 * time.Millisecond)
+		<-time.After(200 * time.Millisecond)
 	}
 }

@@ -21,7 +21,7 @@ import (
 const childVariable = "GATEWAY_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) != "" {
+	if os.Getenv(childVariable) != "" { //nolint:forbidigo // a test has no other
 		process.Main(run)
 		return
 	}

@@ -109,7 +109,7 @@ func blockStep(info, content, before string) (step, error) {
 	s := step{kind: kind, name: name, text: content}
 	shown := strings.Contains(before, "`"+name+"`")
 	switch {
-	case info == "sh azure" && !(shown && strings.Contains(before, "Azure subscription")):
+	case info == "sh azure" && (!shown || !strings.Contains(before, "Azure subscription")):
 		return step{}, fmt.Errorf("the paragraph before this block does not say that it needs an Azure subscription, and is marked as `azure`")
 	case notExecuted[info] != "":
 		return step{}, nil

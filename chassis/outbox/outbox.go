@@ -188,11 +188,13 @@ func (o *Outbox) Close() error {
 }
 
 // write writes the facts that came in together, with one sync. It begins with those that were left in the journal. While
-// the disk takes none, those that were offered stay there, and are tried again.
+// the disk takes none, those that were offered stay there and are tried again, fewer at a time: a small file may have room
+// for some of them.
 func (o *Outbox) write(left []fact) {
 	defer close(o.written)
+	most := window
 	for {
-		batch := left[:min(window, len(left))]
+		batch := left[:min(most, len(left))]
 		left = left[len(batch):]
 		if len(batch) == 0 {
 			first, ok := <-o.incoming
@@ -203,8 +205,10 @@ func (o *Outbox) write(left []fact) {
 		}
 		retry := o.settle(batch)
 		if len(retry) == 0 {
+			most = min(2*most, window)
 			continue
 		}
+		most = max(most/2, 1)
 		left = append(retry, left...)
 		select {
 		case <-time.After(retryEvery):

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -161,7 +162,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, net.ErrClosed // not io.EOF, which would end the body in flight
 	}
 	n, err := c.TCPConn.Read(p)
-	if err == io.EOF && len(p) == 1 {
+	if errors.Is(err, io.EOF) && len(p) == 1 {
 		return 0, c.awaitAnswer()
 	}
 	return n, err

@@ -279,7 +279,7 @@ func TestGoneClient(t *testing.T) {
 	c := dialRaw(t, address)
 	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	_, _ = c.r.ReadByte()
-	c.Close()
+	_ = c.Close()
 	select {
 	case <-ended:
 	case <-time.After(10 * time.Second):
@@ -304,7 +304,7 @@ func TestHalfClosedForLong(t *testing.T) {
 	if _, err := c.Write([]byte("film")); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; err != io.EOF || time.Since(began) < timeout*3/2 {
+	if err := <-ended; !errors.Is(err, io.EOF) || time.Since(began) < timeout*3/2 {
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 }

@@ -57,11 +57,12 @@ func (s *site) controlHandler() http.Handler {
 	})
 	mux.HandleFunc("POST /{name}/{action}", func(w http.ResponseWriter, req *http.Request) {
 		line, err := s.act(req.Context(), req.PathValue("name"), req.PathValue("action"))
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		if err != nil {
 			w.WriteHeader(http.StatusConflict)
 			line = err.Error()
 		}
-		_, _ = io.WriteString(w, line)
+		_, _ = io.WriteString(w, line) //nolint:gosec // G705: plain text, to our own command
 	})
 	return mux
 }

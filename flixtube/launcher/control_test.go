@@ -32,7 +32,7 @@ func newTestSite(t *testing.T, broker string) *site {
 // controlled is a data folder through which commands reach s.
 func controlled(t *testing.T, s *site) string {
 	t.Helper()
-	data, err := os.MkdirTemp("", "flixtube-") // the path of a socket is short
+	data, err := os.MkdirTemp("", "flixtube-") //nolint:usetesting // the path of a socket is short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"flixtube/chassis/process"
 )
 
+//nolint:gosec // G101: the password in it is a placeholder
 const manual = `FlixTube with one command, and nothing but Go installed. In the repository, flixtube is: go run ./flixtube
 
   flixtube                  builds and runs the site, until Ctrl-C

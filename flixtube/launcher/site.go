@@ -240,7 +240,7 @@ func (st status) table() string {
 	for _, s := range st.Services {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s |\n", s.Name, s.State, dash(s.Port), dash(fmt.Sprint(s.PID)), s.Deaths, s.Name)
 	}
-	t.Flush()
+	_ = t.Flush() // into memory
 	note := map[bool]string{true: " (embedded)"}
 	fmt.Fprintf(&b, "broker: %s%s\ndatabase: %s%s\n", st.Broker.Address, note[st.Broker.Embedded], st.Database.Address, note[st.Database.Embedded])
 	fmt.Fprintf(&b, "viewed: %s (VIEWED_DELIVERY)", st.Viewed)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -26,8 +27,7 @@ func TestVideos(t *testing.T) {
 		}
 		switch id := r.URL.Query().Get("id"); {
 		case r.URL.Path == "/videos":
-			n := 0
-			fmt.Sscan(r.URL.Query().Get("skip"), &n)
+			n, _ := strconv.Atoi(r.URL.Query().Get("skip"))
 			var page []map[string]any
 			for i := n; i < min(n+100, 101); i++ {
 				page = append(page, map[string]any{"_id": fmt.Sprint("v", i), "name": "Title\x1b[31m\u202e", "uploadedAt": "2026-03-01T09:00:00Z"})
