@@ -267,14 +267,14 @@ func TestHalfClosed(t *testing.T) {
 
 // TestGoneClient: a client that is really gone ends the request, at the first write if not before.
 func TestGoneClient(t *testing.T) {
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	address, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		var err error
 		for chunk := make([]byte, 64<<10); err == nil; {
 			_, err = w.Write(chunk)
 		}
 		<-req.Context().Done()
-		ended <- err
+		close(ended)
 	}), Connections{}, defaultBodyTimes)
 	c := dialRaw(t, address)
 	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
