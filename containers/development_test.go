@@ -111,7 +111,7 @@ func TestDevelopment(t *testing.T) {
 	started := time.Now()
 	d.compose("up", "-d")
 	measured(t, "development: up, with making the image", time.Since(started))
-	waitListed(t, d.url("gateway"), 3)
+	waitListed(t, d.url("gateway"), len(samples(t)))
 	measured(t, "development: first start, compiling everything, to the samples on the home page", time.Since(started))
 
 	for _, step := range []struct {

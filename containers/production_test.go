@@ -48,9 +48,8 @@ func TestProduction(t *testing.T) {
 	started = time.Now()
 	p.compose("up", "-d")
 	waitFor(t, "the gateway", deadline, func() error { _, err := get(p.site + "/readyz"); return err })
-	uploadSamples(t, p.site)
-	p.videos = waitListed(t, p.site, 3)
-	measured(t, "production: from up to three videos uploaded and listed", time.Since(started))
+	p.videos = waitListed(t, p.site, uploadSamples(t, p.site))
+	measured(t, "production: from up to the samples uploaded and listed", time.Since(started))
 
 	for _, step := range []struct {
 		name string

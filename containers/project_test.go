@@ -333,13 +333,19 @@ func waitListed(t *testing.T, site string, n int) (ids []string) {
 	return ids
 }
 
-// uploadSamples uploads the three sample videos.
-func uploadSamples(t *testing.T, site string) {
+func samples(t *testing.T) (files []string) {
 	t.Helper()
 	files, err := filepath.Glob("../flixtube/samples/*.mp4")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no samples: %v", err)
 	}
+	return files
+}
+
+// uploadSamples uploads the sample videos, and returns how many.
+func uploadSamples(t *testing.T, site string) int {
+	t.Helper()
+	files := samples(t)
 	for i, file := range files {
 		body, err := os.ReadFile(file)
 		if err != nil {
@@ -354,6 +360,7 @@ func uploadSamples(t *testing.T, site string) {
 			t.Fatalf("upload: %v", err)
 		}
 	}
+	return len(files)
 }
 
 // journeys runs the journeys of e2e against site.

@@ -42,10 +42,10 @@ func TestJourneyUploadInterrupted(t *testing.T) {
 	file, body := sampleFile(t, "Deep into the Mandelbrot set", title)
 
 	anna.open("/upload")
-	anna.limitUpload(200_000)
+	anna.limitUpload(80_000)
 	anna.choose(file)
 	anna.until(sentSoFar + ` > 0.1`)
-	anna.until(`/^\d+ % of 2.5 MB · \d+ .+\/s · \d+ (sec|min) left$/.test(` + lastUpload + `.querySelector(".state").innerText)`)
+	anna.until(`/^\d+ % of 980 kB · \d+ .+\/s · \d+ (sec|min) left$/.test(` + lastUpload + `.querySelector(".state").innerText)`)
 	anna.screenshot("upload", "slow")
 	line.Stop()
 	anna.until(lastUpload + `.querySelector(".state").innerText.startsWith("The connection was lost.")`)
@@ -86,7 +86,7 @@ func TestJourneyUploadInterrupted(t *testing.T) {
 	if ids, err := v.titled(title); err != nil || len(ids) != 0 {
 		t.Errorf("of %s under its old title are listed %q, error %v", id, ids, err)
 	}
-	anna.showsFacts(id, "0:16")
+	anna.showsFacts(id, "0:15")
 }
 
 // TestJourneyUploadCancelled: a cancelled upload leaves nothing behind, and can be started again.
