@@ -23,9 +23,9 @@ import (
 // lastMessage is an outbox that keeps the last message.
 type lastMessage struct{ messaging.Message }
 
-func (b *lastMessage) Offer(m messaging.Message, settled func(error)) {
+func (b *lastMessage) Offer(m messaging.Message) error {
 	b.Message = m
-	settled(nil)
+	return nil
 }
 
 // newPactHandler is the service in front of a storage.
