@@ -70,7 +70,7 @@ func TestPactStubs(t *testing.T) {
 		return &url.URL{Scheme: "http", Host: address}
 	}
 	h, err := newHandler(config{
-		metadata: at(6), history: at(2), recommendations: at(3), streams: at(1), upload: at(4), rateLimit: 100,
+		metadata: at(6), history: at(2), recommendations: at(3), streams: at(1), upload: at(4), rateLimit: 100, viewerKeys: [][]byte{[]byte(testKey)},
 	}, 5*time.Second, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -158,7 +158,7 @@ func TestPactConsumerOfHistory(t *testing.T) {
 	c.Exchange(pacttest.Exchange{
 		Description: "the history of a viewer",
 		Given:       stopped,
-		Method:      http.MethodGet, Path: "/history", Query: url.Values{"limit": {"25"}}, Numbers: []string{"limit"}, Headers: ofViewer(),
+		Method:      http.MethodGet, Path: "/history", Query: url.Values{"limit": {"25"}, "by": {"day"}}, Numbers: []string{"limit"}, Headers: ofViewer(),
 		Status: http.StatusOK, AnswerHeaders: pacttest.JSON(),
 		Answer: map[string]any{"history": pacttest.Each(map[string]any{
 			"_id":      pacttest.AnyString(oneView),
@@ -206,7 +206,7 @@ func TestPactConsumerOfHistory(t *testing.T) {
 	c.Exchange(pacttest.Exchange{
 		Description: "a viewer removes one view",
 		Given:       stopped,
-		Method:      http.MethodDelete, Path: "/viewed", Query: url.Values{"id": {oneView}}, Headers: ofViewer(),
+		Method:      http.MethodDelete, Path: "/viewed", Query: url.Values{"id": {oneView}, "by": {"day"}}, Headers: ofViewer(),
 		Status: http.StatusNoContent,
 	}, func(base *url.URL) error {
 		return services.NewHistory(client, base).RemoveViewing(t.Context(), pactViewer, oneView)
@@ -219,6 +219,12 @@ func TestPactConsumerOfHistory(t *testing.T) {
 	}, func(base *url.URL) error {
 		return services.NewHistory(client, base).Clear(t.Context(), pactViewer)
 	})
+	videos := httptest.NewServer(library([]string{pactVideo}, map[string]object{pactVideo: {"_id": pactVideo}}))
+	defer videos.Close()
+	library, err := url.Parse(videos.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.Exchange(pacttest.Exchange{
 		Description: "the player saves its position",
 		Given:       pacttest.State{Name: "nothing was watched"},
@@ -226,7 +232,7 @@ func TestPactConsumerOfHistory(t *testing.T) {
 		Body:   map[string]any{"position": pacttest.AnyNumber(30.5), "duration": pacttest.AnyNumber(60)},
 		Status: http.StatusNoContent,
 	}, func(base *url.URL) error {
-		res := throughGateway(t, config{history: base}, http.MethodPost, "/api/position?video="+pactVideo, `{"position":30.5,"duration":60.0}`,
+		res := throughGateway(t, config{history: base, metadata: library}, http.MethodPost, "/api/position?video="+pactVideo, `{"position":30.5,"duration":60.0}`,
 			"Content-Type", "application/json")
 		return equal("status", res.Code, http.StatusNoContent)
 	})
@@ -257,10 +263,13 @@ func TestPactConsumerOfRecommendations(t *testing.T) {
 			Given:       test.given,
 			Method:      http.MethodGet, Path: "/recommendations", Query: query, Numbers: []string{"limit"}, Headers: ofViewer(),
 			Status: http.StatusOK, AnswerHeaders: pacttest.JSON(),
-			Answer: map[string]any{"recommendations": pacttest.Each(map[string]any{"videoId": pacttest.AnyString(pactVideo)})},
+			Answer: map[string]any{
+				"recommendations": pacttest.Each(map[string]any{"videoId": pacttest.AnyString(pactVideo)}),
+				"known":           pacttest.AnyBool(true),
+			},
 		}, func(base *url.URL) error {
-			ids, err := services.NewRecommendations(client, base).VideoIDs(t.Context(), pactViewer, test.watching, 12)
-			return errors.Join(err, equal("recommended", ids, []string{pactVideo}))
+			ids, known, err := services.NewRecommendations(client, base).VideoIDs(t.Context(), pactViewer, test.watching, 12)
+			return errors.Join(err, equal("recommended", ids, []string{pactVideo}), equal("known", known, true))
 		})
 	}
 	c.Exchange(pacttest.Exchange{
@@ -284,13 +293,13 @@ func throughGateway(t *testing.T, cfg config, method, target, body string, heade
 			*base = nowhere
 		}
 	}
-	cfg.rateLimit = 1000
+	cfg.rateLimit, cfg.viewerKeys = 1000, [][]byte{[]byte(testKey)}
 	h, err := newHandler(cfg, 5*time.Second, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req := httptest.NewRequestWithContext(context.WithoutCancel(t.Context()), method, target, strings.NewReader(body))
-	req.AddCookie(&http.Cookie{Name: "viewer", Value: pactViewer})
+	req.Header.Set("Cookie", cookie(pactViewer))
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}

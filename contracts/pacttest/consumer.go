@@ -202,6 +202,9 @@ func AnyString(example string) Matcher { return matchers.Like(example) }
 // AnyNumber matches every number.
 func AnyNumber(example float64) Matcher { return matchers.Like(example) }
 
+// AnyBool matches true and false.
+func AnyBool(example bool) Matcher { return matchers.Like(example) }
+
 // AnyInteger matches every number without a fraction.
 func AnyInteger(example int) Matcher { return matchers.Integer(example) }
 
