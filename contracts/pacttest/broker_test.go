@@ -55,7 +55,7 @@ func newStandIn(t *testing.T) *standIn {
 		t.Errorf("the stand-in has no %s %s", req.Method, req.URL)
 		http.NotFound(w, req)
 	})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if name, secret, _ := req.BasicAuth(); name != user || secret != password {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
@@ -64,8 +64,9 @@ func newStandIn(t *testing.T) *standIn {
 		defer b.mu.Unlock()
 		mux.ServeHTTP(w, req)
 	}))
+	b.url = "http://" + server.Listener.Addr().String()
+	server.Start()
 	t.Cleanup(server.Close)
-	b.url = server.URL
 	return b
 }
 
