@@ -151,6 +151,8 @@ func (c *crowdOfHostiles) start(ctx context.Context) (stop func()) {
 	next := uint32(127<<24 + 77<<16)
 	for _, kind := range hostiles {
 		c.answers[kind.name] = map[int]int{}
+	}
+	for _, kind := range hostiles {
 		for i := range kind.alone + kind.spread {
 			from := net.IPv4(127, 66, 0, 1)
 			if i >= kind.alone {
