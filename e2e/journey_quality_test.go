@@ -129,7 +129,7 @@ func (p *person) visit(look func(page string)) {
 	p.uploading(func() { look("upload") })
 }
 
-const mayShift = 0.05 // half of what https://web.dev/articles/cls calls good
+const mayShift = 0.02
 
 // TestJourneyPageWeight: little is fetched, and only once; nothing moves when something loads late.
 func TestJourneyPageWeight(t *testing.T) {
