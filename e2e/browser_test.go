@@ -307,10 +307,11 @@ func (p *person) atStart(script string) {
 	command(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
 }
 
-// asGesture lets a script do what only a click may.
-func asGesture(e *runtime.EvaluateParams) {
-	yes := true
-	e.UserGesture = &yes
+// clickAt clicks at the place, x and y, that an expression of JavaScript returns.
+func (p *person) clickAt(place string) {
+	p.t.Helper()
+	at := eval[[2]float64](p, place)
+	p.do("click at "+place, chromedp.MouseClickXY(at[0], at[1]))
 }
 
 // visitor speaks HTTP with the cookies of a person who opens the first page.

@@ -256,6 +256,7 @@ func TestJourneyWithoutScripts(t *testing.T) {
 	anna.open("/")
 	anna.screenshot("plain", "home")
 	anna.follow(id)
+	anna.clickAt(`(({ x, bottom }) => [x + 32, bottom - 48])(player.getBoundingClientRect())`) // the player's own button
 	anna.plays()
 	anna.screenshot("plain", "watch")
 	newest := v.wantHistory(id)

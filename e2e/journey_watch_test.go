@@ -14,8 +14,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"flixtube/chassis/chassistest"
 )
 
@@ -87,6 +85,7 @@ func watchInABrowser(t *testing.T, s *site) {
 
 	// After the small one, Otto is recommended what else Anna has watched, then what is more popular, and nothing watched.
 	otto.open(videoPage(smallID))
+	otto.pressPicture()
 	otto.plays()
 	otto.recommended(func(all []string) error {
 		if slices.Contains(all, smallID) {
@@ -111,6 +110,7 @@ func TestJourneyResume(t *testing.T) {
 	const place, last = 8, 14 // of 15 seconds; after 95 % one is through
 
 	anna.open(videoPage(id))
+	anna.pressPicture()
 	anna.plays()
 	eval[float64](anna, fmt.Sprintf(`player.currentTime = %d`, place))
 	anna.reaches(place + 0.2)
@@ -129,6 +129,7 @@ func TestJourneyResume(t *testing.T) {
 	begins := func(p *person, path string, from, to float64) {
 		t.Helper()
 		p.open(path)
+		p.pressPicture()
 		p.plays()
 		if at := eval[float64](p, `player.played.start(0)`); at < from || at > to {
 			t.Errorf("%s begins at second %g, want %g to %g", path, at, from, to)
@@ -196,8 +197,11 @@ func TestJourneyPaused(t *testing.T) {
 	v.waitListed(id, title)
 
 	anna.open(videoPage(id))
+	anna.pressPicture()
 	anna.plays()
-	eval[bool](anna, `player.pause(), player.loaded = performance.now(), true`)
+	anna.pressPicture()
+	anna.until(`player.paused`)
+	eval[float64](anna, `player.loaded = performance.now()`)
 	chassistest.Eventually(t, timeout, "the player stops reading", func() error { return s.unread(t, true) })
 	chassistest.Eventually(t, timeout, "the gateway closes the stream", func() error { return s.unread(t, false) })
 	buffered := eval[float64](anna, `player.buffered.end(player.buffered.length - 1)`)
@@ -207,7 +211,8 @@ func TestJourneyPaused(t *testing.T) {
 	}
 	before := anna.loaded("/api/video")
 	eval[float64](anna, fmt.Sprintf(`player.playbackRate = 4, player.currentTime = %g`, buffered-1))
-	anna.plays()
+	anna.pressPicture()
+	anna.until(`!player.paused`)
 	anna.reaches(buffered + 25) // the browser and its system have some seconds more than it says
 	further := slices.DeleteFunc(anna.loaded("/api/video")[len(before):], func(l load) bool {
 		return l.status != http.StatusPartialContent || l.start <= 0 || l.url.RawQuery != before[0].url.RawQuery
@@ -276,11 +281,16 @@ func (p *person) follow(id string) {
 	p.arrives(videoPage(id), `document.getElementById("player") !== null`)
 }
 
-// plays starts the video and sees it advance.
+// plays sees the video advance.
 func (p *person) plays() {
 	p.t.Helper()
-	p.do("play", chromedp.Evaluate[chromedp.Void](`player.play()`, chromedp.EvalAwaitPromise, asGesture))
 	p.until(`player.played.length > 0 && player.played.end(0) - player.played.start(0) > 0.3`)
+}
+
+// pressPicture clicks the middle of the picture.
+func (p *person) pressPicture() {
+	p.t.Helper()
+	p.clickAt(`(({ x, y, width, height }) => [x + width / 2, y + height / 2])(player.getBoundingClientRect())`)
 }
 
 // reaches waits until the video has been played to this second.

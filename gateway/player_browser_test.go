@@ -35,7 +35,7 @@ func TestBrowserSoundOnly(t *testing.T) {
 	p := &playing{content: content}
 	b := newTab(startBrowser(t), t, p.start(t))
 	b.open("/video?id=2")
-	b.keys("k")
+	b.press(false)
 	b.until(player + `.currentTime > 0.3 && ` + trouble + `.innerText.includes("plays only its sound")`)
 }
 
@@ -46,7 +46,7 @@ func TestBrowserNotPlayable(t *testing.T) {
 	b.open("/video?id=2")
 	b.do("listen", chromedp.Evaluate[chromedp.Void](`globalThis.said = [];
 		new MutationObserver(() => said.push(`+trouble+`.innerText)).observe(`+trouble+`, { childList: true })`))
-	b.keys("k")
+	b.press(false)
 	b.until(trouble + `.innerText.includes("cannot play this video")`)
 	if n := p.views.Load(); n < 1 || n > 2 { // the browser may have kept the bytes for its second try
 		t.Errorf("it was fetched %d times", n)
