@@ -22,9 +22,8 @@
 // Pages are in English or Korean: by the cookie lang, otherwise by Accept-Language. Errors are pages, too; under /api they
 // are JSON, {"error":…,"code":…,"args":{…}}.
 //
-// Every browser gets an unguessable, signed id in the cookie viewer (__Host-viewer by HTTPS), whose id services receive as
-// X-Viewer-Id. Every request gets a new
-// id, which is in the logs of all services, in the answer's X-Request-Id and on error pages. Of the headers from outside only
+// Every browser gets an unguessable, signed id in the cookie viewer (__Host-viewer by HTTPS). Services receive the id as
+// X-Viewer-Id. Every request gets a new id, which is in the logs of all services, in the answer's X-Request-Id and on error pages. Of the headers from outside only
 // those are forwarded that a route needs.
 //
 // Variables: PORT; VIEWER_KEY, or VIEWER_KEY_FILE that names a file with it: the key that signs viewers' cookies, 32 characters

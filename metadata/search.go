@@ -51,7 +51,7 @@ func indexWords(name string) []string {
 	return slices.Compact(words)
 }
 
-// allWords finds the documents whose names contain all words of a search.
+// allWords finds the documents whose names contain all words of a search. Without a word that is all documents.
 func allWords(search string) bson.D {
 	words := strings.Fields(fold(search))
 	filter := bson.A{}
@@ -59,6 +59,9 @@ func allWords(search string) bson.D {
 		for part := range slices.Chunk([]rune(word), maxWord) {
 			filter = append(filter, bson.D{{Key: wordsField, Value: bson.D{{Key: "$regex", Value: "^" + regexp.QuoteMeta(string(part))}}}})
 		}
+	}
+	if len(filter) == 0 { // the search has nothing but marks
+		return nil
 	}
 	return bson.D{{Key: "$and", Value: filter}}
 }

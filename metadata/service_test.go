@@ -125,6 +125,7 @@ func TestList(t *testing.T) {
 		"search=" + esc(`\E100`):    "",
 		"search=" + esc("über"):     "a",
 		"search=" + esc("\x00"):     "z old a m", // nothing visible to search for
+		"search=" + esc("\u0301"):   "z old a m", // a mark without a letter
 	} {
 		if got := strings.Join(listed(t, h, query), " "); got != want {
 			t.Errorf("GET /videos?%s lists %q, want %q", query, got, want)

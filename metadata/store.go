@@ -211,9 +211,9 @@ func (s *store) rename(ctx context.Context, id, owner, name string) (bson.D, err
 	return renamed, nil
 }
 
-// remove begins the saga of a removal: it replaces the video by a tombstone and the event to announce, in one write. The event
-// makes video-storage, history and recommendations delete what they have, each on its own (a choreographed saga). It returns nil if its owner has removed
-// it already.
+// remove begins the saga of a removal: it replaces the video by a tombstone and the event to announce, in one write. The
+// event makes video-storage, history and recommendations delete what they have, each on its own (a choreographed saga).
+// remove returns nil if the owner has removed the video already.
 func (s *store) remove(ctx context.Context, id, owner string) error {
 	document, err := s.lookUp(ctx, id)
 	if err != nil {

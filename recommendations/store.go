@@ -49,9 +49,10 @@ func viewID(viewer, video string, at time.Time) string {
 // anonymousViewID is the id of a view without a viewer.
 func anonymousViewID(factID string) string { return "message " + factID }
 
-// store keeps views: a read model of its own, built from events (CQRS). The order of the messages does not matter, except for
-// the times: if a viewer watches a video several times in a half hour, the message that arrives first sets the time. This matters only where more views match than the
-// numbers above allow; correcting it would take an update for each view instead of one insert for each batch.
+// store keeps views: a read model of its own, built from events (CQRS). The order of the messages does not matter, except
+// for the times: if a viewer watches a video several times in a half hour, the message that arrives first sets the time.
+// This matters only where more views match than the numbers above allow; correcting it would take an update for each view
+// instead of one insert for each batch.
 type store struct {
 	views database.Collection
 	facts database.Facts

@@ -31,7 +31,7 @@ func newBrowser(t *testing.T) *browser {
 		chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("mute-audio", true),
 		chromedp.Env("HOME="+t.TempDir()), // not every user has one
-		chromedp.WSURLReadTimeout(patience),
+		chromedp.WSURLReadTimeout(appearTimeout),
 	)
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
@@ -45,7 +45,7 @@ func newBrowser(t *testing.T) *browser {
 
 // ask runs an action that must end in time.
 func ask[T any](b *browser, action chromedp.Action[T]) (T, error) {
-	ctx, cancel := context.WithTimeout(b.tab, patience)
+	ctx, cancel := context.WithTimeout(b.tab, appearTimeout)
 	defer cancel()
 	return chromedp.Run(ctx, action)
 }
@@ -74,7 +74,7 @@ func (b *browser) open(address string) error {
 
 // plays waits until the video of the page, if there is one, shows its picture at that second.
 func (b *browser) plays(second string) error {
-	return chassistest.Poll(patience, func() error {
+	return chassistest.Poll(appearTimeout, func() error {
 		state, err := ask(b, chromedp.Evaluate[string](`(() => {
 			const v = document.querySelector("video")
 			if (!v) return ""
@@ -97,7 +97,7 @@ func (b *browser) shows(lines string) error {
 		all[i] = strings.ReplaceAll(regexp.QuoteMeta(line), `\.\.\.`, ".*")
 	}
 	want := regexp.MustCompile(strings.Join(all, ".*"))
-	return chassistest.Poll(patience, func() error {
+	return chassistest.Poll(appearTimeout, func() error {
 		text, err := ask(b, chromedp.Evaluate[string](`document.body ? document.body.innerText : ""`))
 		if err != nil {
 			return err

@@ -118,7 +118,7 @@ func TestReader(t *testing.T) {
 				if newErr != nil {
 					t.Fatal(newErr)
 				}
-				reader.limit = shortPatience
+				reader.limit = shortTimeout
 				if err := os.MkdirAll(reader.dir, 0o755); err != nil {
 					t.Fatal(err)
 				}

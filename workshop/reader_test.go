@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	patience     = 5 * time.Minute  // for something to appear
-	longestSteps = 15 * time.Minute // for a block of commands
+	appearTimeout = 5 * time.Minute  // for something to appear
+	longestSteps  = 15 * time.Minute // for a block of commands
 
-	shortPatience = 3 * time.Second // in the tests of the harness itself
+	shortTimeout = 3 * time.Second // in the tests of the harness itself
 )
 
 // reader does what a text says.
@@ -59,7 +59,7 @@ func newReader(repository, chapter, home string) (*reader, error) {
 	return &reader{
 		repository: repository, home: home, dir: filepath.Join(home, "workshop"), text: chapter, env: env,
 		terminals: map[string]*terminal{},
-		limit:     patience,
+		limit:     appearTimeout,
 		log:       func(string, ...any) {},
 	}, nil
 }

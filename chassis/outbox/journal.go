@@ -57,7 +57,7 @@ func (j *journal) read(i int, facts *[]fact) error {
 		f.size += int64(len(line))
 		var m messaging.Message
 		if json.Unmarshal(line, &m) == nil {
-			*facts = append(*facts, fact{Message: m, value: bytes.TrimSpace(line), journal: i + 1})
+			*facts = append(*facts, fact{value: bytes.TrimSpace(line), journal: i + 1})
 			f.add(1)
 		}
 		if errors.Is(err, io.EOF) {

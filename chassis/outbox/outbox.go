@@ -75,7 +75,6 @@ type Outbox struct {
 }
 
 type fact struct {
-	messaging.Message
 	value   []byte       // the message as JSON
 	journal int          // which journal file has it: 1, 2, or 0 for none
 	settled chan<- error // nil for a fact that was offered; else told once whether the fact is on disk
@@ -152,7 +151,7 @@ func (o *Outbox) accept(m messaging.Message, settled chan<- error) error {
 	if err != nil {
 		return o.refuse(err)
 	}
-	f := fact{Message: m, value: value, settled: settled}
+	f := fact{value: value, settled: settled}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {

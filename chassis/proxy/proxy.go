@@ -70,7 +70,7 @@ func New(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 		},
 		ModifyResponse: watch,
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
-			answer := web.Errorf(http.StatusBadGateway, web.CodeNoAnswer, "no answer came, try again in a moment")
+			answer := web.NoAnswer()
 			if !errors.As(err, &answer) && !errors.Is(err, context.Canceled) { // when the client is gone, probably
 				log.ErrorContext(req.Context(), "proxied request failed", "target", target.Host, "error", err)
 			}

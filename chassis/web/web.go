@@ -98,6 +98,11 @@ func (e *Error) With(name string, value any) *Error {
 	return &with
 }
 
+// NoAnswer is the error for a service behind this one that cannot be reached or gives no answer of use.
+func NoAnswer() *Error {
+	return Errorf(http.StatusBadGateway, CodeNoAnswer, "no answer came, try again in a moment")
+}
+
 // Because keeps the cause of e for the log.
 func (e *Error) Because(cause error) *Error {
 	with := *e

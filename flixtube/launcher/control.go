@@ -93,8 +93,6 @@ var actions = map[string]func(ctx context.Context, s *site, p *launch.Process) (
 	},
 }
 
-func actionNames() []string { return []string{"stop", "start", "restart", "kill", "pause", "resume"} }
-
 // act does one thing at a time, so that a start does not overtake a stop.
 func (s *site) act(ctx context.Context, name, action string) (line string, err error) {
 	do := actions[action]

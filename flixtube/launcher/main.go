@@ -34,7 +34,7 @@ const manual = `FlixTube with one command, and nothing but Go installed. In the 
   flixtube dead show ID     shows one, whole
   flixtube dead back ID     returns it to its queue; back all returns all
   flixtube dead drop ID     deletes it; drop all deletes all
-  flixtube videos list      lists all videos, whoever owns them
+  flixtube videos list      lists all videos, of all owners
   flixtube videos show ID   shows what metadata knows of one
   flixtube videos remove ID removes it
   flixtube videos rename ID TITLE
@@ -109,7 +109,7 @@ func commands() map[string]command {
 		"servers": {flags: []string{"remove"}, run: runServers},
 		"help":    {run: func(_ context.Context, c call) error { _, err := io.WriteString(c.stdout, manual); return err }},
 	}
-	for _, action := range actionNames() {
+	for action := range actions {
 		all[action] = command{args: "NAME", run: func(ctx context.Context, c call) error { return callAction(ctx, c, action) }}
 	}
 	return all

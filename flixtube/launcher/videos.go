@@ -25,7 +25,7 @@ const (
 	videosTimeout   = 30 * time.Second // of each request
 )
 
-// runVideos lists, shows, removes or renames videos, whoever owns them.
+// runVideos lists, shows, removes or renames videos of any owner.
 func runVideos(ctx context.Context, c call) error {
 	args, address := c.args, c.getenv("METADATA_URL")
 	if address == "" {
@@ -49,7 +49,7 @@ func runVideos(ctx context.Context, c call) error {
 	return errVideosUsage
 }
 
-// videos asks metadata, which trusts whoever reaches it: no route from outside leads there.
+// videos asks metadata, which trusts every client: no route from outside leads there.
 type videos struct {
 	base   *url.URL
 	client *http.Client

@@ -38,7 +38,7 @@ func RequireVideo(name string, exists func(ctx context.Context, viewer, id strin
 		return func(c echo.Context) error {
 			found, err := exists(c.Request().Context(), web.Viewer(c.Request().Header), c.QueryParam(name))
 			if err != nil {
-				return web.Errorf(http.StatusBadGateway, web.CodeNoAnswer, "no answer came, try again in a moment").Because(err)
+				return web.NoAnswer().Because(err)
 			}
 			if !found {
 				return web.Errorf(http.StatusNotFound, codes.VideoNotFound, "there is no such video")
