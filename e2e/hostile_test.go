@@ -55,7 +55,7 @@ var hostiles = []hostile{
 	{"headers that never end", 350, 300, endlessHeaders, readAll},
 	{"bodies that stall", 350, 300, stalledBody, readAll},
 	{"readers that never read", 150, 70, wholeVideo, readNothing},
-	{"idle ones", 400, 400, oneRequest, readAll},
+	{"idle ones", 900, 400, oneRequest, readAll},
 	{"pipelined junk", 100, 80, pipelinedJunk, readNothing},
 }
 

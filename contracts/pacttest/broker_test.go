@@ -216,8 +216,9 @@ func TestPactScripts(t *testing.T) {
 		{"verify video-streaming", false, ""},
 		{"can-i-deploy video-streaming production", false, "All required verification results"},
 		{"record-deployment video-streaming production", false, ""},
+		{"record-deployment all production", false, ""},
 		{"can-i-deploy nothing production", true, "there is no service nothing"},
-		{"can-i-deploy gateway", true, "scripts/contracts can-i-deploy SERVICE ENVIRONMENT"},
+		{"can-i-deploy gateway", true, "scripts/contracts can-i-deploy SERVICE|all ENVIRONMENT"},
 	} {
 		cmd := exec.Command("../../scripts/contracts", strings.Fields(step.command)...)
 		cmd.Env = append(os.Environ(), "VERSION=v1", "BRANCH=main", "PACT_BROKER_BASE_URL="+b.url,
