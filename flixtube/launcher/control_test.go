@@ -101,6 +101,10 @@ func TestControl(t *testing.T) {
 		})
 		return pid
 	}
+	err := run(t.Context(), []string{"videos", "list", "-data", data}, noEnv, io.Discard)
+	if metadata := s.system.Services["metadata"].Address; err == nil || !strings.Contains(err.Error(), ":"+port(metadata)+"/") {
+		t.Errorf("videos asks another metadata than that of the site, %s: %v", metadata, err)
+	}
 	listening := func() bool { return chassistest.Listening(strings.TrimPrefix(history.Address, "http://")) == nil }
 
 	first := row("running")

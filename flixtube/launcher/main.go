@@ -68,7 +68,8 @@ Variables that are set replace the embedded parts:
 
 Every other variable reaches the services unchanged, for example VIEWED_DELIVERY (direct, queue or fanout) and
 LOG_LEVEL (debug shows every message); but HOST is 127.0.0.1 for all of them. dead uses the broker that RABBIT
-names, or else that of the running site. videos asks metadata at METADATA_URL, by default http://127.0.0.1:4006.
+names, or else that of the running site. videos asks metadata at
+METADATA_URL, or else that of the running site.
 `
 
 func main() {

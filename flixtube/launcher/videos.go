@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,33 +21,53 @@ import (
 var errVideosUsage = usageError("usage: go run ./flixtube videos list | show ID | remove ID | rename ID TITLE")
 
 const (
-	metadataDefault = "http://127.0.0.1:4006" // the launcher's, and that of docker-compose.yml
-	videosPage      = 100
-	videosTimeout   = 30 * time.Second // of each request
+	videosPage    = 100
+	videosTimeout = 30 * time.Second // of each request
 )
 
 // runVideos lists, shows, removes or renames videos of any owner.
 func runVideos(ctx context.Context, c call) error {
-	args, address := c.args, c.getenv("METADATA_URL")
-	if address == "" {
-		address = metadataDefault
-	}
-	base, err := url.Parse(address)
-	if err != nil || base.Host == "" {
-		return fmt.Errorf("METADATA_URL must be an address such as %s", metadataDefault)
-	}
-	v := videos{base, &http.Client{Timeout: videosTimeout}, c.stdout}
-	switch {
+	var do func(v videos) error
+	switch args := c.args; {
 	case len(args) == 1 && args[0] == "list":
-		return v.list(ctx)
+		do = func(v videos) error { return v.list(ctx) }
 	case len(args) == 2 && args[0] == "show":
-		return v.show(ctx, args[1])
+		do = func(v videos) error { return v.show(ctx, args[1]) }
 	case len(args) == 2 && args[0] == "remove":
-		return v.change(ctx, args[1], http.MethodDelete, nil)
+		do = func(v videos) error { return v.change(ctx, args[1], http.MethodDelete, nil) }
 	case len(args) == 3 && args[0] == "rename":
-		return v.change(ctx, args[1], http.MethodPatch, map[string]string{"name": args[2]})
+		do = func(v videos) error {
+			return v.change(ctx, args[1], http.MethodPatch, map[string]string{"name": args[2]})
+		}
+	default:
+		return errVideosUsage
 	}
-	return errVideosUsage
+	base, err := metadataAddress(ctx, c)
+	if err != nil {
+		return err
+	}
+	return do(videos{base, &http.Client{Timeout: videosTimeout}, c.stdout})
+}
+
+// metadataAddress is METADATA_URL, or else the service in the site that runs on the data folder.
+func metadataAddress(ctx context.Context, c call) (*url.URL, error) {
+	if address := c.getenv("METADATA_URL"); address != "" {
+		base, err := url.Parse(address)
+		if err != nil || base.Host == "" {
+			return nil, errors.New("METADATA_URL must be an address such as http://127.0.0.1:4006")
+		}
+		return base, nil
+	}
+	st, err := askStatus(ctx, c.data)
+	if err != nil {
+		return nil, fmt.Errorf("%w, or name the service in METADATA_URL", err)
+	}
+	for _, s := range st.Services {
+		if s.Name == "metadata" {
+			return &url.URL{Scheme: "http", Host: "127.0.0.1:" + s.Port}, nil
+		}
+	}
+	return nil, fmt.Errorf("the flixtube on %s has no metadata", c.data)
 }
 
 // videos asks metadata, which trusts every client: no route from outside leads there.
