@@ -91,7 +91,7 @@ func TestPactProvider(t *testing.T) {
 				VideoID: p.String("video"), Viewer: p.String("viewer"), Position: 30, Duration: 60, SavedAt: time.Now().UTC(),
 			})
 		}
-		return pacttest.Instance{
+		instance := pacttest.Instance{
 			Handler: newHandler(s, slog.New(slog.DiscardHandler)),
 			States: map[string]func(pacttest.Params) error{
 				"nothing was watched":          func(pacttest.Params) error { return nil },
@@ -101,5 +101,6 @@ func TestPactProvider(t *testing.T) {
 				},
 			},
 		}
+		return instance.WithDeadLetters(t, subscriptions(s)[0])
 	})
 }

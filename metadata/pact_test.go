@@ -75,7 +75,7 @@ func TestPactProvider(t *testing.T) {
 			}
 			return s.add(ctx, videos)
 		}
-		return withFault(pacttest.Instance{
+		instance := pacttest.Instance{
 			Handler: newHandler(s, func() {}, quiet),
 			States: map[string]func(pacttest.Params) error{
 				"there are no videos": func(pacttest.Params) error { return nil },
@@ -94,6 +94,7 @@ func TestPactProvider(t *testing.T) {
 					return waiting[0], nil
 				},
 			},
-		})
+		}
+		return withFault(instance.WithDeadLetters(t, subscriptions(s)[0]))
 	})
 }

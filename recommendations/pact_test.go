@@ -113,7 +113,7 @@ func TestPactProvider(t *testing.T) {
 			v.ViewedAt = time.Now()
 			return s.record(t.Context(), []view{v})
 		}
-		return pacttest.Instance{
+		instance := pacttest.Instance{
 			Handler: newHandler(s, fakeCatalogue{}, discard),
 			States: map[string]func(pacttest.Params) error{
 				"somebody has watched a video": func(p pacttest.Params) error { return watched("bob", p.String("video")) },
@@ -122,5 +122,6 @@ func TestPactProvider(t *testing.T) {
 				},
 			},
 		}
+		return instance.WithDeadLetters(t, subscriptions(s)[0])
 	})
 }

@@ -69,7 +69,7 @@ func TestPactProvider(t *testing.T) {
 		store := func(p pacttest.Params) error {
 			return dir.Create(t.Context(), videoID(p.String("id")), "video/mp4", strings.NewReader("0123456789"))
 		}
-		return pacttest.Instance{
+		instance := pacttest.Instance{
 			Handler: newHandler(dir, dir, newUploadSlots(directoryUploads), slog.New(slog.DiscardHandler)),
 			States: map[string]func(pacttest.Params) error{
 				"there are no videos":           func(pacttest.Params) error { return nil },
@@ -79,5 +79,6 @@ func TestPactProvider(t *testing.T) {
 				},
 			},
 		}
+		return instance.WithDeadLetters(t, removal(dir))
 	})
 }

@@ -19,8 +19,19 @@ import (
 	"flixtube/chassis/messaging"
 )
 
-// folder has the pacts, one folder for each consumer. Tests run in the folder of their module.
-const folder = "../contracts/pacts"
+// folder has the pacts, one folder for each consumer. Tests run in the folder of their package.
+func folder() string {
+	const pacts = "contracts/pacts"
+	if path := filepath.Join("..", pacts); isFolder(path) {
+		return path
+	}
+	return filepath.Join("..", "..", pacts)
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
 
 // Matcher says which values a consumer can use.
 type Matcher = matchers.Matcher
@@ -180,7 +191,7 @@ func (c *Consumer) compare() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	target := filepath.Join(folder, c.name, name)
+	target := filepath.Join(folder(), c.name, name)
 	if os.Getenv("PACT_UPDATE") != "" {
 		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 			c.t.Fatal(err)

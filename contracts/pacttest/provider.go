@@ -116,7 +116,7 @@ func choosePacts(request *provider.VerifyRequest) error {
 	request.BrokerURL = os.Getenv("PACT_BROKER_BASE_URL")
 	if request.BrokerURL == "" {
 		var err error
-		request.PactFiles, err = filepath.Glob(filepath.Join(folder, "*", "*-"+request.Provider+".json"))
+		request.PactFiles, err = filepath.Glob(filepath.Join(folder(), "*", "*-"+request.Provider+".json"))
 		if err == nil && len(request.PactFiles) == 0 {
 			err = errors.New("no consumer has a pact with " + request.Provider)
 		}
