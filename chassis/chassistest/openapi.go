@@ -22,7 +22,7 @@ import (
 // h is an Echo, the test fails, too, unless the document has its routes and no others.
 func Documented(tb testing.TB, h http.Handler) http.Handler {
 	tb.Helper()
-	api := openAPIOf(tb, h)
+	api := OpenAPI(tb, h)
 	if e, ok := h.(*echo.Echo); ok {
 		DocumentedRoutes(tb, h, e)
 	}
@@ -44,7 +44,7 @@ func Documented(tb testing.TB, h http.Handler) http.Handler {
 func DocumentedRoutes(tb testing.TB, h http.Handler, e *echo.Echo) {
 	tb.Helper()
 	documented := map[string]bool{}
-	for path, item := range openAPIOf(tb, h).Paths.Map() {
+	for path, item := range OpenAPI(tb, h).Paths.Map() {
 		for method := range item.Operations() {
 			documented[method+" "+path] = true
 		}
@@ -63,7 +63,8 @@ func DocumentedRoutes(tb testing.TB, h http.Handler, e *echo.Echo) {
 
 var pathParameter = regexp.MustCompile(`:(\w+)`)
 
-func openAPIOf(tb testing.TB, h http.Handler) *openapi3.T {
+// OpenAPI returns the document that h answers GET /openapi.json with. It fails the test unless that is valid OpenAPI 3.1.
+func OpenAPI(tb testing.TB, h http.Handler) *openapi3.T {
 	tb.Helper()
 	res := httptest.NewRecorder()
 	h.ServeHTTP(res, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
