@@ -44,7 +44,7 @@ func TestAPIPage(t *testing.T) {
 	}
 	want := prose + mark + apiTable(t)
 	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil { //nolint:gosec // part of the repository
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

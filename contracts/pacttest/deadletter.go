@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,10 +75,10 @@ func makeDeadLetter(t *testing.T, s messaging.Subscription, m messaging.Message)
 	if err := broker.Publisher(messaging.To(s.Queue)).Publish(ctx, []messaging.Message{m}); err != nil {
 		return messaging.Message{}, err
 	}
-	ended := make(chan error, 1)
-	consuming, end := context.WithCancel(ctx)
-	go func() { ended <- messaging.NewConsumers(broker, slog.New(slog.DiscardHandler), s).Run(consuming) }()
-	defer func() { end(); <-ended }()
+	consumers := messaging.NewConsumers(broker, slog.New(slog.DiscardHandler), s)
+	var consuming sync.WaitGroup
+	consuming.Go(func() { _ = consumers.Run(ctx) }) // returns nil
+	defer func() { stop(); consuming.Wait() }()
 	session, err := broker.Open(ctx, s.Queue.Dead(), 1)
 	if err != nil {
 		return messaging.Message{}, err
