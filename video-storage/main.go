@@ -19,7 +19,7 @@
 //	PORT                  the port to listen on; HOST is by default every interface
 //	RABBIT                the broker, amqp:// or nats://
 //	METADATA_URL          http://metadata
-//	VIDEOS_DIR            the directory of the videos, which only this process may change; or:
+//	VIDEOS_DIR            the directory of the videos, which replicas may share where flock(2) works between them; or:
 //	STORAGE_ENDPOINT      the address of the blob service, as in https://<account>.blob.core.windows.net
 //	STORAGE_ACCOUNT_NAME  its account, and
 //	STORAGE_ACCESS_KEY    its key; without one, the pod's Azure workload identity. The videos are in the container

@@ -122,7 +122,7 @@ func sweepUp(t *testing.T, videos store, id videoID) {
 // contents lists the files or blobs of an id, and unfinished ones.
 func contents(t *testing.T, videos store, id string) string {
 	t.Helper()
-	var names []string
+	var names, left []string
 	switch s := videos.(type) {
 	case *directory:
 		err := fs.WalkDir(os.DirFS(s.path), ".", func(path string, _ fs.DirEntry, err error) error {
@@ -132,6 +132,7 @@ func contents(t *testing.T, videos store, id string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
+		left = leftUnfinished(t, s)
 	case *blobs:
 		for pages := s.container.NewListBlobsFlatPager(nil); pages.More(); {
 			page, err := pages.NextPage(t.Context())
@@ -143,9 +144,8 @@ func contents(t *testing.T, videos store, id string) string {
 			}
 		}
 	}
-	var left []string
 	for _, name := range names {
-		if name == id || strings.HasPrefix(name, id+".") || strings.HasPrefix(name, id+"/") || strings.HasPrefix(name, unfinished) {
+		if name == id || strings.HasPrefix(name, id+".") || strings.HasPrefix(name, id+"/") {
 			left = append(left, name)
 		}
 	}

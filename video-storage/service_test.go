@@ -299,7 +299,7 @@ func testCutOff(t *testing.T, base string, videos store) {
 		expect(t, 201, "POST", base+"/upload", strings.Repeat("whole", 1<<20), "id: "+id)
 	}
 	if dir, ok := videos.(*directory); ok {
-		if left, _ := fs.Glob(os.DirFS(dir.path), unfinished+"*"); len(left) > 0 {
+		if left := leftUnfinished(t, dir); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
 		}
 	}
@@ -438,13 +438,29 @@ func TestSendfile(t *testing.T) {
 	}
 }
 
-// TestUnfinished: the unfinished files of a killed process are deleted at the next start; the videos stay.
-func TestUnfinished(t *testing.T) {
-	path := t.TempDir()
+// leftUnfinished lists the files of unfinished uploads.
+func leftUnfinished(t *testing.T, dir *directory) []string {
+	t.Helper()
+	left, err := fs.Glob(os.DirFS(dir.path), unfinished+"*/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(left, func(name string) bool { return strings.HasSuffix(name, "/"+lockName) })
+}
+
+func openTestDirectory(t *testing.T, path string) *directory {
+	t.Helper()
 	dir, err := openDirectory(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// TestUnfinished: the unfinished files of a killed process are deleted at the next start; the videos stay.
+func TestUnfinished(t *testing.T) {
+	path := t.TempDir()
+	dir := openTestDirectory(t, path)
 	if err := dir.Create(t.Context(), "kept", "video/mp4", strings.NewReader("data")); err != nil {
 		t.Fatal(err)
 	}
@@ -458,16 +474,46 @@ func TestUnfinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir.Close()
-	if dir, err = openDirectory(path); err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
+	dir = openTestDirectory(t, path)
 	if err := dir.Create(t.Context(), "broken", "video/mp4", iotest.ErrReader(io.ErrUnexpectedEOF)); err == nil {
 		t.Error("an incomplete body was stored")
 	}
+	if left := leftUnfinished(t, dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	dir.Close()
 	entries, err := os.ReadDir(path)
-	if err != nil || len(entries) != 1 || entries[0].Name() != "kept" {
+	if err != nil || len(entries) != 2 || entries[1].Name() != "kept" { // and the lock of those who begin
 		t.Errorf("found %v, %v", entries, err)
+	}
+}
+
+// TestSharedDirectory: a replica that starts leaves the uploads of the others alone.
+func TestSharedDirectory(t *testing.T) {
+	first := openTestDirectory(t, t.TempDir())
+	defer first.Close()
+	body, sender := io.Pipe()
+	stored := make(chan error, 1)
+	go func() { stored <- first.Create(t.Context(), "slow", "video/mp4", body) }()
+	if _, err := io.WriteString(sender, "the first half"); err != nil {
+		t.Fatal(err)
+	}
+	second := openTestDirectory(t, first.path)
+	defer second.Close()
+	if _, err := io.WriteString(sender, ", and the second"); err != nil {
+		t.Fatal(err)
+	}
+	sender.Close()
+	if err := <-stored; err != nil {
+		t.Fatalf("the upload of the first replica: %v", err)
+	}
+	video, err := second.Open(t.Context(), "slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer video.Close()
+	if got, err := io.ReadAll(video); string(got) != "the first half, and the second" || err != nil {
+		t.Errorf("the second replica reads %q, %v", got, err)
 	}
 }
 
