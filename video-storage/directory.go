@@ -258,7 +258,7 @@ func (d *directory) SavePoster(_ context.Context, id videoID, jpeg []byte) (err 
 	return d.sync(string(id))
 }
 
-func (d *directory) StoredBefore(_ context.Context, then time.Time) ([]videoID, error) {
+func (d *directory) StoredBetween(_ context.Context, from, to time.Time) ([]videoID, error) {
 	entries, err := fs.ReadDir(d.root.FS(), ".")
 	if err != nil {
 		return nil, err
@@ -276,7 +276,7 @@ func (d *directory) StoredBefore(_ context.Context, then time.Time) ([]videoID, 
 		if err != nil {
 			return nil, err
 		}
-		if info.ModTime().Before(then) {
+		if stored := info.ModTime(); !stored.Before(from) && stored.Before(to) {
 			ids = append(ids, id)
 		}
 	}

@@ -24,6 +24,8 @@
 //	STORAGE_ACCOUNT_NAME  its account, and
 //	STORAGE_ACCESS_KEY    its key; without one, the pod's Azure workload identity. The videos are in the container
 //	                      "videos", which is made if it is missing
+//	SWEEP_SINCE           bytes that were stored before this time (RFC 3339) are not swept: set it to the time when an older
+//	                      copy of metadata's database is restored, which does not know newer videos
 package main
 
 import (
@@ -75,7 +77,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 
 	client := httpclient.New(httpclient.NewTransport())
 	client.Timeout = 10 * time.Second
-	sweeps := &sweeper{videos: videos, metadata: cfg.metadata, client: client, queueLen: broker.Len, log: log}
+	sweeps := &sweeper{videos: videos, metadata: cfg.metadata, client: client, queueLen: broker.Len, since: cfg.since, log: log}
 	consumers := messaging.NewConsumers(broker, log, removal(videos))
 	checks := append(consumers.Checks(), messaging.Check(broker), storeCheck(videos))
 	return process.Service{

@@ -107,7 +107,7 @@ func TestSuite(t *testing.T) {
 		t.Run("rejected", func(t *testing.T) { testRejected(t, base) })
 		t.Run("cut off", func(t *testing.T) { testCutOff(t, base, videos) })
 		t.Run("cancelled", func(t *testing.T) { testCancelled(t, videos) })
-		t.Run("stored before", func(t *testing.T) { testStoredBefore(t, videos) })
+		t.Run("stored between", func(t *testing.T) { testStoredBetween(t, videos) })
 		t.Run("posters", func(t *testing.T) { testPosters(t, base, videos) })
 		t.Run("poster and delete", func(t *testing.T) { testPosterAndDelete(t, videos) })
 	})
@@ -356,15 +356,19 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func testStoredBefore(t *testing.T, videos store) {
+func testStoredBetween(t *testing.T, videos store) {
 	if err := videos.Create(t.Context(), "now", "video/mp4", strings.NewReader("data")); err != nil {
 		t.Fatal(err)
 	}
 	for _, then := range []time.Duration{-time.Hour, time.Hour} {
-		ids, err := videos.StoredBefore(t.Context(), time.Now().Add(then))
+		ids, err := videos.StoredBetween(t.Context(), time.Time{}, time.Now().Add(then))
 		if slices.Contains(ids, "now") != (then > 0) || err != nil {
 			t.Errorf("%v from now: %v, %v", then, ids, err)
 		}
+	}
+	ids, err := videos.StoredBetween(t.Context(), time.Now().Add(time.Minute), time.Now().Add(time.Hour))
+	if len(ids) > 0 || err != nil {
+		t.Errorf("stored in the future: %v, %v", ids, err)
 	}
 }
 
@@ -653,6 +657,8 @@ func TestReadConfig(t *testing.T) {
 		{"", "missing environment variables: PORT, RABBIT\n" + neither},
 		{"PORT=1 RABBIT=r", neither},
 		{"PORT=1 RABBIT=r VIDEOS_DIR=d", ""},
+		{"PORT=1 RABBIT=r VIDEOS_DIR=d SWEEP_SINCE=2026-01-02T03:04:05Z", ""},
+		{"PORT=1 RABBIT=r VIDEOS_DIR=d SWEEP_SINCE=yesterday", "SWEEP_SINCE must be a time such as 2006-01-02T15:04:05Z"},
 		{"STORAGE_ACCESS_KEY=k", "missing environment variables: PORT, RABBIT, STORAGE_ACCOUNT_NAME, STORAGE_ENDPOINT"},
 		{"PORT=1 RABBIT=r VIDEOS_DIR=d STORAGE_ACCESS_KEY=k", "VIDEOS_DIR must not be set together with STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT"},
 		{"PORT=1 RABBIT=r STORAGE_ACCOUNT_NAME=a STORAGE_ACCESS_KEY=k STORAGE_ENDPOINT=http://h", ""},
