@@ -31,6 +31,7 @@ type gateway struct {
 // newHandler waits at most partTimeout for each part of a page, and ten times as long for a change or a poster.
 func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.Handler, error) {
 	transport := httpclient.NewTransport()
+	transport.ExpectContinueTimeout = 20 * time.Second // an upload may wait for ten until video-upload has a place for it
 	client := httpclient.New(transport)
 	changeTimeout := 10 * partTimeout
 	limiter, err := edge.NewLimiter(cfg.rateLimit)

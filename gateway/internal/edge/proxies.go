@@ -45,10 +45,14 @@ func (p Proxies) Video(streaming *url.URL) echo.HandlerFunc {
 	}))
 }
 
-// Upload forwards to video-upload: a whole file, of any size.
+// Upload forwards to video-upload: a whole file, of any size. It is sent when video-upload asks for it (RFC 9110, 10.1.1):
+// an answer that comes while the body is sent may be lost with the connection.
 func (p Proxies) Upload(videoUpload *url.URL) echo.HandlerFunc {
-	return echo.WrapHandler(proxy.New(videoUpload.JoinPath("upload"), p.Transport, p.Log,
-		forward("Content-Type", "File-Name", "Video-Duration", "Expect"), dropOwnHeaders))
+	headers := forward("Content-Type", "File-Name", "Video-Duration")
+	return echo.WrapHandler(proxy.New(videoUpload.JoinPath("upload"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
+		headers(r)
+		r.Out.Header.Set("Expect", "100-continue")
+	}, dropOwnHeaders))
 }
 
 // Position forwards a POST to history as the PUT that it means: a page that is being left can only POST (sendBeacon).
