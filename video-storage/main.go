@@ -5,7 +5,7 @@
 //	                      and the first video stays; if the disk is full, 507. When too many uploads are in progress, one
 //	                      waits for up to ten seconds and is then answered with 503 and Retry-After
 //	DELETE /video?id=     204, also when there is no such video; its poster is deleted, too
-//	PUT /poster?id=       stores a JPEG of at most 1 MiB as the video's poster, and replaces the one before: 204; 404
+//	PUT /poster?id=       stores a JPEG of at most 1 MB as the video's poster, and replaces the one before: 204; 404
 //	                      without such a video, 415 if it is no JPEG, 413 if it is larger
 //	GET,HEAD /poster?id=  the poster, served as videos are; 404 without one
 //	GET /livez, /readyz   readyz probes the store and the broker

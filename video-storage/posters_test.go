@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"flixtube/contracts/limits"
 )
 
 const jpeg = "\xff\xd8\xff\xe0"
@@ -28,7 +30,7 @@ func testPosters(t *testing.T, base string, videos store) {
 	}
 	expect(t, 400, "GET", base+"/video?id=p.jpg", "")
 
-	large := jpeg + strings.Repeat("x", 1<<20-len(jpeg))
+	large := jpeg + strings.Repeat("x", limits.Poster-len(jpeg))
 	expect(t, 204, "PUT", url, large)
 	expect(t, 204, "PUT", url, jpeg+"first")
 	for body, status := range map[string]int{

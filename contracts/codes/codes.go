@@ -25,8 +25,9 @@ const (
 	InvalidSort        = "invalid_sort"
 	InvalidTusRequest  = "invalid_tus_request" // a client that does not follow the protocol; args: reason, as tusd names it
 	InvalidViewer      = "invalid_viewer"
-	NoFile             = "no_file"  // a form without a file
-	NoSpace            = "no_space" // the disk is full
+	MoovMissing        = "moov_missing" // an MP4 without its index, which was cut off
+	NoFile             = "no_file"      // a form without a file
+	NoSpace            = "no_space"     // the disk is full
 	NotAFileForm       = "not_a_file_form"
 	NotOwner           = "not_owner"
 	NotPlayable        = "not_playable"   // not a video that browsers play
@@ -59,7 +60,7 @@ func All() []string {
 	return []string{
 		AlreadyUploaded, CannotAnnounce, ChangeFailed, ConcatUnsupported, CrossOrigin, EmptyFile, FileNameMissing,
 		FileNameTooLong, InvalidBody, InvalidContentType, InvalidDuration, InvalidFileName, InvalidForm, InvalidID,
-		InvalidMessage, InvalidName, InvalidPosition, InvalidPoster, InvalidSort, InvalidTusRequest, InvalidViewer, NoFile, NoSpace,
+		InvalidMessage, InvalidName, InvalidPosition, InvalidPoster, InvalidSort, InvalidTusRequest, InvalidViewer, MoovMissing, NoFile, NoSpace,
 		NotAFileForm, NotOwner, NotPlayable, PageNotFound, PositionNotFound, PosterNotFound, PosterNotJPEG,
 		PosterTooLarge, RangeUnsatisfiable, SearchTooLong, StorageUnavailable, TooManyIDs, TooManyPosters, TooManyRequests,
 		TooManyUploads, UnknownLanguage, UploadFailed, UploadLocked, UploadNotFound, UploadsFull, VideoExists, VideoNotFound, VideoTooLarge,

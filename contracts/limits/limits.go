@@ -21,7 +21,7 @@ const (
 	// Positions is the maximum number of a viewer's positions in videos; the last saved stay.
 	Positions = 1000
 	// Poster is the maximum size of a poster, in bytes.
-	Poster = 1 << 20
+	Poster = 1_000_000
 )
 
 // InvalidID is the error about an id that is empty, too long or not UTF-8.

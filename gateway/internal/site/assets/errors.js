@@ -111,6 +111,10 @@ export default {
     "en": "This address does not accept such a request.",
     "ko": "이 주소에서는 처리할 수 없는 요청입니다."
   },
+  "moov_missing": {
+    "en": "The file is incomplete: the index (moov) that players need is missing. The recording or the download was probably cut off.",
+    "ko": "파일이 불완전합니다. 재생에 필요한 색인(moov)이 없습니다. 녹화나 다운로드가 중간에 끊겼을 수 있습니다."
+  },
   "no_answer": {
     "en": "The server does not answer. Try again in a moment.",
     "ko": "서버가 응답하지 않습니다. 잠시 후 다시 시도해 주세요."
@@ -136,8 +140,8 @@ export default {
     "ko": "동영상을 올린 사람만 할 수 있습니다."
   },
   "not_playable": {
-    "en": "This is not a video that browsers can play.",
-    "ko": "브라우저에서 재생할 수 있는 동영상이 아닙니다."
+    "en": "This is not a video in a format that browsers play.",
+    "ko": "브라우저에서 재생할 수 있는 형식의 동영상이 아닙니다."
   },
   "page_not_found": {
     "en": "There is no such page. Check the address.",
