@@ -18,8 +18,8 @@ import (
 
 // gateway has the handlers of the routes, and the middleware that only some of them need.
 type gateway struct {
-	site                                 *site.Site
-	video, poster, position, upload, tus echo.HandlerFunc // proxies
+	site                                           *site.Site
+	video, poster, captions, position, upload, tus echo.HandlerFunc // proxies
 
 	viewer           echo.MiddlewareFunc // identifies the viewer
 	cheap, expensive echo.MiddlewareFunc // charge the viewer's rate limit
@@ -70,6 +70,7 @@ func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.H
 		site:      pages,
 		video:     proxies.Video(cfg.streams),
 		poster:    proxies.Poster(cfg.streams),
+		captions:  proxies.Captions(cfg.metadata),
 		position:  proxies.Position(cfg.history),
 		upload:    proxies.Upload(cfg.upload),
 		tus:       proxies.Tus(cfg.upload),

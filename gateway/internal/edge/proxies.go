@@ -64,7 +64,10 @@ func (p Proxies) Position(history *url.URL) echo.HandlerFunc {
 	}, dropOwnHeaders))
 }
 
-var errNoPoster = web.Errorf(http.StatusNotFound, codes.PosterNotFound, "there is no poster of this video")
+var (
+	errNoPoster   = web.Errorf(http.StatusNotFound, codes.PosterNotFound, "there is no poster of this video")
+	errNoCaptions = web.Errorf(http.StatusNotFound, codes.CaptionsNotFound, "the video has no captions in this language")
+)
 
 // Poster forwards to video-streaming, and answers with a JPEG or an error and nothing else. Browsers may keep a poster for
 // a while, but not that there is none: it may still come.
@@ -86,6 +89,30 @@ func (p Proxies) Poster(streaming *url.URL) echo.HandlerFunc {
 		default:
 			return fmt.Errorf("poster: unexpected answer %s %q", res.Status, contentType)
 		}
+		return dropOwnHeaders(res)
+	}))
+}
+
+// Captions forwards to metadata, and answers with WebVTT or an error and nothing else. Browsers ask each time whether the owner
+// has replaced them.
+func (p Proxies) Captions(metadata *url.URL) echo.HandlerFunc {
+	headers := forward("If-None-Match")
+	return echo.WrapHandler(proxy.New(metadata.JoinPath("captions"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
+		headers(r)
+		query := r.In.URL.Query()
+		r.Out.URL.RawQuery = url.Values{"id": {query.Get("id")}, "language": {query.Get("language")}}.Encode()
+	}, func(res *http.Response) error {
+		contentType := res.Header.Get("Content-Type")
+		switch {
+		case res.StatusCode == http.StatusOK && contentType == "text/vtt; charset=utf-8", res.StatusCode == http.StatusNotModified:
+		case res.StatusCode == http.StatusNotFound, res.StatusCode == http.StatusBadRequest:
+			if err := replaceBy(errNoCaptions, res); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("captions: unexpected answer %s %q", res.Status, contentType)
+		}
+		res.Header.Set("Cache-Control", "private, no-cache")
 		return dropOwnHeaders(res)
 	}))
 }

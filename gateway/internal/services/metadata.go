@@ -3,6 +3,7 @@ package services
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"flixtube/chassis/httpclient"
 	"flixtube/chassis/text"
 	"flixtube/contracts/codes"
 	"flixtube/contracts/limits"
@@ -38,6 +40,7 @@ type Video struct {
 	Duration        float64 // seconds, 0 if unknown
 	Poster          bool    // it has one
 	ContentType     string
+	Captions        []string // the languages in which it has captions
 }
 
 // UnmarshalJSON never fails because of a field.
@@ -57,6 +60,12 @@ func (v *Video) UnmarshalJSON(b []byte) error {
 	}
 	v.Poster, _ = document["poster"].(bool)
 	v.ContentType, _ = document["contentType"].(string)
+	languages, _ := document["captions"].([]any)
+	for _, l := range languages {
+		if language, ok := l.(string); ok {
+			v.Captions = append(v.Captions, language)
+		}
+	}
 	return nil
 }
 
@@ -124,4 +133,22 @@ func (m Metadata) Rename(ctx context.Context, viewer, id, name string) error {
 // Remove removes a video of the viewer.
 func (m Metadata) Remove(ctx context.Context, viewer, id string) error {
 	return m.change(ctx, viewer, http.MethodDelete, "video", url.Values{"id": {id}}, nil)
+}
+
+// PutCaptions gives a video of the viewer captions in a language, from a WebVTT or SubRip file.
+func (m Metadata) PutCaptions(ctx context.Context, viewer, id, language string, file []byte) error {
+	req, err := m.newRequest(ctx, viewer, http.MethodPut, "captions", url.Values{"id": {id}, "language": {language}}, file)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "text/plain")
+	if err := httpclient.Send(m.http, req); err != nil {
+		return fmt.Errorf("put captions: %w", err)
+	}
+	return nil
+}
+
+// RemoveCaptions removes them from a video of the viewer.
+func (m Metadata) RemoveCaptions(ctx context.Context, viewer, id, language string) error {
+	return m.change(ctx, viewer, http.MethodDelete, "captions", url.Values{"id": {id}, "language": {language}}, nil)
 }

@@ -22,7 +22,7 @@ func newTemplates(static assets, languages []texts) (templates, error) {
 	all := templates{}
 	for _, x := range languages {
 		common, err := template.New("").Funcs(template.FuncMap{
-			"asset": static.url, "card": newCard, "initial": initial, "hue": hue, "rfc3339": rfc3339,
+			"asset": static.url, "card": newCard, "language": languageName, "initial": initial, "hue": hue, "rfc3339": rfc3339,
 			"t": x.t, "list": x.list, "title": x.title, "utc": utc, "day": x.day,
 			"views": x.views, "spoken": x.spoken, "short": short,
 		}).ParseFS(files, "pages/layout.html", "pages/parts.html")
