@@ -23,7 +23,7 @@ import (
 
 // Proxies forwards requests to services. Of the headers from outside only those are forwarded that the route needs.
 type Proxies struct {
-	Transport http.RoundTripper
+	Transport *http.Transport
 	Log       *slog.Logger
 }
 
@@ -31,7 +31,7 @@ type Proxies struct {
 // view, so shared caches keep nothing.
 func (p Proxies) Video(streaming *url.URL) echo.HandlerFunc {
 	headers := forward("Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
-	return echo.WrapHandler(proxy.New(streaming.JoinPath("video"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
+	return web.Raw(proxy.NewStream(streaming.JoinPath("video"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
 		headers(r)
 		query := r.In.URL.Query()
 		forwarded := url.Values{"id": {query.Get("id")}}
