@@ -144,7 +144,7 @@ func (l *load) request(ctx context.Context) {
 				l.mu.Lock()
 				view := l.latest[video] // at the very beginning there is none, and then nothing is counted
 				l.mu.Unlock()
-				l.get(visitor, "/api/video?id="+video+"&view="+view, "bytes=500000-565535")
+				l.get(visitor, "/api/video?id="+video+"&view="+view, "bytes=200000-265535")
 			default:
 				page, ok := map[int]string{5: "/", 55: "/video?id=" + video, 85: "/history"}[i%100]
 				if !ok {
