@@ -60,7 +60,7 @@ func watch(getenv func(string) string, kill func() error) error {
 		if time.Since(began) > hung {
 			return errors.Join(fmt.Errorf("killed: %w", err), kill())
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 	}
 	return err
 }
