@@ -128,6 +128,7 @@ func TestDevelopment(t *testing.T) {
 		{"chassis", development.testChassis},
 		{"second start", development.testSecondStart},
 		{"debug", development.testDebug},
+		{"unreadable", development.testUnreadable},
 	} {
 		ok := t.Run(step.name, func(t *testing.T) {
 			inner := *d.project
@@ -291,6 +292,18 @@ func (d development) testDoesNotStart() {
 func (d development) log(service string) string {
 	d.t.Helper()
 	return d.compose("logs", "--no-color", service)
+}
+
+// testUnreadable: sources that the container's user cannot read are named, with what helps.
+func (d development) testUnreadable() {
+	if err := os.Chmod(filepath.Join(d.dir, "history", "go.mod"), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	d.env = append(d.env, "DEV_USER=12345:12345") // it is not the owner, whoever runs the test
+	output, err := d.try("run", "--rm", "--no-deps", "-T", "caches")
+	if err == nil || !strings.Contains(output, "./history/go.mod cannot be read as user 12345: put DEV_USER=") {
+		d.t.Errorf("unreadable sources: %v\n%s", err, output)
+	}
 }
 
 // testGoTest runs tests where the services are.

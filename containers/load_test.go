@@ -125,8 +125,8 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// testUploadsUnderViews: uploads without number disturb no view, and no service dies of them. What a slow store does is
-// measured alone.
+// testUploadsUnderViews: uploads without number disturb no view, and no service dies of them. How a slow store
+// plays meanwhile is only measured.
 func (p *production) testUploadsUnderViews(store string, videos []string, slow bool) {
 	const uploads, size, perSecond = 200, 8 << 20, 40
 	views := startLoad(p.t, p.site, videos, perSecond)
@@ -137,10 +137,7 @@ func (p *production) testUploadsUnderViews(store string, videos []string, slow b
 	if len(failed) > 0 && !slow {
 		p.t.Errorf("%d of %d views failed: %v", len(failed), made, errors.Join(failed[:min(5, len(failed))]...))
 	}
-	if statuses[http.StatusCreated] == 0 {
-		p.t.Errorf("no upload is accepted: %v", statuses)
-	}
-	if !slow && statuses[http.StatusCreated]+statuses[http.StatusServiceUnavailable] != uploads {
+	if statuses[http.StatusCreated] == 0 || statuses[http.StatusCreated]+statuses[http.StatusServiceUnavailable] != uploads {
 		p.t.Errorf("the uploads end in %v", statuses)
 	}
 	for _, service := range services {
