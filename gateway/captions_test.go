@@ -149,8 +149,12 @@ func TestCaptions(t *testing.T) {
 		contentType string
 		want        int
 	}{
-		{200, "text/html; charset=utf-8", 502}, {200, "text/vtt", 502}, {500, "application/json", 502}, {302, contentType, 502},
-		{404, "application/json", 404}, {400, "application/json", 404},
+		{200, "text/html; charset=utf-8", 502},
+		{200, "text/vtt", 502},
+		{500, "application/json", 502},
+		{302, contentType, 502},
+		{404, "application/json", 404},
+		{400, "application/json", 404},
 	} {
 		status, contentType = c.status, c.contentType
 		res, body := ask("GET")

@@ -193,7 +193,9 @@ func captionsOfMetadata(t *testing.T, c *pacttest.Consumer, stored pacttest.Stat
 		Given:       stored,
 		Method:      http.MethodDelete, Path: "/captions", Query: query, Headers: ofViewer(),
 		Status: http.StatusNoContent,
-	}, func(base *url.URL) error { return metadata(base).RemoveCaptions(t.Context(), pactViewer, pactVideo, "ko") })
+	}, func(base *url.URL) error {
+		return metadata(base).RemoveCaptions(t.Context(), pactViewer, pactVideo, "ko")
+	})
 }
 
 func TestPactConsumerOfHistory(t *testing.T) {
