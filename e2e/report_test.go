@@ -55,7 +55,7 @@ func (a *measurements) medians(load, chain string, of func(measurement) float64)
 }
 
 // report prints the tables, and writes them and the plot into the folder REPORT.
-func report(b *testing.B, name string, all measurements) {
+func report(b *testing.B, all measurements) {
 	b.Helper()
 	var table, plot strings.Builder
 	table.WriteString("| load | |")
@@ -81,10 +81,19 @@ func report(b *testing.B, name string, all measurements) {
 		}
 	}
 	fmt.Fprintf(&table, "\n| after 256 connections | resident MiB |\n|---|---:|\n%s\n", strings.Join(all.memory, "\n"))
-	fmt.Fprintf(os.Stdout, "\nmedians of %d rounds; × is the median of the ratios to nginx\n\n%s", all.rounds, &table)
-	if folder := os.Getenv("REPORT"); folder != "" {
-		if err := os.WriteFile(filepath.Join(folder, name+".md"), []byte(table.String()), 0o600); err != nil {
-			b.Fatal(err)
-		}
+	fmt.Fprintf(&table, "\nMedians of %d rounds; × is the median of the ratios to nginx.\n", all.rounds)
+	writeReport(b, "streaming.md", table.String())
+}
+
+// writeReport prints what is to be read, and writes it into the folder REPORT.
+func writeReport(b *testing.B, name, content string) {
+	b.Helper()
+	fmt.Fprintf(os.Stdout, "\n%s\n", content)
+	folder := os.Getenv("REPORT")
+	if folder == "" {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+		b.Fatal(err)
 	}
 }

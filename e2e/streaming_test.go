@@ -51,7 +51,7 @@ func BenchmarkStreaming(b *testing.B) {
 		c.measure(b, streamLoad{name: "many", conns: 256, size: 5 << 20})
 		all.memory = append(all.memory, fmt.Sprintf("| %s | %d |", c.name, c.resident(b)>>20))
 	}
-	report(b, "streaming", all)
+	report(b, all)
 }
 
 // streamLoad is what clients do at the same time.
@@ -109,15 +109,19 @@ func newSiteChain(b *testing.B, name, bin string) (c *chain, files string) {
 			}
 			return []int{of["gateway"].PID(), of["video-streaming"].PID(), of["video-storage"].PID()}
 		},
-		cookie: func() string {
-			r, err := call(b.Context(), http.DefaultClient, http.MethodGet, s.url+"/upload", nil)
-			if err != nil || r.header.Get("Set-Cookie") == "" {
-				b.Fatalf("no cookie: %v, %d", err, r.status)
-			}
-			cookie, _, _ := strings.Cut(r.header.Get("Set-Cookie"), ";")
-			return cookie
-		},
+		cookie: func() string { return s.cookie(b) },
 	}, s.videos
+}
+
+// cookie is that of one more viewer.
+func (s *site) cookie(b *testing.B) string {
+	b.Helper()
+	r, err := call(b.Context(), http.DefaultClient, http.MethodGet, s.url+"/upload", nil)
+	if err != nil || r.header.Get("Set-Cookie") == "" {
+		b.Fatalf("no cookie: %v, %d", err, r.status)
+	}
+	cookie, _, _ := strings.Cut(r.header.Get("Set-Cookie"), ";")
+	return cookie
 }
 
 // measurement is one load on one chain in one round.
