@@ -137,6 +137,8 @@ func (h handler) recommend(ctx context.Context, viewer, watching string, limit i
 			return ranking[""], err
 		}},
 		{"new", func() ([]string, error) {
+			ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
+			defer cancel()
 			found, err := h.newest.get(ctx, []string{""})
 			if err != nil {
 				h.log.WarnContext(ctx, "the newest videos are left out of the recommendations", "error", err)
@@ -179,11 +181,15 @@ type metadata struct {
 	client *http.Client
 }
 
-// metadataTimeout is short: recommendations without the newest videos are better than late ones.
-const metadataTimeout = time.Second
+// metadataTimeout is short: recommendations without the newest videos are better than late ones. What comes later than that
+// is there for the next request.
+const (
+	metadataTimeout = time.Second
+	lookUpTimeout   = 5 * time.Second
+)
 
 func newMetadata(base *url.URL) metadata {
-	return metadata{base, &http.Client{Transport: httpclient.NewTransport(), Timeout: metadataTimeout}}
+	return metadata{base, &http.Client{Transport: httpclient.NewTransport(), Timeout: lookUpTimeout}}
 }
 
 func (m metadata) check() health.Check {

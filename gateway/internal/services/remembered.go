@@ -17,7 +17,7 @@ const (
 	maxRemembered = 10_000      // answers of one kind
 
 	// lookUpTimeout is longer than a page waits: what comes too late for one page is there for the next.
-	lookUpTimeout = 5 * time.Second
+	lookUpTimeout = 10 * time.Second
 )
 
 // remembered has answers that are the same for every viewer, for a second or two. A stale answer is still returned, and looked
