@@ -65,7 +65,7 @@ func newNginx(b *testing.B, program, files string) *chain {
 	}
 	if os.Geteuid() == 0 { // then the workers are of another user
 		for folder := files; folder != filepath.Dir(work); folder = filepath.Dir(folder) {
-			_ = os.Chmod(folder, 0o755) //nolint:gosec // they hold random bytes
+			_ = os.Chmod(folder, 0o755) // they hold random bytes
 		}
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(b.Context()), program, "-p", folder, "-c", config)

@@ -180,7 +180,7 @@ func (c *chain) verify(b *testing.B) {
 func (c *chain) connect(b *testing.B, i int, store bool) *streamClient {
 	b.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i/64))}}
-	client := &streamClient{path: c.frontPath, random: rand.New(rand.NewPCG(uint64(i), 0))} //nolint:gosec // places to read from
+	client := &streamClient{path: c.frontPath, random: rand.New(rand.NewPCG(uint64(i), 0))}
 	address := c.front
 	if store {
 		client.path, address = "/video", c.store

@@ -50,7 +50,7 @@ func newPool(target *url.URL, timeout time.Duration) *pool {
 
 // upstream is a connection to a target.
 type upstream struct {
-	conn *net.TCPConn
+	conn net.Conn // a *net.TCPConn
 	raw  syscall.RawConn
 	pool *pool
 	head io.LimitedReader // of conn
@@ -96,8 +96,8 @@ func (p *pool) take(ctx context.Context) (u *upstream, reused bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	u = &upstream{conn: conn.(*net.TCPConn), pool: p} //nolint:forcetypeassert // tcp was asked for
-	if u.raw, err = u.conn.SyscallConn(); err != nil {
+	u = &upstream{conn: conn, pool: p}
+	if u.raw, err = conn.(*net.TCPConn).SyscallConn(); err != nil {
 		conn.Close()
 		return nil, false, err
 	}

@@ -57,7 +57,7 @@ func TestRemembered(t *testing.T) {
 		synctest.Wait()
 		want(1, map[string]int{"a": 1}, "a")
 		_ = asking.Wait()
-		time.Sleep(minFresh - time.Millisecond)
+		<-time.After(minFresh - time.Millisecond)
 		want(1, map[string]int{"a": 1}, "a")
 		want(2, map[string]int{"a": 1, "b": 2}, "a", "b", "none")
 		want(3, map[string]int{}, "none") // what does not exist may come to be at any time
@@ -75,7 +75,7 @@ func TestRemembered(t *testing.T) {
 		want(5, map[string]int{"a": 4}, "a")
 
 		// After a failure the next request asks again.
-		time.Sleep(2 * minFresh)
+		<-time.After(2 * minFresh)
 		l.err = errors.New("down")
 		if _, err := r.get(t.Context(), []string{"a"}, l.find); !errors.Is(err, l.err) {
 			t.Errorf("got %v", err)
@@ -84,10 +84,10 @@ func TestRemembered(t *testing.T) {
 		want(7, map[string]int{"a": 4}, "a")
 
 		// A stale answer is returned, and looked up again for the next.
-		time.Sleep(minFresh)
+		<-time.After(minFresh)
 		l.values["a"] = 5
 		want(7, map[string]int{"a": 4}, "a")
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		want(8, map[string]int{"a": 5}, "a")
 	})
