@@ -21,7 +21,7 @@ import (
 // BenchmarkStreaming compares the way of a video through the gateway, video-streaming and video-storage with nginx, which
 // has the same two proxy hops before the same files. Each round measures every load on both, in turn.
 //
-//	go test ./e2e -run '^$' -bench Streaming -benchtime 7x
+//	go test ./e2e -run '^$' -bench Streaming -benchtime 5x
 //
 // BEFORE names a folder with the programs of another version (as launch.Build makes it), which is measured in the same
 // rounds. REPORT names a folder for the tables and the plot as files.
