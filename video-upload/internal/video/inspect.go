@@ -249,7 +249,7 @@ func (s *scanner) element() (id uint64, size int64, err error) {
 	if n == 1<<(7*width)-1 {
 		return id, unknownSize, nil
 	}
-	return id, int64(n), nil
+	return id, int64(n), nil //nolint:gosec // of 8 bytes 56 bits are left
 }
 
 // variableInt reads a number of up to max bytes with its marker. The number of leading zeros says how many bytes it has.
