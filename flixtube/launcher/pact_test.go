@@ -22,7 +22,7 @@ import (
 
 // TestPactConsumerOfDeadLetters is about the command dead, and each service that makes dead letters.
 func TestPactConsumerOfDeadLetters(t *testing.T) {
-	address := chassistest.JetStream(t)
+	address := chassistest.Servers(t)["RABBIT"] // other tests leave messages behind
 	broker, err := brokers.Connect(address)
 	if err != nil {
 		t.Fatal(err)
