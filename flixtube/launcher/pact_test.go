@@ -31,7 +31,6 @@ func TestPactConsumerOfDeadLetters(t *testing.T) {
 	for service, queue := range map[string]messaging.Queue{
 		"history":         contracts.Viewed.Queue("history"),
 		"recommendations": contracts.Viewed.Queue("recommendations"),
-		"metadata":        contracts.VideoUploaded.Queue("metadata"),
 		"video-storage":   contracts.VideoRemoved.Queue("video-storage"),
 	} {
 		const id, body = "5d1f0c52-poison", "no JSON"
