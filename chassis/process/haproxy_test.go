@@ -25,10 +25,7 @@ func haproxy(t *testing.T, server string) string {
 		program = "/usr/sbin/haproxy" // not on everybody's PATH
 	}
 	if _, err := os.Stat(program); err != nil {
-		if os.Getenv("CI") == "true" { //nolint:forbidigo // chassistest, which knows this, needs this package
-			t.Fatal("haproxy is missing, and under CI=true nothing may be")
-		}
-		t.Skip("haproxy is missing on this machine")
+		missing(t, "haproxy")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -78,59 +75,47 @@ listen site
 func TestLateBodyBehindAProxy(t *testing.T) {
 	const late = "GET /of-the-attacker HTTP/1.1\r\nX-Swallows: "
 	times := bodyTimes{whole: 300 * time.Millisecond} // what comes after that is late at once
-	for name, handler := range map[string]http.HandlerFunc{
-		"answers then": func(w http.ResponseWriter, req *http.Request) {
-			_, _ = io.Copy(io.Discard, req.Body)
+	handled := make(chan string, 1)
+	server, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodGet {
 			_, _ = io.WriteString(w, req.URL.Path)
-		},
-		"has answered": func(w http.ResponseWriter, req *http.Request) {
-			control := http.NewResponseController(w)
-			_ = control.EnableFullDuplex()
-			w.Header().Set("Content-Length", fmt.Sprint(len(req.URL.Path)))
-			_, _ = io.WriteString(w, req.URL.Path)
-			_ = control.Flush()
-			_, _ = io.Copy(io.Discard, req.Body)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			handled := make(chan string, 1)
-			server, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-				if req.Method == http.MethodGet {
-					_, _ = io.WriteString(w, req.URL.Path)
-					return
-				}
-				handler(w, req)
-				handled <- req.URL.Path
-			}), Connections{}, times)
-			proxy := haproxy(t, server)
+			return
+		}
+		control := http.NewResponseController(w)
+		_ = control.EnableFullDuplex() // otherwise net/http ends the connection itself
+		w.Header().Set("Content-Length", fmt.Sprint(len(req.URL.Path)))
+		_, _ = io.WriteString(w, req.URL.Path)
+		_ = control.Flush()
+		_, _ = io.Copy(io.Discard, req.Body)
+		handled <- req.URL.Path
+	}), Connections{}, times)
+	proxy := haproxy(t, server)
 
-			attacker := dialRaw(t, proxy)
-			attacker.send(fmt.Sprintf("POST /nope HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(late)))
-			if status := attacker.status(); status != http.StatusOK {
-				t.Fatal(status)
+	attacker := dialRaw(t, proxy)
+	attacker.send(fmt.Sprintf("POST /nope HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(late)))
+	if status := attacker.status(); status != http.StatusOK {
+		t.Fatal(status)
+	}
+	if path := <-handled; path != "/nope" {
+		t.Fatal(path)
+	}
+	_, _ = io.WriteString(attacker, late) // it may be closed already
+	var viewers sync.WaitGroup
+	for i := range 100 { // so many at once that the proxy uses each connection that it has kept
+		viewers.Go(func() {
+			path := fmt.Sprintf("/of-the-viewer/%d", i)
+			viewer := dialRaw(t, proxy)
+			_, _ = fmt.Fprintf(viewer, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+			res, err := http.ReadResponse(viewer.r, nil)
+			if err != nil {
+				t.Errorf("the viewer of %s: %v", path, err)
+				return
 			}
-			if path := <-handled; path != "/nope" {
-				t.Fatal(path)
+			defer res.Body.Close()
+			if answer, err := io.ReadAll(res.Body); string(answer) != path || err != nil {
+				t.Errorf("the viewer of %s gets %d %q, %v", path, res.StatusCode, answer, err)
 			}
-			_, _ = io.WriteString(attacker, late) // it may be closed already
-			var viewers sync.WaitGroup
-			for i := range 100 { // so many at once that the proxy uses each connection that it has kept
-				viewers.Go(func() {
-					path := fmt.Sprintf("/of-the-viewer/%d", i)
-					viewer := dialRaw(t, proxy)
-					_, _ = fmt.Fprintf(viewer, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
-					res, err := http.ReadResponse(viewer.r, nil)
-					if err != nil {
-						t.Errorf("the viewer of %s: %v", path, err)
-						return
-					}
-					defer res.Body.Close()
-					if answer, err := io.ReadAll(res.Body); string(answer) != path || err != nil {
-						t.Errorf("the viewer of %s gets %d %q, %v", path, res.StatusCode, answer, err)
-					}
-				})
-			}
-			viewers.Wait()
 		})
 	}
+	viewers.Wait()
 }
