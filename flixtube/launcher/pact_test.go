@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
@@ -20,41 +21,50 @@ import (
 	"flixtube/contracts/pacttest"
 )
 
-// TestPactConsumerOfDeadLetters is about the command dead, and each service that makes dead letters.
-func TestPactConsumerOfDeadLetters(t *testing.T) {
+// TestPactConsumer is about the command dead, with each service that makes dead letters, and the command videos, with
+// metadata.
+func TestPactConsumer(t *testing.T) {
 	address := chassistest.Servers(t)["RABBIT"] // other tests leave messages behind
+	for service, queue := range map[string]messaging.Queue{
+		"history":         contracts.Viewed.Queue("history"),
+		"recommendations": contracts.Viewed.Queue("recommendations"),
+		"metadata":        contracts.VideoUploaded.Queue("metadata"),
+		"video-storage":   contracts.VideoRemoved.Queue("video-storage"),
+	} {
+		consumer := pacttest.NewConsumer(t, "flixtube", service)
+		consumesDeadLetters(t, consumer, address, queue)
+		if service == "metadata" {
+			consumesVideos(t, consumer)
+		}
+	}
+}
+
+func consumesDeadLetters(t *testing.T, consumer *pacttest.Consumer, address string, queue messaging.Queue) {
+	t.Helper()
+	const id, body = "5d1f0c52-poison", "no JSON"
 	broker, err := brokers.Connect(address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer broker.Close()
-	for service, queue := range map[string]messaging.Queue{
-		"history":         contracts.Viewed.Queue("history"),
-		"recommendations": contracts.Viewed.Queue("recommendations"),
-		"video-storage":   contracts.VideoRemoved.Queue("video-storage"),
-	} {
-		const id, body = "5d1f0c52-poison", "no JSON"
-		pacttest.NewConsumer(t, "flixtube", service).DeadLetter(id, body, map[string]pacttest.Matcher{
-			messaging.HeaderReason:    pacttest.Matching("no video.id", ".+"),
-			messaging.HeaderTries:     pacttest.Matching("1", `^\d+$`),
-			messaging.HeaderLastError: pacttest.AnyTime("2026-03-01T10:15:30.123Z"),
-		}, func(letter messaging.Message) error {
-			if err := broker.Publisher(messaging.To(queue.Dead())).Publish(t.Context(), []messaging.Message{letter}); err != nil {
-				return err
-			}
-			dead := func(args ...string) (string, error) {
-				return output(t, "RABBIT", address, append([]string{"dead"}, args...)...)
-			}
-			row := strings.Join([]string{queue.Name, id, "1", "2026-03-01T10:15:30.123Z", "no video.id"}, " ")
-			if list, err := dead("list"); err != nil || !strings.Contains(strings.Join(strings.Fields(list), " "), row) {
-				return fmt.Errorf("dead list: %s (%w)", list, err)
-			}
-			if _, err := dead("back", id); err != nil {
-				return err
-			}
-			return received(t.Context(), broker, queue, id, body)
-		})
-	}
+	consumer.DeadLetter(id, body, map[string]pacttest.Matcher{
+		messaging.HeaderReason:    pacttest.Matching("no video.id", ".+"),
+		messaging.HeaderTries:     pacttest.Matching("1", `^\d+$`),
+		messaging.HeaderLastError: pacttest.AnyTime("2026-03-01T10:15:30.123Z"),
+	}, func(letter messaging.Message) error {
+		if err := broker.Publisher(messaging.To(queue.Dead())).Publish(t.Context(), []messaging.Message{letter}); err != nil {
+			return err
+		}
+		list, err := output(t, "RABBIT", address, "dead", "list")
+		row := strings.Join([]string{queue.Name, id, "1", "2026-03-01T10:15:30.123Z", "no video.id"}, " ")
+		if err != nil || !strings.Contains(strings.Join(strings.Fields(list), " "), row) {
+			return fmt.Errorf("dead list: %s (%w)", list, err)
+		}
+		if _, err := output(t, "RABBIT", address, "dead", "back", id); err != nil {
+			return err
+		}
+		return received(t.Context(), broker, queue, id, body)
+	})
 }
 
 // output runs a command of the launcher with one variable.
@@ -71,17 +81,20 @@ func received(ctx context.Context, broker messaging.Broker, queue messaging.Queu
 		return err
 	}
 	defer session.Close()
-	d := <-session.Deliveries()
-	if d.ID != id || string(d.Body) != body {
-		return fmt.Errorf("%s got %s %s back", queue.Name, d.ID, d.Body)
+	select {
+	case d := <-session.Deliveries():
+		if d.ID != id || string(d.Body) != body {
+			return fmt.Errorf("%s got %s %s back", queue.Name, d.ID, d.Body)
+		}
+		return session.Ack([]messaging.Delivery{d})
+	case <-time.After(20 * time.Second):
+		return fmt.Errorf("%s got nothing back", queue.Name)
 	}
-	return session.Ack([]messaging.Delivery{d})
 }
 
-// TestPactConsumerOfMetadata is about the command videos.
-func TestPactConsumerOfMetadata(t *testing.T) {
+func consumesVideos(t *testing.T, metadata *pacttest.Consumer) {
+	t.Helper()
 	const id, owner = "3b0a6c1e", "Vb7Q0cJX1m2hN4tYkqZ8sL5rWfPe3aUd"
-	metadata := pacttest.NewConsumer(t, "flixtube", "metadata")
 	stored := pacttest.State{Name: "there is a video", Params: map[string]any{"id": id, "owner": owner}}
 	videos := func(base *url.URL, contains string, args ...string) error {
 		out, err := output(t, "METADATA_URL", base.String(), append([]string{"videos"}, args...)...)
@@ -102,7 +115,7 @@ func TestPactConsumerOfMetadata(t *testing.T) {
 			"uploadedAt": pacttest.AnyTime("2026-03-01T09:00:00Z"),
 		})},
 	}, func(base *url.URL) error { return videos(base, id+"  2026-03-01T09:00:00Z  My holiday", "list") })
-	one := pacttest.Exchange{
+	metadata.Exchange(pacttest.Exchange{
 		Description: "one video and its owner",
 		Given:       stored,
 		Method:      http.MethodGet, Path: "/video", Query: url.Values{"id": {id}},
@@ -110,8 +123,7 @@ func TestPactConsumerOfMetadata(t *testing.T) {
 		Answer: map[string]any{"video": map[string]any{
 			"name": pacttest.AnyString("My holiday"), "owner": pacttest.Exactly(owner),
 		}},
-	}
-	metadata.Exchange(one, func(base *url.URL) error { return videos(base, `"name": "My holiday"`, "show", id) })
+	}, func(base *url.URL) error { return videos(base, `"name": "My holiday"`, "show", id) })
 	metadata.Exchange(pacttest.Exchange{
 		Description: "a video that is not there",
 		Given:       pacttest.State{Name: "there are no videos"},
