@@ -29,7 +29,7 @@ func TestRoutesAreDocumented(t *testing.T) {
 	chassistest.DocumentedRoutes(t, e, e)
 }
 
-var update = flag.Bool("update", false, "write docs/api.md anew from openapi.json")
+var update = flag.Bool("update", false, "write the table of docs/api.md")
 
 // TestAPIPage: the table of docs/api.md is the one that openapi.json makes.
 func TestAPIPage(t *testing.T) {
