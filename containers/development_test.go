@@ -4,6 +4,7 @@ package containers
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -122,9 +123,12 @@ func TestDevelopment(t *testing.T) {
 		{"journeys", func(d development) { journeys(d.t, d.url("gateway")) }},
 		{"reload", development.testReload},
 		{"broken", development.testBroken},
+		{"does not start", development.testDoesNotStart},
+		{"go test", development.testGoTest},
 		{"chassis", development.testChassis},
 		{"second start", development.testSecondStart},
 		{"debug", development.testDebug},
+		{"unreadable", development.testUnreadable},
 	} {
 		ok := t.Run(step.name, func(t *testing.T) {
 			inner := *d.project
@@ -137,8 +141,27 @@ func TestDevelopment(t *testing.T) {
 	}
 }
 
+// servers are what our services use.
+var servers = []string{"rabbit", "db", "azurite"}
+
 func (d development) testPorts() {
 	d.testVolumes()
+	for _, service := range slices.Concat(servers, services) {
+		if limit := d.inspect(service).HostConfig.LogConfig.Config["max-size"]; limit != "10m" {
+			d.t.Errorf("the log of %s may have %q", service, limit)
+		}
+	}
+	var config struct {
+		Services map[string]struct{ Attach *bool }
+	}
+	if err := json.Unmarshal([]byte(d.compose("config", "--format", "json")), &config); err != nil {
+		d.t.Fatal(err)
+	}
+	for service, c := range config.Services {
+		if quiet := c.Attach != nil && !*c.Attach; quiet != slices.Contains(servers, service) {
+			d.t.Errorf("%s writes into the foreground's log: %t", service, !quiet)
+		}
+	}
 	published := d.published()
 	if len(published) != len(services)+1 {
 		d.t.Errorf("published are %v", published)
@@ -211,6 +234,83 @@ func (d development) testBroken() {
 		d.t.Errorf("starts were %v, want %v", now, starts)
 	}
 	d.reload("mending what was broken", mending, answers(d.url("metadata")+"/probe"))
+}
+
+// testDoesNotStart: what compiles but does not start replaces nothing, and the log says why. Nor does a comment.
+func (d development) testDoesNotStart() {
+	starts, same := d.starts(), strings.Count(d.log("gateway"), "gateway is the same as before")
+	unchanged := func(what string) {
+		same++
+		waitFor(d.t, what, deadline, func() error {
+			if n := strings.Count(d.log("gateway"), "gateway is the same as before"); n < same {
+				return fmt.Errorf("%d builds were the same as before, want %d", n, same)
+			}
+			return nil
+		})
+	}
+	const main = "gateway/main.go"
+	for i, tc := range []struct{ name, file, mark, says string }{
+		{"a template that cannot be parsed", "gateway/internal/site/pages/home.html", `{{define "main"}}→{{if}}`, "missing value for if"},
+		{"a panic in init", main, "func main() { process.Main(run) }\n→func init() { panic(\"TEXT\") }\n", "panic: TEXT"},
+		{"a variable that is missing", "gateway/config.go", "env := process.NewEnv(getenv)\n→env.Required(\"TEXT\")\n", "missing environment variables: TEXT"},
+	} {
+		text := "PROBE" + rand.Text()
+		before, err := os.ReadFile(filepath.Join(d.dir, tc.file))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		began := time.Now()
+		d.edit(tc.file, tc.mark)(text)
+		waitFor(d.t, tc.name+" in the log", deadline, func() error {
+			if _, err := get(d.url("gateway") + "/livez"); err != nil {
+				d.t.Fatalf("%s: the site is stopped: %v", tc.name, err)
+			}
+			log := d.log("gateway")
+			if !strings.Contains(log, strings.ReplaceAll(tc.says, "TEXT", text)) || strings.Count(log, "it does not start") <= i {
+				return fmt.Errorf("%.2000s", log[max(0, len(log)-2000):])
+			}
+			return nil
+		})
+		measured(d.t, "reload: "+tc.name+", to its message; the site goes on", time.Since(began))
+		if err := os.WriteFile(filepath.Join(d.dir, tc.file), before, 0o644); err != nil {
+			d.t.Fatal(err)
+		}
+		unchanged(tc.name + ", taken back")
+	}
+	bad := strings.Count(d.log("gateway"), "is not rebuilt")
+	d.edit(main, "func main() { process.Main(run) }→ // TEXT")(rand.Text())
+	unchanged("a comment")
+	if now := d.starts(); now["gateway"] != starts["gateway"] {
+		d.t.Errorf("the gateway has started %d times, want %d", now["gateway"], starts["gateway"])
+	}
+	if n := strings.Count(d.log("gateway"), "is not rebuilt"); n != bad {
+		d.t.Errorf("good builds are called bad %d times", n-bad)
+	}
+}
+
+// log is what a service has written.
+func (d development) log(service string) string {
+	d.t.Helper()
+	return d.compose("logs", "--no-color", service)
+}
+
+// testUnreadable: sources that the container's user cannot read are named, with what helps.
+func (d development) testUnreadable() {
+	if err := os.Chmod(filepath.Join(d.dir, "history", "go.mod"), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	d.env = append(d.env, "DEV_USER=12345:12345") // it is not the owner, whoever runs the test
+	output, err := d.try("run", "--rm", "--no-deps", "-T", "caches")
+	if err == nil || !strings.Contains(output, "./history/go.mod cannot be read as user 12345: put DEV_USER=") {
+		d.t.Errorf("unreadable sources: %v\n%s", err, output)
+	}
+}
+
+// testGoTest runs tests where the services are.
+func (d development) testGoTest() {
+	began := time.Now()
+	d.compose("exec", "-T", "history", "go", "test", "-C", "history", "-run", "^TestDecode", ".")
+	measured(d.t, "go test of a service in its container", time.Since(began))
 }
 
 func (d development) testChassis() {

@@ -76,7 +76,9 @@ func composeFaults(lines []string, address *regexp.Regexp) (faults []string) {
 				}
 			}
 		}
-		if code, _, _ := strings.Cut(line, "#"); forbidden.MatchString(code) {
+		code, _, _ := strings.Cut(line, "#")
+		code = strings.Replace(code, "cap_add: [NET_BIND_SERVICE]", "", 1) // Caddy has it
+		if forbidden.MatchString(code) {
 			faults = append(faults, "not contained: "+line)
 		}
 	}
@@ -92,7 +94,7 @@ func TestFiles(t *testing.T) {
 	local := regexp.MustCompile(`^127\.0\.0\.1:`)
 	for name, address := range map[string]*regexp.Regexp{
 		"docker-compose.yml": local, "docker-compose.debug.yml": local,
-		"docker-compose-prod.yml": regexp.MustCompile(`^\$\{GATEWAY_ADDRESS:-127\.0\.0\.1\}:`),
+		"docker-compose-prod.yml": regexp.MustCompile(`^\$\{(GATEWAY|TLS)_ADDRESS:-127\.0\.0\.1\}:`),
 	} {
 		for _, fault := range composeFaults(read(t, name), address) {
 			t.Errorf("%s: %s", name, fault)

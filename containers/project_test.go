@@ -42,6 +42,8 @@ type project struct {
 	dir  string
 	file string
 	env  []string // of compose: settings that .env would hold
+
+	overrides []string // files that change what the first one says
 }
 
 // prefix begins the names of what a test makes.
@@ -65,7 +67,7 @@ func newProject(t *testing.T, kind, file string, env ...string) *project {
 			logs, _ := p.try("logs", "--no-color", "--tail", "60")
 			t.Logf("the end of the logs:\n%s", logs)
 		}
-		p.compose("down", "-v", "--remove-orphans")
+		p.compose("--profile", "*", "down", "-v", "--remove-orphans")
 		for image := range strings.FieldsSeq(docker(t, "images", "--format", "{{.Repository}}:{{.Tag}}")) {
 			if strings.HasPrefix(image, p.name+"/") {
 				docker(t, "rmi", image)
@@ -130,12 +132,16 @@ func copySources(t *testing.T) string {
 // settings is the environment of compose: this process's own without those that files of ours read, and then env.
 func settings(env ...string) []string {
 	own := regexp.MustCompile(`^(RABBITMQ|MONGO|STORAGE|GATEWAY|DEBUG|DEV|AIR|COOKIE|COMPOSE|REGISTRY)_|` +
-		`^(PORTS|REGISTRY|TAG|VIEWED_DELIVERY|LOG_LEVEL|RATE_LIMIT|UPLOAD_LIMIT|PLATFORMS|CONTAINERS)=`)
+		`^(PORTS|DOMAIN|HTTP_PORT|HTTPS_PORT|FRONT_SUBNET|CPUS|SWEEP_SINCE|TRUSTED_PROXIES|REGISTRY|TAG|VIEWED_DELIVERY|LOG_LEVEL|RATE_LIMIT|UPLOAD_LIMIT|PLATFORMS|CONTAINERS)=`)
 	return append(slices.DeleteFunc(os.Environ(), own.MatchString), env...)
 }
 
 func (p *project) command(args ...string) *exec.Cmd {
-	cmd := exec.Command("docker", append([]string{"compose", "-p", p.name, "-f", p.file}, args...)...)
+	all := []string{"compose", "-p", p.name, "-f", p.file}
+	for _, file := range p.overrides {
+		all = append(all, "-f", file)
+	}
+	cmd := exec.Command("docker", append(all, args...)...)
 	cmd.Dir, cmd.Env = p.dir, settings(p.env...)
 	return cmd
 }
@@ -155,6 +161,24 @@ func (p *project) compose(args ...string) string {
 	return output
 }
 
+// script is a script of the project's folder, as its reader would run it.
+func (p *project) script(name string, args ...string) *exec.Cmd {
+	files := strings.Join(append([]string{p.file}, p.overrides...), ":")
+	cmd := exec.Command("scripts/"+name, args...)
+	cmd.Dir, cmd.Env = p.dir, settings(append(slices.Clone(p.env), "COMPOSE_PROJECT_NAME="+p.name, "COMPOSE_FILE="+files)...)
+	return cmd
+}
+
+// runScript returns what the script wrote.
+func (p *project) runScript(name string, args ...string) string {
+	p.t.Helper()
+	output, err := p.script(name, args...).CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("%s %q: %v\n%s", name, args, err, output)
+	}
+	return string(output)
+}
+
 func docker(t *testing.T, args ...string) string {
 	t.Helper()
 	var stderr bytes.Buffer
@@ -172,15 +196,19 @@ type container struct {
 	Image string
 	State struct {
 		StartedAt string
+		OOMKilled bool
 		Health    *struct{ Status string }
 	}
-	HostConfig struct {
+	RestartCount int
+	HostConfig   struct {
 		ReadonlyRootfs bool
 		CapDrop        []string
 		SecurityOpt    []string
 		Memory         int64
+		NanoCpus       int64
 		PidsLimit      *int64
 		RestartPolicy  struct{ Name string }
+		LogConfig      struct{ Config map[string]string }
 	}
 	Mounts          []struct{ Type, Name, Destination string }
 	NetworkSettings struct {

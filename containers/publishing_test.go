@@ -155,6 +155,16 @@ func TestPublishing(t *testing.T) {
 	if output, err := publish(login, registry, tag); err != nil {
 		t.Fatalf("publish-images: %v\n%s", err, output)
 	}
+	again, err := publish(login, registry, tag)
+	if err != nil || strings.Count(again, "is there already, of this commit") != len(services) {
+		t.Errorf("published again: %v\n%s", err, again)
+	}
+	testPublished(t, dir, registry, again)
+	git("commit", "-q", "--allow-empty", "-m", "another commit")
+	if output, err := publish(login, registry, tag); err == nil || !strings.Contains(output, "is there already, of "+git("rev-parse", "HEAD~1")) {
+		t.Errorf("a tag gets another content: %v\n%s", err, output)
+	}
+	git("reset", "-q", "--soft", "HEAD~1")
 	for _, service := range services { // with buildx they never were here
 		_ = exec.Command("docker", "rmi", "-f", image(service)).Run()
 	}
@@ -177,4 +187,33 @@ func TestPublishing(t *testing.T) {
 		}
 	}
 	measured(t, "images pushed, deleted here and pulled again", len(services))
+}
+
+// testPublished looks for the digests in what publish-images writes, and for what the images consist of.
+func testPublished(t *testing.T, dir, registry, output string) {
+	t.Helper()
+	listed := 0
+	for _, service := range services {
+		if !strings.Contains(output, registry+"/"+service+"@sha256:") {
+			t.Errorf("there is no digest of %s:\n%s", service, output)
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "bin", "sbom", service+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sbom struct {
+			BOMFormat  string `json:"bomFormat"`
+			Components []struct{ Name, Version, PURL string }
+		}
+		if err := json.Unmarshal(text, &sbom); err != nil || sbom.BOMFormat != "CycloneDX" || len(sbom.Components) < 5 {
+			t.Errorf("%s consists of %+v, %v", service, sbom, err)
+		}
+		for _, c := range sbom.Components {
+			if c.Version == "" || c.PURL != "pkg:golang/"+c.Name+"@"+c.Version {
+				t.Errorf("%s has %+v", service, c)
+			}
+		}
+		listed += len(sbom.Components)
+	}
+	measured(t, "modules listed in the images", listed)
 }

@@ -28,7 +28,7 @@ func TestJourneySearch(t *testing.T) {
 	anna, otto := newPerson(t, s), newPerson(t, s)
 	v := anna.visitor()
 	word := unique("찾기")
-	tiny := sample(t)[:4<<10] // begins as a video does, and nobody plays it
+	tiny := sample(t)[:16<<10] // its index, and hardly more: nobody plays it
 	var ids []string
 	for i := range 25 {
 		ids = append(ids, v.upload(fmt.Sprintf("%s %d", word, i), tiny))
@@ -76,7 +76,7 @@ func TestJourneyHostileTitles(t *testing.T) {
 	s := anySite(t)
 	anna := newPerson(t, s)
 	v := anna.visitor()
-	tiny := sample(t)[:4<<10]
+	tiny := sample(t)[:16<<10]
 	mark := unique("hostile")
 	shown := map[string]string{} // by the name under which it is sent
 	for _, name := range []string{

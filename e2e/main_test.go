@@ -59,17 +59,17 @@ func (l lasting) TempDir() string {
 
 // share returns a function that starts something for the first test that needs it, and returns it to all. If it did
 // not start, it fails the other tests.
-func share[T any](start func(tb testing.TB) T) func(t *testing.T) T {
+func share[T any](start func(tb testing.TB) T) func(tb testing.TB) T {
 	var shared T
 	var started, failed bool
-	return func(t *testing.T) T {
-		t.Helper()
+	return func(tb testing.TB) T {
+		tb.Helper()
 		if failed {
-			t.Fatal("this test needs something that did not start for an earlier test")
+			tb.Fatal("this test needs something that did not start for an earlier test")
 		}
 		if !started {
-			defer func() { failed = !started && !t.Skipped() }() // Fatal and Skip leave this function
-			shared = start(lasting{t})
+			defer func() { failed = !started && !tb.Skipped() }() // Fatal and Skip leave this function
+			shared = start(lasting{tb})
 			started = true
 		}
 		return shared
@@ -124,9 +124,18 @@ var programs = share(func(tb testing.TB) string {
 // started. programs goes before.
 func newSite(tb testing.TB, vars map[string]string, late ...string) *site {
 	tb.Helper()
+	return newSiteOf(tb, bin, vars, late...)
+}
+
+// newSiteOf is newSite with the programs of another folder.
+func newSiteOf(tb testing.TB, bin string, vars map[string]string, late ...string) *site {
+	tb.Helper()
 	data := filepath.Join(tb.TempDir(), "data")
 	s := &site{began: time.Now()}
-	all := chassistest.Servers(tb)
+	all := map[string]string{}
+	if vars["DBHOST"] == "" || vars["RABBIT"] == "" {
+		all = chassistest.Servers(tb)
+	}
 	all["VIEWER_KEY"] = rand.Text() + rand.Text()
 	maps.Copy(all, vars)
 	if all["STORAGE_ENDPOINT"] == "" {

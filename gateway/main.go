@@ -11,8 +11,11 @@
 //	GET  /upload                  the upload page; POST takes its form (multipart/form-data) from browsers without scripts
 //	POST /video/rename            the owner's form: id, name
 //	POST /video/remove            the owner's form: id
+//	POST /video/captions          the owner's form (multipart/form-data): id, language, file
+//	POST /video/captions/remove   the owner's form: id, language
 //	GET  /api/video?id=&view=     the bytes, with ranges, from video-streaming; PATCH {"name":…} renames the owner's video
 //	GET  /api/poster?id=          the poster of a video, a JPEG, from video-streaming
+//	GET  /api/captions?id=&language=  WebVTT, from metadata
 //	POST /api/position?video=     {"position":…,"duration":…}, in seconds, to history
 //	POST /api/upload              the raw file, its name in File-Name, to video-upload
 //	     /api/uploads             resumable uploads (tus), to video-upload: OPTIONS, POST; for /api/uploads/<id> HEAD, PATCH,

@@ -100,6 +100,9 @@ func TestPactConsumerOfMetadata(t *testing.T) {
 	})
 	one := facts()
 	delete(one, "_id") // the gateway knows it
+	one["captions"] = pacttest.Each(pacttest.AnyString("ko"))
+	captioned := want
+	captioned.Captions = []string{"ko"}
 	c.Exchange(pacttest.Exchange{
 		Description: "one video",
 		Given:       stored,
@@ -108,7 +111,7 @@ func TestPactConsumerOfMetadata(t *testing.T) {
 		Answer: map[string]any{"video": one},
 	}, func(base *url.URL) error {
 		video, found, err := services.NewMetadata(client, base).Video(t.Context(), pactViewer, pactVideo)
-		return errors.Join(err, equal("found", found, true), equal("the video", video, want))
+		return errors.Join(err, equal("found", found, true), equal("the video", video, captioned))
 	})
 	c.Exchange(pacttest.Exchange{
 		Description: "a video that does not exist",
@@ -144,6 +147,54 @@ func TestPactConsumerOfMetadata(t *testing.T) {
 		Status: http.StatusNoContent,
 	}, func(base *url.URL) error {
 		return services.NewMetadata(client, base).Remove(t.Context(), pactViewer, pactVideo)
+	})
+	captionsOfMetadata(t, c, stored)
+}
+
+func captionsOfMetadata(t *testing.T, c *pacttest.Consumer, stored pacttest.State) {
+	t.Helper()
+	query := url.Values{"id": {pactVideo}, "language": {"ko"}}
+	c.Exchange(pacttest.Exchange{
+		Description: "the captions of a video",
+		Given:       stored,
+		Method:      http.MethodGet, Path: "/captions", Query: query, Headers: ofViewer(),
+		Status: http.StatusOK, AnswerHeaders: map[string]pacttest.Matcher{"Content-Type": pacttest.Exactly("text/vtt; charset=utf-8")},
+	}, func(base *url.URL) error {
+		res := throughGateway(t, config{metadata: base}, http.MethodGet, "/api/captions?"+query.Encode(), "")
+		return equal("status", res.Code, http.StatusOK)
+	})
+	metadata := func(base *url.URL) services.Metadata {
+		return services.NewMetadata(httpclient.New(httpclient.NewTransport()), base)
+	}
+	headers := ofViewer()
+	headers["Content-Type"] = pacttest.Exactly("text/plain")
+	put := pacttest.Exchange{
+		Description: "the owner adds captions",
+		Given:       stored,
+		Method:      http.MethodPut, Path: "/captions", Query: query, Headers: headers,
+		RawBody: "1\n00:00:01,000 --> 00:00:02,500\nHello\n",
+		Status:  http.StatusNoContent,
+	}
+	c.Exchange(put, func(base *url.URL) error {
+		return metadata(base).PutCaptions(t.Context(), pactViewer, pactVideo, "ko", []byte(put.RawBody))
+	})
+	broken := put
+	broken.Description, broken.RawBody = "the owner adds captions of which a line is broken", "1\nHello\n"
+	broken.Status, broken.AnswerHeaders = http.StatusBadRequest, pacttest.JSON()
+	broken.Answer = map[string]any{
+		"error": pacttest.AnyString("wrong"), "code": codes.CaptionsNoTiming, "args": map[string]any{"line": pacttest.AnyInteger(2)},
+	}
+	c.Exchange(broken, func(base *url.URL) error {
+		err := metadata(base).PutCaptions(t.Context(), pactViewer, pactVideo, "ko", []byte(broken.RawBody))
+		return answered(err, http.StatusBadRequest, codes.CaptionsNoTiming)
+	})
+	c.Exchange(pacttest.Exchange{
+		Description: "the owner removes captions",
+		Given:       stored,
+		Method:      http.MethodDelete, Path: "/captions", Query: query, Headers: ofViewer(),
+		Status: http.StatusNoContent,
+	}, func(base *url.URL) error {
+		return metadata(base).RemoveCaptions(t.Context(), pactViewer, pactVideo, "ko")
 	})
 }
 
@@ -358,7 +409,7 @@ func TestPactConsumerOfVideoUpload(t *testing.T) {
 		Description: "a whole file",
 		Given:       pacttest.State{Name: "the storage has space"},
 		Method:      http.MethodPost, Path: "/upload", Headers: headers,
-		RawBody: "\x00\x00\x00\x08wide and the rest of a QuickTime file",
+		RawBody: "\x00\x00\x00\x08wide\x00\x00\x00\x08moov",
 		Status:  http.StatusCreated,
 	}
 	send := func(base *url.URL, contentType, body string) error {

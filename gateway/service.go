@@ -18,8 +18,8 @@ import (
 
 // gateway has the handlers of the routes, and the middleware that only some of them need.
 type gateway struct {
-	site                                 *site.Site
-	video, poster, position, upload, tus echo.HandlerFunc // proxies
+	site                                           *site.Site
+	video, poster, captions, position, upload, tus echo.HandlerFunc // proxies
 
 	viewer           echo.MiddlewareFunc // identifies the viewer
 	cheap, expensive echo.MiddlewareFunc // charge the viewer's rate limit
@@ -31,6 +31,7 @@ type gateway struct {
 // newHandler waits at most partTimeout for each part of a page, and ten times as long for a change or a poster.
 func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.Handler, error) {
 	transport := httpclient.NewTransport()
+	transport.ExpectContinueTimeout = 20 * time.Second // an upload may wait for ten until video-upload has a place for it
 	client := httpclient.New(transport)
 	changeTimeout := 10 * partTimeout
 	limiter, err := edge.NewLimiter(cfg.rateLimit)
@@ -69,6 +70,7 @@ func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.H
 		site:      pages,
 		video:     proxies.Video(cfg.streams),
 		poster:    proxies.Poster(cfg.streams),
+		captions:  proxies.Captions(cfg.metadata),
 		position:  proxies.Position(cfg.history),
 		upload:    proxies.Upload(cfg.upload),
 		tus:       proxies.Tus(cfg.upload),

@@ -343,7 +343,7 @@ func TestBrowserUploadRejected(t *testing.T) {
 	}
 	b.choose(empty, text, stream, large, other)
 	b.until(`[...document.querySelectorAll("#uploads .failed .state")].map((e) => e.textContent).join(" ") ===
-		"The file is empty. “b.txt” is not a video. “e.ts” is in a format that browsers do not play. The video is too large. At most 1 MB are allowed. This is not a video that browsers can play."`)
+		"The file is empty. “b.txt” is not a video. “e.ts” is in a format that browsers do not play. The video is too large. At most 1 MB are allowed. This is not a video in a format that browsers play."`)
 	b.until(`document.querySelectorAll("#uploads .retry:not([hidden]), #uploads .cancel:not([hidden])").length === 0`)
 	if n := s.count("POST"); n != 1 {
 		t.Errorf("%d uploads were created", n)

@@ -158,7 +158,7 @@ func TestUploadFormPartlyAccepted(t *testing.T) {
 	}
 	const rest = "Not accepted: “&lt;여름&gt;.mp4” and the files after it."
 	res, body := send("", []byte("one"), []byte("text"), []byte("two"))
-	if res.StatusCode != 415 || !strings.Contains(body, "“&lt;여름&gt;.mp4”: This is not a video that browsers can play.") || !strings.Contains(body, `<form id="upload-form"`) || accepted != 1 || !strings.Contains(body, "Videos accepted: 1. "+rest) {
+	if res.StatusCode != 415 || !strings.Contains(body, "“&lt;여름&gt;.mp4”: This is not a video in a format that browsers play.") || !strings.Contains(body, `<form id="upload-form"`) || accepted != 1 || !strings.Contains(body, "Videos accepted: 1. "+rest) {
 		t.Errorf("%d were accepted: %s %s", accepted, res.Status, body)
 	}
 	if _, body := send("", []byte("text")); strings.Contains(body, "ccepted") {

@@ -9,8 +9,16 @@
 //	PATCH  /video?id=  {"name":"..."} renames it; only for its owner, the viewer in X-Viewer-Id
 //	DELETE /video?id=  removes it; only for its owner; 204 also if it is removed already
 //
-// A video has the fields _id, name, contentType, size, duration (in seconds), poster (true if it has one), owner and
-// uploadedAt, as far as they are known; a video that another program has stored may have other fields.
+//	GET    /captions?id=&language=
+//	                   the captions of a video as WebVTT, or 404
+//	PUT    /captions?id=&language=
+//	                   WebVTT or SubRip (.srt) of up to 500 kB and 10,000 captions; only for the owner. A broken file is
+//	                   answered with the first line that is wrong. A video has captions in up to 20 languages
+//	DELETE /captions?id=&language=
+//	                   only for the owner; 204 also if there are none
+//
+// A video has the fields _id, name, contentType, size, duration (in seconds), poster (true if it has one), owner,
+// captions (the languages of its captions) and uploadedAt, as far as they are known; a video that another program has stored may have other fields.
 //
 // It consumes the queue metadata.video-uploaded (of the exchange video-uploaded) and publishes removals to the exchange
 // video-removed.

@@ -73,7 +73,10 @@ func TestPactProvider(t *testing.T) {
 			for _, id := range p.Strings("ids") {
 				videos = append(videos, video{ID: id, Name: id, UploadedAt: time.Now()})
 			}
-			return s.add(ctx, videos)
+			if err := s.add(ctx, videos); err != nil || p.String("owner") == "" {
+				return err
+			}
+			return s.putCaptions(ctx, p.String("id"), p.String("owner"), "ko", webVTT)
 		}
 		instance := pacttest.Instance{
 			Handler: newHandler(s, func() {}, quiet),

@@ -29,6 +29,9 @@ func newHandler(videos *store, removed func(), log *slog.Logger, checks ...healt
 	e.GET("/video", h.getVideo)
 	e.PATCH("/video", h.patchVideo)
 	e.DELETE("/video", h.deleteVideo)
+	e.GET("/captions", h.getCaptions)
+	e.PUT("/captions", h.putCaptions)
+	e.DELETE("/captions", h.deleteCaptions)
 	e.GET("/openapi.json", web.OpenAPI(e, openAPI))
 	e.GET("/metrics", web.Metrics())
 	return e
@@ -46,6 +49,10 @@ func failure(err error) error {
 	switch {
 	case errors.Is(err, errNoVideo):
 		return web.Errorf(http.StatusNotFound, codes.VideoNotFound, "%s", errNoVideo)
+	case errors.Is(err, errNoCaptions):
+		return web.Errorf(http.StatusNotFound, codes.CaptionsNotFound, "%s", errNoCaptions)
+	case errors.Is(err, errTooManyLanguages):
+		return web.Errorf(http.StatusConflict, codes.TooManyLanguages, "%s: %d are allowed", errTooManyLanguages, maxLanguages).With("max", maxLanguages)
 	case errors.Is(err, errNotOwner):
 		return web.Errorf(http.StatusForbidden, codes.NotOwner, "%s", errNotOwner)
 	}

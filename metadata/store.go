@@ -26,6 +26,7 @@ type video struct {
 	Duration    float64   `bson:"duration,omitempty"` // seconds
 	Poster      bool      `bson:"poster,omitempty"`
 	Owner       string    `bson:"owner,omitempty"`
+	Captions    []string  `bson:"captions,omitempty"` // languages
 	UploadedAt  time.Time `bson:"uploadedAt"`
 	SearchWords []string  `bson:"searchWords,omitempty"` // see indexWords
 }
@@ -57,12 +58,20 @@ var (
 var notRemoved = bson.E{Key: "removed", Value: bson.D{{Key: "$ne", Value: true}}}
 
 // store keeps one document for each video, including removed ones. Each change is one atomic write.
-type store struct{ videos database.Collection }
+type store struct{ videos, captions database.Collection }
 
-func newStore(db database.Database) *store { return &store{db.Collection("videos")} }
+func newStore(db database.Database) *store {
+	return &store{db.Collection("videos"), db.Collection("captions")}
+}
 
-// ready creates the indexes and tries a write.
+// ready creates the indexes, tries a write, and ends what a kill has interrupted.
 func (s *store) ready(ctx context.Context) error {
+	if err := database.Ready(ctx, s.captions, bson.D{{Key: "video", Value: 1}}); err != nil {
+		return err
+	}
+	if err := s.forgetCaptions(ctx); err != nil {
+		return err
+	}
 	return database.Ready(ctx, s.videos,
 		bson.D{{Key: "uploadedAt", Value: -1}, {Key: "_id", Value: 1}},
 		bson.D{{Key: "outbox.id", Value: 1}},
@@ -122,6 +131,15 @@ func (s *store) find(ctx context.Context, id string) (bson.D, error) {
 		return nil, errNoVideo
 	}
 	return document, nil
+}
+
+// findOwned is find for the owner; for others it returns errNotOwner.
+func (s *store) findOwned(ctx context.Context, id, owner string) (bson.D, error) {
+	document, err := s.find(ctx, id)
+	if err == nil && field(document, "owner") != owner {
+		return nil, errNotOwner
+	}
+	return document, err
 }
 
 // findAll returns the documents of these ids in the order of the ids, without those that do not exist.
@@ -191,12 +209,9 @@ func keysOf(id string) []any {
 
 // rename returns the document with its new name.
 func (s *store) rename(ctx context.Context, id, owner, name string) (bson.D, error) {
-	document, err := s.find(ctx, id)
+	document, err := s.findOwned(ctx, id, owner)
 	if err != nil {
 		return nil, err
-	}
-	if field(document, "owner") != owner {
-		return nil, errNotOwner
 	}
 	var renamed bson.D
 	err = s.videos.FindOneAndUpdate(ctx, owned(document, owner),
@@ -255,8 +270,11 @@ func (s *store) unsent(ctx context.Context) ([]removal, error) {
 	return waiting, nil
 }
 
-// sent removes the event of a removal from its document.
+// sent removes the event of a removal from its document. Before, it deletes the captions: a kill between the two repeats both.
 func (s *store) sent(ctx context.Context, r removal) error {
+	if err := s.captions.DeleteMany(ctx, bson.D{{Key: "video", Value: idText(r.ID)}}); err != nil {
+		return fmt.Errorf("delete the captions of a removed video: %w", err)
+	}
 	_, err := s.videos.UpdateOne(ctx, bson.D{{Key: "_id", Value: r.ID}, {Key: "outbox.id", Value: r.Event.ID}},
 		bson.D{{Key: "$unset", Value: bson.D{{Key: "outbox", Value: ""}}}})
 	if err != nil {

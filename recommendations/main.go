@@ -12,8 +12,8 @@
 // most viewers watched lately ("popular"), then those that metadata lists as the newest ("new"). Videos that you have
 // watched are never among them. A view without a viewer counts as one by another viewer.
 //
-// The popular videos and the counts of views may be 10 seconds old; if counting takes more than a quarter of a second,
-// 40 times as old as that.
+// The popular videos, the newest, and the counts of views may be 10 seconds old; if looking them up takes more than a quarter
+// of a second, 40 times as old as that.
 //
 // It consumes the queues recommendations.viewed (of the exchange viewed) and recommendations.video-removed (of the
 // exchange video-removed).

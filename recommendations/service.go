@@ -49,7 +49,7 @@ func newHandler(views viewStore, videos catalogue, log *slog.Logger, checks ...h
 
 type handler struct {
 	views   viewStore
-	videos  catalogue
+	newest  *cache[[]string] // of the catalogue; its only key is ""
 	counts  *cache[int64]    // of views
 	popular *cache[[]string] // its only key is ""
 	log     *slog.Logger
@@ -60,7 +60,11 @@ func newService(views viewStore, videos catalogue, log *slog.Logger) handler {
 		ranking, err := views.popular(ctx)
 		return map[string][]string{"": ranking}, err
 	}
-	return handler{views, videos, newCache(views.count), newCache(popular), log}
+	newest := func(ctx context.Context, _ []string) (map[string][]string, error) {
+		found, err := videos.newest(ctx)
+		return map[string][]string{"": found}, err
+	}
+	return handler{views, newCache(newest), newCache(views.count), newCache(popular), log}
 }
 
 const maxRecommendations = 50 // in one answer
@@ -133,11 +137,13 @@ func (h handler) recommend(ctx context.Context, viewer, watching string, limit i
 			return ranking[""], err
 		}},
 		{"new", func() ([]string, error) {
-			videos, err := h.videos.newest(ctx)
+			ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
+			defer cancel()
+			found, err := h.newest.get(ctx, []string{""})
 			if err != nil {
 				h.log.WarnContext(ctx, "the newest videos are left out of the recommendations", "error", err)
 			}
-			return videos, nil
+			return found[""], nil
 		}},
 	}
 	found = []recommendation{}
@@ -175,11 +181,15 @@ type metadata struct {
 	client *http.Client
 }
 
-// metadataTimeout is short: recommendations without the newest videos are better than late ones.
-const metadataTimeout = time.Second
+// metadataTimeout is short: recommendations without the newest videos are better than late ones. What comes later than that
+// is there for the next request.
+const (
+	metadataTimeout = time.Second
+	lookUpTimeout   = 5 * time.Second
+)
 
 func newMetadata(base *url.URL) metadata {
-	return metadata{base, &http.Client{Transport: httpclient.NewTransport(), Timeout: metadataTimeout}}
+	return metadata{base, &http.Client{Transport: httpclient.NewTransport(), Timeout: lookUpTimeout}}
 }
 
 func (m metadata) check() health.Check {

@@ -170,7 +170,7 @@ func (b *blobs) delete(ctx context.Context, name string) error {
 	return nil
 }
 
-func (b *blobs) StoredBefore(ctx context.Context, then time.Time) ([]videoID, error) {
+func (b *blobs) StoredBetween(ctx context.Context, from, to time.Time) ([]videoID, error) {
 	var ids []videoID
 	for pages := b.container.NewListBlobsFlatPager(nil); pages.More(); {
 		page, err := pages.NextPage(ctx)
@@ -182,7 +182,7 @@ func (b *blobs) StoredBefore(ctx context.Context, then time.Time) ([]videoID, er
 				continue
 			}
 			id, err := parseID(strings.TrimSuffix(*item.Name, posterSuffix))
-			if err == nil && item.Properties.LastModified.Before(then) {
+			if stored := *item.Properties.LastModified; err == nil && !stored.Before(from) && stored.Before(to) {
 				ids = append(ids, id)
 			}
 		}
@@ -196,6 +196,13 @@ func isMissing(err error) bool {
 	return errors.As(err, &response) && response.StatusCode == http.StatusNotFound
 }
 
+// A download is of a part: most clients want a range, and the rest would be sent to nobody. The first part is short, each
+// after it is twice as long as the one before.
+const (
+	firstPart   = 128 << 10
+	longestPart = 8 << 20
+)
+
 // blobReader reads a blob from any position, and buffers nothing: after a Seek to another position the download ends, and
 // the next Read begins one there. Each download must have the ETag of the blob that was opened, so that the bytes of two
 // uploads never mix.
@@ -206,7 +213,9 @@ type blobReader struct {
 	etag   *azcore.ETag
 	size   int64
 	offset int64
-	stream io.ReadCloser // nil until the first Read at offset
+	part   int64         // how long the last part was; 0 before the first Read at offset
+	end    int64         // of the part
+	stream io.ReadCloser // nil between two parts
 }
 
 func (r *blobReader) Read(p []byte) (int, error) {
@@ -214,21 +223,38 @@ func (r *blobReader) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if r.stream == nil {
-		res, err := r.blob.DownloadStream(r.ctx, &blob.DownloadStreamOptions{
-			Range: blob.HTTPRange{Offset: r.offset},
-			AccessConditions: &blob.AccessConditions{
-				ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: r.etag},
-			},
-		})
-		if err != nil {
-			return 0, fmt.Errorf("download from byte %d: %w", r.offset, err)
+		if err := r.open(); err != nil {
+			return 0, err
 		}
-		// When the connection breaks, the reader continues at the same position on a new one.
-		r.stream = res.NewRetryReader(r.ctx, &blob.RetryReaderOptions{MaxRetries: 3})
 	}
 	n, err := r.stream.Read(p)
 	r.offset += int64(n)
+	if errors.Is(err, io.EOF) {
+		if r.offset < r.end {
+			return n, io.ErrUnexpectedEOF
+		}
+		err = r.stream.Close()
+		r.stream = nil
+	}
 	return n, err
+}
+
+// open begins to download the next part.
+func (r *blobReader) open() error {
+	r.part = min(max(firstPart, 2*r.part), longestPart)
+	r.end = min(r.offset+r.part, r.size)
+	res, err := r.blob.DownloadStream(r.ctx, &blob.DownloadStreamOptions{
+		Range: blob.HTTPRange{Offset: r.offset, Count: r.end - r.offset},
+		AccessConditions: &blob.AccessConditions{
+			ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: r.etag},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("download from byte %d: %w", r.offset, err)
+	}
+	// When the connection breaks, the reader continues at the same position on a new one.
+	r.stream = res.NewRetryReader(r.ctx, &blob.RetryReaderOptions{MaxRetries: 3})
+	return nil
 }
 
 func (r *blobReader) Seek(offset int64, whence int) (int64, error) {
@@ -241,9 +267,12 @@ func (r *blobReader) Seek(offset int64, whence int) (int64, error) {
 	if offset < 0 {
 		return 0, errors.New("seek to before the start of a blob")
 	}
-	if offset != r.offset && r.stream != nil {
-		_ = r.stream.Close() // the rest of it is not needed
-		r.stream = nil
+	if offset != r.offset {
+		r.part = 0
+		if r.stream != nil {
+			_ = r.stream.Close() // the rest of it is not needed
+			r.stream = nil
+		}
 	}
 	r.offset = offset
 	return offset, nil

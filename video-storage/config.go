@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"net/url"
+	"time"
 
 	"flixtube/chassis/process"
 )
@@ -14,6 +15,7 @@ type config struct {
 	dir      string
 	azure    azure
 	metadata *url.URL
+	since    time.Time // bytes that were stored before are never swept
 	logLevel slog.Level
 }
 
@@ -31,6 +33,12 @@ func readConfig(getenv func(string) string) (config, error) {
 		rabbit:   env.Secret("RABBIT"),
 		dir:      getenv("VIDEOS_DIR"),
 		metadata: env.URL("METADATA_URL", "http://metadata"),
+	}
+	if since := getenv("SWEEP_SINCE"); since != "" {
+		var err error
+		if cfg.since, err = time.Parse(time.RFC3339, since); err != nil {
+			env.Invalid("SWEEP_SINCE", "must be a time such as 2006-01-02T15:04:05Z")
+		}
 	}
 	const three = "STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT"
 	key := getenv("STORAGE_ACCESS_KEY") + getenv("STORAGE_ACCESS_KEY_FILE")

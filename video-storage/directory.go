@@ -11,9 +11,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // directory keeps each video in a directory of its own, named by its id:
@@ -22,10 +25,13 @@ import (
 //	<id>/about.json   the content type, and a tag that no other upload has
 //	<id>/poster.jpg   the poster, if there is one
 //
-// An upload is written under another name. One rename gives it its own, and fails if that is in use.
+// An upload is written into a directory that the process has for itself, and that it keeps locked. One rename moves it to
+// its own name, and fails if that is in use. So several processes can share the store, where flock(2) works between them.
 type directory struct {
-	path string
-	root *os.Root // no name leads out of it
+	path  string
+	root  *os.Root // no name leads out of it
+	work  string   // the directory of this process
+	alive *flock.Flock
 
 	posters sync.Mutex // so that no poster is moved into a directory that is being deleted
 }
@@ -38,11 +44,13 @@ type about struct {
 // directoryUploads is how many uploads are stored at a time. Each takes less than 100 KiB of memory.
 const directoryUploads = 64
 
-// unfinished begins the names of uploads and deletions in progress. No id begins with a dot.
+// unfinished begins the names of the processes' own directories. No id begins with a dot.
 const unfinished = ".unfinished-"
 
-// openDirectory opens the store in path, creates path if it is missing, and deletes the unfinished files of a process
-// that was killed. The caller closes the store.
+const lockName = "lock"
+
+// openDirectory opens the store in path, creates path if it is missing, and deletes the unfinished files of processes
+// that were killed. The caller closes the store.
 func openDirectory(path string) (*directory, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("create VIDEOS_DIR: %w", err)
@@ -51,24 +59,56 @@ func openDirectory(path string) (*directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open VIDEOS_DIR: %w", err)
 	}
-	d := &directory{path: path, root: root}
-	if err := d.deleteUnfinished(); err != nil {
-		return nil, errors.Join(fmt.Errorf("delete unfinished files in VIDEOS_DIR: %w", err), root.Close())
+	d := &directory{path: path, root: root, work: unfinished + rand.Text()}
+	d.alive = flock.New(filepath.Join(path, d.work, lockName))
+	if err := d.begin(); err != nil {
+		return nil, errors.Join(fmt.Errorf("begin in VIDEOS_DIR: %w", err), root.Close())
 	}
 	return d, nil
+}
+
+// begin deletes what no process uses, and makes the directory of this one. One process at a time does so: a directory
+// without a lock is not one that another has just made.
+func (d *directory) begin() (err error) {
+	beginning := flock.New(filepath.Join(d.path, ".beginning"))
+	if err := beginning.Lock(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, beginning.Unlock()) }()
+	if err := d.deleteUnfinished(); err != nil {
+		return err
+	}
+	if err := d.root.Mkdir(d.work, 0o755); err != nil {
+		return err
+	}
+	return d.alive.Lock()
 }
 
 func (d *directory) deleteUnfinished() error {
 	entries, err := fs.ReadDir(d.root.FS(), ".")
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), unfinished) {
-			err = errors.Join(err, d.root.RemoveAll(entry.Name()))
+		if !strings.HasPrefix(entry.Name(), unfinished) {
+			continue
 		}
+		if entry.IsDir() {
+			lock := flock.New(filepath.Join(d.path, entry.Name(), lockName))
+			if free, lockErr := lock.TryLock(); lockErr != nil || !free {
+				err = errors.Join(err, lockErr)
+				continue
+			}
+			err = errors.Join(err, lock.Unlock())
+		}
+		err = errors.Join(err, d.root.RemoveAll(entry.Name()))
 	}
 	return err
 }
 
-func (d *directory) Close() error { return d.root.Close() }
+// newName returns a name for a file or directory that is not finished.
+func (d *directory) newName() string { return d.work + "/" + rand.Text() }
+
+func (d *directory) Close() error {
+	return errors.Join(d.alive.Unlock(), d.root.RemoveAll(d.work), d.root.Close())
+}
 
 func (d *directory) Ready(context.Context) error {
 	_, err := os.Stat(d.path)
@@ -114,7 +154,7 @@ func (d *directory) open(id videoID) (*video, error) {
 }
 
 func (d *directory) Create(ctx context.Context, id videoID, contentType string, body io.Reader) (err error) {
-	temp := unfinished + rand.Text()
+	temp := d.newName()
 	if err := d.root.Mkdir(temp, 0o755); err != nil {
 		return err
 	}
@@ -150,7 +190,7 @@ func (d *directory) Create(ctx context.Context, id videoID, contentType string, 
 }
 
 func (d *directory) Delete(_ context.Context, id videoID) error {
-	temp := unfinished + rand.Text()
+	temp := d.newName()
 	d.posters.Lock()
 	err := d.root.Rename(string(id), temp)
 	d.posters.Unlock()
@@ -197,7 +237,7 @@ func newPoster(file *os.File) (*video, error) {
 }
 
 func (d *directory) SavePoster(_ context.Context, id videoID, jpeg []byte) (err error) {
-	temp := unfinished + rand.Text()
+	temp := d.newName()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.root.RemoveAll(temp))
@@ -218,7 +258,7 @@ func (d *directory) SavePoster(_ context.Context, id videoID, jpeg []byte) (err 
 	return d.sync(string(id))
 }
 
-func (d *directory) StoredBefore(_ context.Context, then time.Time) ([]videoID, error) {
+func (d *directory) StoredBetween(_ context.Context, from, to time.Time) ([]videoID, error) {
 	entries, err := fs.ReadDir(d.root.FS(), ".")
 	if err != nil {
 		return nil, err
@@ -236,7 +276,7 @@ func (d *directory) StoredBefore(_ context.Context, then time.Time) ([]videoID, 
 		if err != nil {
 			return nil, err
 		}
-		if info.ModTime().Before(then) {
+		if stored := info.ModTime(); !stored.Before(from) && stored.Before(to) {
 			ids = append(ids, id)
 		}
 	}

@@ -5,7 +5,7 @@
 //	                      and the first video stays; if the disk is full, 507. When too many uploads are in progress, one
 //	                      waits for up to ten seconds and is then answered with 503 and Retry-After
 //	DELETE /video?id=     204, also when there is no such video; its poster is deleted, too
-//	PUT /poster?id=       stores a JPEG of at most 1 MiB as the video's poster, and replaces the one before: 204; 404
+//	PUT /poster?id=       stores a JPEG of at most 1 MB as the video's poster, and replaces the one before: 204; 404
 //	                      without such a video, 415 if it is no JPEG, 413 if it is larger
 //	GET,HEAD /poster?id=  the poster, served as videos are; 404 without one
 //	GET /livez, /readyz   readyz probes the store and the broker
@@ -19,11 +19,13 @@
 //	PORT                  the port to listen on; HOST is by default every interface
 //	RABBIT                the broker, amqp:// or nats://
 //	METADATA_URL          http://metadata
-//	VIDEOS_DIR            the directory of the videos, which only this process may change; or:
+//	VIDEOS_DIR            the directory of the videos, which replicas may share where flock(2) works between them; or:
 //	STORAGE_ENDPOINT      the address of the blob service, as in https://<account>.blob.core.windows.net
 //	STORAGE_ACCOUNT_NAME  its account, and
 //	STORAGE_ACCESS_KEY    its key; without one, the pod's Azure workload identity. The videos are in the container
 //	                      "videos", which is made if it is missing
+//	SWEEP_SINCE           bytes that were stored before this time (RFC 3339) are not swept: set it to the time when an older
+//	                      copy of metadata's database is restored, which does not know newer videos
 package main
 
 import (
@@ -75,7 +77,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 
 	client := httpclient.New(httpclient.NewTransport())
 	client.Timeout = 10 * time.Second
-	sweeps := &sweeper{videos: videos, metadata: cfg.metadata, client: client, queueLen: broker.Len, log: log}
+	sweeps := &sweeper{videos: videos, metadata: cfg.metadata, client: client, queueLen: broker.Len, since: cfg.since, log: log}
 	consumers := messaging.NewConsumers(broker, log, removal(videos))
 	checks := append(consumers.Checks(), messaging.Check(broker), storeCheck(videos))
 	return process.Service{

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"flixtube/contracts/limits"
 )
 
 const jpeg = "\xff\xd8\xff\xe0"
@@ -28,7 +30,7 @@ func testPosters(t *testing.T, base string, videos store) {
 	}
 	expect(t, 400, "GET", base+"/video?id=p.jpg", "")
 
-	large := jpeg + strings.Repeat("x", 1<<20-len(jpeg))
+	large := jpeg + strings.Repeat("x", limits.Poster-len(jpeg))
 	expect(t, 204, "PUT", url, large)
 	expect(t, 204, "PUT", url, jpeg+"first")
 	for body, status := range map[string]int{
@@ -107,7 +109,7 @@ func testPosterAndDelete(t *testing.T, videos store) {
 // sweepUp deletes an id if a sweep finds it. Then nothing may be left of it.
 func sweepUp(t *testing.T, videos store, id videoID) {
 	t.Helper()
-	ids, err := videos.StoredBefore(t.Context(), time.Now().Add(time.Minute))
+	ids, err := videos.StoredBetween(t.Context(), time.Time{}, time.Now().Add(time.Minute))
 	if err == nil && slices.Contains(ids, id) {
 		err = videos.Delete(t.Context(), id)
 	}
@@ -122,7 +124,7 @@ func sweepUp(t *testing.T, videos store, id videoID) {
 // contents lists the files or blobs of an id, and unfinished ones.
 func contents(t *testing.T, videos store, id string) string {
 	t.Helper()
-	var names []string
+	var names, left []string
 	switch s := videos.(type) {
 	case *directory:
 		err := fs.WalkDir(os.DirFS(s.path), ".", func(path string, _ fs.DirEntry, err error) error {
@@ -132,6 +134,7 @@ func contents(t *testing.T, videos store, id string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
+		left = leftUnfinished(t, s)
 	case *blobs:
 		for pages := s.container.NewListBlobsFlatPager(nil); pages.More(); {
 			page, err := pages.NextPage(t.Context())
@@ -143,9 +146,8 @@ func contents(t *testing.T, videos store, id string) string {
 			}
 		}
 	}
-	var left []string
 	for _, name := range names {
-		if name == id || strings.HasPrefix(name, id+".") || strings.HasPrefix(name, id+"/") || strings.HasPrefix(name, unfinished) {
+		if name == id || strings.HasPrefix(name, id+".") || strings.HasPrefix(name, id+"/") {
 			left = append(left, name)
 		}
 	}

@@ -107,7 +107,7 @@ func TestSuite(t *testing.T) {
 		t.Run("rejected", func(t *testing.T) { testRejected(t, base) })
 		t.Run("cut off", func(t *testing.T) { testCutOff(t, base, videos) })
 		t.Run("cancelled", func(t *testing.T) { testCancelled(t, videos) })
-		t.Run("stored before", func(t *testing.T) { testStoredBefore(t, videos) })
+		t.Run("stored between", func(t *testing.T) { testStoredBetween(t, videos) })
 		t.Run("posters", func(t *testing.T) { testPosters(t, base, videos) })
 		t.Run("poster and delete", func(t *testing.T) { testPosterAndDelete(t, videos) })
 	})
@@ -299,7 +299,7 @@ func testCutOff(t *testing.T, base string, videos store) {
 		expect(t, 201, "POST", base+"/upload", strings.Repeat("whole", 1<<20), "id: "+id)
 	}
 	if dir, ok := videos.(*directory); ok {
-		if left, _ := fs.Glob(os.DirFS(dir.path), unfinished+"*"); len(left) > 0 {
+		if left := leftUnfinished(t, dir); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
 		}
 	}
@@ -356,15 +356,19 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func testStoredBefore(t *testing.T, videos store) {
+func testStoredBetween(t *testing.T, videos store) {
 	if err := videos.Create(t.Context(), "now", "video/mp4", strings.NewReader("data")); err != nil {
 		t.Fatal(err)
 	}
 	for _, then := range []time.Duration{-time.Hour, time.Hour} {
-		ids, err := videos.StoredBefore(t.Context(), time.Now().Add(then))
+		ids, err := videos.StoredBetween(t.Context(), time.Time{}, time.Now().Add(then))
 		if slices.Contains(ids, "now") != (then > 0) || err != nil {
 			t.Errorf("%v from now: %v, %v", then, ids, err)
 		}
+	}
+	ids, err := videos.StoredBetween(t.Context(), time.Now().Add(time.Minute), time.Now().Add(time.Hour))
+	if len(ids) > 0 || err != nil {
+		t.Errorf("stored in the future: %v, %v", ids, err)
 	}
 }
 
@@ -438,13 +442,29 @@ func TestSendfile(t *testing.T) {
 	}
 }
 
-// TestUnfinished: the unfinished files of a killed process are deleted at the next start; the videos stay.
-func TestUnfinished(t *testing.T) {
-	path := t.TempDir()
+// leftUnfinished lists the files of unfinished uploads.
+func leftUnfinished(t *testing.T, dir *directory) []string {
+	t.Helper()
+	left, err := fs.Glob(os.DirFS(dir.path), unfinished+"*/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(left, func(name string) bool { return strings.HasSuffix(name, "/"+lockName) })
+}
+
+func openTestDirectory(t *testing.T, path string) *directory {
+	t.Helper()
 	dir, err := openDirectory(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// TestUnfinished: the unfinished files of a killed process are deleted at the next start; the videos stay.
+func TestUnfinished(t *testing.T) {
+	path := t.TempDir()
+	dir := openTestDirectory(t, path)
 	if err := dir.Create(t.Context(), "kept", "video/mp4", strings.NewReader("data")); err != nil {
 		t.Fatal(err)
 	}
@@ -458,16 +478,46 @@ func TestUnfinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir.Close()
-	if dir, err = openDirectory(path); err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
+	dir = openTestDirectory(t, path)
 	if err := dir.Create(t.Context(), "broken", "video/mp4", iotest.ErrReader(io.ErrUnexpectedEOF)); err == nil {
 		t.Error("an incomplete body was stored")
 	}
+	if left := leftUnfinished(t, dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	dir.Close()
 	entries, err := os.ReadDir(path)
-	if err != nil || len(entries) != 1 || entries[0].Name() != "kept" {
+	if err != nil || len(entries) != 2 || entries[1].Name() != "kept" { // and the lock of those who begin
 		t.Errorf("found %v, %v", entries, err)
+	}
+}
+
+// TestSharedDirectory: a replica that starts leaves the uploads of the others alone.
+func TestSharedDirectory(t *testing.T) {
+	first := openTestDirectory(t, t.TempDir())
+	defer first.Close()
+	body, sender := io.Pipe()
+	stored := make(chan error, 1)
+	go func() { stored <- first.Create(t.Context(), "slow", "video/mp4", body) }()
+	if _, err := io.WriteString(sender, "the first half"); err != nil {
+		t.Fatal(err)
+	}
+	second := openTestDirectory(t, first.path)
+	defer second.Close()
+	if _, err := io.WriteString(sender, ", and the second"); err != nil {
+		t.Fatal(err)
+	}
+	sender.Close()
+	if err := <-stored; err != nil {
+		t.Fatalf("the upload of the first replica: %v", err)
+	}
+	video, err := second.Open(t.Context(), "slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer video.Close()
+	if got, err := io.ReadAll(video); string(got) != "the first half, and the second" || err != nil {
+		t.Errorf("the second replica reads %q, %v", got, err)
 	}
 }
 
@@ -607,6 +657,8 @@ func TestReadConfig(t *testing.T) {
 		{"", "missing environment variables: PORT, RABBIT\n" + neither},
 		{"PORT=1 RABBIT=r", neither},
 		{"PORT=1 RABBIT=r VIDEOS_DIR=d", ""},
+		{"PORT=1 RABBIT=r VIDEOS_DIR=d SWEEP_SINCE=2026-01-02T03:04:05Z", ""},
+		{"PORT=1 RABBIT=r VIDEOS_DIR=d SWEEP_SINCE=yesterday", "SWEEP_SINCE must be a time such as 2006-01-02T15:04:05Z"},
 		{"STORAGE_ACCESS_KEY=k", "missing environment variables: PORT, RABBIT, STORAGE_ACCOUNT_NAME, STORAGE_ENDPOINT"},
 		{"PORT=1 RABBIT=r VIDEOS_DIR=d STORAGE_ACCESS_KEY=k", "VIDEOS_DIR must not be set together with STORAGE_ACCOUNT_NAME, STORAGE_ACCESS_KEY and STORAGE_ENDPOINT"},
 		{"PORT=1 RABBIT=r STORAGE_ACCOUNT_NAME=a STORAGE_ACCESS_KEY=k STORAGE_ENDPOINT=http://h", ""},

@@ -25,8 +25,9 @@ var announcements = contracts.VideoUploaded.Queue("metadata")
 
 // sweepStore is the store as the sweeper needs it.
 type sweepStore interface {
-	// StoredBefore returns the ids that have a video or a poster stored before then. It may return an id twice.
-	StoredBefore(ctx context.Context, then time.Time) ([]videoID, error)
+	// StoredBetween returns the ids that have a video or a poster stored at from or later, and before to. It may return
+	// an id twice.
+	StoredBetween(ctx context.Context, from, to time.Time) ([]videoID, error)
 
 	Delete(ctx context.Context, id videoID) error
 }
@@ -37,6 +38,7 @@ type sweeper struct {
 	metadata *url.URL
 	client   *http.Client
 	queueLen func(context.Context, messaging.Queue) (int, error) // in messages
+	since    time.Time                                           // bytes that were stored before are kept; may be zero
 	log      *slog.Logger
 
 	unknown []videoID // to metadata in the last sweep; nil if that stopped
@@ -58,14 +60,14 @@ func (s *sweeper) run(ctx context.Context) error {
 	}
 }
 
-// sweep deletes everything that was stored before then and that metadata does not know, in this sweep and in the last
-// one: a video whose announcement an outbox or a consumer holds now is known an hour later. It deletes nothing and
+// sweep deletes everything that was stored between s.since and then, and that metadata does not know, in this sweep and in
+// the last one: a video whose announcement an outbox or a consumer holds now is known an hour later. It deletes nothing and
 // returns an error if the broker or metadata does not answer, if announcements wait in the queue or among its dead
 // letters, or if metadata knows so few of the videos that it must have lost its database, or uses the wrong one.
 func (s *sweeper) sweep(ctx context.Context, then time.Time) error {
 	before := s.unknown
 	s.unknown = nil
-	ids, err := s.videos.StoredBefore(ctx, then)
+	ids, err := s.videos.StoredBetween(ctx, s.since, then)
 	if err != nil || len(ids) == 0 {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ import (
 // shelf is a store of nothing but ids.
 type shelf map[videoID]bool
 
-func (s shelf) StoredBefore(context.Context, time.Time) ([]videoID, error) {
+func (s shelf) StoredBetween(context.Context, time.Time, time.Time) ([]videoID, error) {
 	return slices.Collect(maps.Keys(s)), nil
 }
 func (s shelf) Delete(_ context.Context, id videoID) error { delete(s, id); return nil }
@@ -130,5 +131,49 @@ func TestSweepStops(t *testing.T) {
 			w.expect(t, false, 2)
 			w.expect(t, false, 1)
 		})
+	}
+}
+
+// TestSweepAfterRestore: an older copy of the metadata does not know a newer video. Its bytes stay if SWEEP_SINCE says when
+// the copy was restored, and only then.
+func TestSweepAfterRestore(t *testing.T) {
+	restored := time.Now().Add(-48 * time.Hour)
+	for since, want := range map[time.Time]error{restored: nil, {}: errNotFound} {
+		videos := openTestDirectory(t, t.TempDir())
+		defer videos.Close()
+		for _, id := range []videoID{"known", "newer-than-the-copy", "failed"} {
+			if err := videos.Create(t.Context(), id, "video/mp4", strings.NewReader("bytes")); err != nil {
+				t.Fatal(err)
+			}
+			stored := restored.Add(-time.Hour)
+			if id == "failed" { // after the restore
+				stored = restored.Add(time.Hour)
+			}
+			if err := os.Chtimes(videos.path+"/"+string(id)+"/video", time.Time{}, stored); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 20 { // so that metadata seems to have most of them
+			id := videoID(fmt.Sprint("known-", i))
+			if err := videos.Create(t.Context(), id, "video/mp4", strings.NewReader("bytes")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w := newWorld(t, 0, 0)
+		w.videos, w.since = videos, since
+		for range 2 {
+			if err := w.sweep(t.Context(), time.Now().Add(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for id, want := range map[videoID]error{"known": nil, "newer-than-the-copy": want, "failed": errNotFound} {
+			video, err := videos.Open(t.Context(), id)
+			if !errors.Is(err, want) {
+				t.Errorf("since %v: %s: %v, want %v", since, id, err, want)
+			}
+			if err == nil {
+				video.Close()
+			}
+		}
 	}
 }

@@ -30,7 +30,7 @@ type recorder interface {
 }
 
 type service struct {
-	videos  http.Handler
+	videos  echo.HandlerFunc
 	box     recorder
 	counted *lru.Cache[uuid.UUID, struct{}] // viewings that have their message
 	log     *slog.Logger
@@ -40,10 +40,10 @@ type service struct {
 // again under the same id, which changes nothing.
 const countedViewings = 1 << 15
 
-func newHandler(storage *url.URL, transport http.RoundTripper, box recorder, log *slog.Logger, checks ...health.Check) http.Handler {
+func newHandler(storage *url.URL, transport *http.Transport, box recorder, log *slog.Logger, checks ...health.Check) http.Handler {
 	counted, _ := lru.New[uuid.UUID, struct{}](countedViewings) // fails only for a size below 1
 	s := &service{box: box, counted: counted, log: log}
-	s.videos = proxy.New(storage.JoinPath("video"), transport, log, onlyID, s.watch)
+	s.videos = web.Raw(proxy.NewStream(storage.JoinPath("video"), transport, log, onlyID, s.watch))
 	posters := echo.WrapHandler(proxy.New(storage.JoinPath("poster"), transport, log, onlyID, nil))
 	e := web.NewEcho(log, checks...)
 	e.GET("/video", s.video)
@@ -71,8 +71,8 @@ func (s *service) video(c echo.Context) error {
 	if id, err := uuid.Parse(query.Get("view")); err == nil && id.String() == query.Get("view") {
 		v.id = id
 	}
-	s.videos.ServeHTTP(c.Response(), req.WithContext(context.WithValue(req.Context(), viewingKey{}, v)))
-	return nil
+	c.SetRequest(req.WithContext(context.WithValue(req.Context(), viewingKey{}, v)))
+	return s.videos(c)
 }
 
 // onlyID makes the query that goes to video-storage from the id alone, so that the video that is counted is the one that

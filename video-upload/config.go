@@ -23,7 +23,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		rabbit:      env.Secret("RABBIT"),
 		outboxDir:   env.Required("OUTBOX_DIR"),
 		storage:     env.URL("VIDEO_STORAGE_URL", "http://video-storage"),
-		uploadLimit: env.Int("UPLOAD_LIMIT", 4<<30),
+		uploadLimit: env.Int("UPLOAD_LIMIT", 4_000_000_000),
 		outboxLimit: env.Int("OUTBOX_LIMIT", 100_000),
 	}
 	cfg.uploadsDir = env.Optional("UPLOADS_DIR", filepath.Join(cfg.outboxDir, "unfinished"))

@@ -10,14 +10,15 @@
 //	                           storage is down, when the file is safe on disk, to be stored later. HEAD shows for a day
 //	                           that an upload is finished. An upload without progress is removed after a day, and
 //	                           one without a byte after ten minutes
-//	PUT /uploads/<id>/poster   before the last PATCH: a JPEG of up to 1 MiB, 20 scans, 1280 pixels on a side and 1280x720 in
+//	PUT /uploads/<id>/poster   before the last PATCH: a JPEG of up to 1 MB, 20 scans, 1280 pixels on a side and 1280x720 in
 //	                           all; 204. 20 are received at a time, of them 4 of one viewer and 10 of one address
 //
 // POST /upload receives 12 videos at a time, of them up to 4 of one viewer and 8 of one address. Others wait for up to ten
 // seconds; then, as when too many wait, they are answered with 503 and Retry-After.
 //
-// The content of a file shows its type; the type that the client claims does not matter. A client that sends nothing for
-// a minute is disconnected.
+// The content of a file shows its type; the type that the client claims does not matter. An MP4 without a whole moov box is
+// rejected with the code moov_missing. A duration that the client does not say is read from the file. A client that sends
+// nothing for a minute is disconnected.
 //
 // An announcement waits in the outbox until the broker has confirmed it. It goes to the exchange video-uploaded.
 //
@@ -37,7 +38,7 @@
 //	OUTBOX_LIMIT       how many of them at most (100000)
 //	VIDEO_STORAGE_URL  http://video-storage
 //	UPLOADS_DIR        the directory of unfinished uploads: by default "unfinished" in OUTBOX_DIR
-//	UPLOAD_LIMIT       bytes of the largest video (4 GiB)
+//	UPLOAD_LIMIT       bytes of the largest video (4 GB)
 package main
 
 import (

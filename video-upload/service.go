@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -92,7 +93,7 @@ func (s *service) postUpload(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	duration, err := video.Duration(req.Header.Get("Video-Duration"))
+	claimed, err := video.Duration(req.Header.Get("Video-Duration"))
 	if err != nil {
 		return err
 	}
@@ -121,18 +122,43 @@ func (s *service) postUpload(c echo.Context) error {
 	// From here on a client that disconnects shows as an incomplete body. One that disconnects after the last byte has
 	// uploaded a video.
 	ctx := context.WithoutCancel(req.Context())
-	v := video.Video{ID: uuid.NewString(), Name: name, ContentType: contentType, Duration: duration}
-	v.Size, err = s.storage.Put(ctx, v.ID, contentType, body, req.ContentLength)
+	v := video.Video{ID: uuid.NewString(), Name: name, ContentType: contentType}
+	inspected, found := inspect(contentType, body)
+	v.Size, err = s.storage.Put(ctx, v.ID, contentType, inspected, req.ContentLength)
+	inFile, invalid := found()
+	if err == nil {
+		err = invalid
+	}
 	if err != nil {
 		s.discard(ctx, v.ID) // the storage may have the video, although no response says so
 		return s.answer(c, err)
 	}
+	v.Duration = cmp.Or(claimed, inFile)
 	if err := s.publisher.Announce(ctx, uuid.NewString(), time.Now(), v, web.Viewer(req.Header)); err != nil {
 		s.discard(ctx, v.ID)
 		return web.Errorf(http.StatusServiceUnavailable, codes.CannotAnnounce, "the video cannot be announced, send it again later").
 			Because(err)
 	}
 	return c.JSON(http.StatusCreated, map[string]any{"video": v})
+}
+
+// inspect returns a body that looks into its bytes while they are read, and a function that ends this and returns what
+// video.Inspect has found.
+func inspect(contentType string, body io.Reader) (inspected io.Reader, found func() (float64, error)) {
+	read, write := io.Pipe()
+	var duration float64
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		duration, err = video.Inspect(contentType, read)
+		_, _ = io.Copy(io.Discard, read)
+	}()
+	return io.TeeReader(body, write), func() (float64, error) {
+		_ = write.Close()
+		<-done
+		return duration, err
+	}
 }
 
 // discard deletes a video that is not announced. If that fails, video-storage's sweep deletes it.

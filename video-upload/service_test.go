@@ -34,11 +34,12 @@ import (
 )
 
 const (
-	mp4Head  = "\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
+	ftyp     = "\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
+	mp4Head  = ftyp + "\x00\x00\x00\x08moov" + "\x00\x00\x00\x00mdat"
 	webmHead = "\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm"
 )
 
-// mp4 is a file of so many bytes that begins like a video.
+// mp4 is a file of so many bytes with the boxes of a video: its index, which is empty, and data to the end of the file.
 func mp4(size int) []byte {
 	return append([]byte(mp4Head), bytes.Repeat([]byte{7}, size-len(mp4Head))...)
 }

@@ -46,6 +46,7 @@ type listener struct {
 	places chan struct{} // holds a token for each connection
 	closed chan struct{}
 	close  func() error
+	cut    atomic.Bool // connections are reset when they are closed
 
 	mu   sync.Mutex
 	open map[netip.Addr]int // connections by address
@@ -77,7 +78,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		full := addressOf(accepted.RemoteAddr())
 		address := ClientAddr(full)
 		if l.enter(address, Contains(l.bounds.Trusted, full)) {
-			return newConn(accepted.(*net.TCPConn), l.bounds.SendTimeout, halfClosedTimeout, func() { l.leave(address) }), nil
+			return newConn(accepted.(*net.TCPConn), l.bounds.SendTimeout, halfClosedTimeout, &l.cut, func() { l.leave(address) }), nil
 		}
 		accepted.Close()
 	}
@@ -143,6 +144,7 @@ type conn struct {
 	sendTimeout       time.Duration // of a write
 	halfClosedTimeout time.Duration
 	last              atomic.Bool // nothing more is read
+	cut               *atomic.Bool
 	left              func()
 
 	mu      sync.Mutex
@@ -150,9 +152,9 @@ type conn struct {
 	wrote   time.Time     // something, last
 }
 
-func newConn(tcp *net.TCPConn, sendTimeout, halfClosedTimeout time.Duration, left func()) *conn {
+func newConn(tcp *net.TCPConn, sendTimeout, halfClosedTimeout time.Duration, cut *atomic.Bool, left func()) *conn {
 	return &conn{
-		TCPConn: tcp, sendTimeout: sendTimeout, halfClosedTimeout: halfClosedTimeout, left: sync.OnceFunc(left),
+		TCPConn: tcp, sendTimeout: sendTimeout, halfClosedTimeout: halfClosedTimeout, cut: cut, left: sync.OnceFunc(left),
 		expired: make(chan struct{}),
 	}
 }
@@ -259,9 +261,14 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, nil
 }
 
+// Close of a connection that is cut resets it. Otherwise its end would follow the bytes that the client has not read yet,
+// and never come where the network of the process goes with it, as a pod's does: the client would wait for ever.
 func (c *conn) Close() error {
 	defer c.left()
 	c.expire(true)
+	if c.cut.Load() {
+		_ = c.SetLinger(0) // fails only if the connection is closed already
+	}
 	return c.TCPConn.Close()
 }
 

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -438,7 +440,7 @@ func pipe(t *testing.T, timeout time.Duration) (*conn, net.Conn) {
 		other.Close()
 		accepted.Close()
 	})
-	return newConn(accepted.(*net.TCPConn), timeout, timeout, func() {}), other
+	return newConn(accepted.(*net.TCPConn), timeout, timeout, new(atomic.Bool), func() {}), other
 }
 
 // TestFilesInChunks: files arrive whole, whatever their size in chunks is.
@@ -464,6 +466,21 @@ func TestFilesInChunks(t *testing.T) {
 				t.Errorf("%d bytes of %d arrive, want %d: %v", len(got), size, len(want), err)
 			}
 			file.Close()
+		}
+	}
+}
+
+// TestCut: the end of a connection that is cut reaches a client that has not read what came before.
+func TestCut(t *testing.T) {
+	for _, cut := range []bool{false, true} {
+		c, other := pipe(t, time.Second)
+		c.cut.Store(cut)
+		if _, err := c.Write(make([]byte, 64<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("the client reads nothing, and the write got %v", err)
+		}
+		c.Close()
+		if _, err := io.Copy(io.Discard, other); errors.Is(err, syscall.ECONNRESET) != cut {
+			t.Errorf("cut %v: the client got %v", cut, err)
 		}
 	}
 }

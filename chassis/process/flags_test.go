@@ -39,6 +39,8 @@ func TestFlags(t *testing.T) {
 		{[]string{"-version"}, "", 200, true, Name() + " development\n", ""},
 		{[]string{"-health"}, port, 200, true, "", ""},
 		{[]string{"-health"}, port, 503, true, "", `503 Service Unavailable: {"db":"down"}`},
+		{[]string{"-watchdog"}, port, 200, true, "", ""},
+		{[]string{"-watchdog"}, port, 503, true, "", `503 Service Unavailable: {"db":"down"}`}, // it lives
 		{[]string{"-health"}, "1", 200, true, "", "connection refused"},
 		{[]string{"-health"}, "", 200, true, "", "missing environment variables: PORT"},
 	} {

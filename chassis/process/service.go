@@ -57,7 +57,8 @@ func (s Service) Run(ctx context.Context) error {
 		work.Go(func() error { return f(failed) })
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(newListener(listener, s.Connections.orDefault())) }()
+	connections := newListener(listener, s.Connections.orDefault())
+	go func() { served <- server.Serve(connections) }()
 
 	select {
 	case <-ctx.Done():
@@ -68,7 +69,8 @@ func (s Service) Run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), DrainTime)
 	defer cancel()
 	if server.Shutdown(drain) != nil {
-		_ = server.Close() // the drain time is over: the streams still open are cut
+		connections.cut.Store(true) // the drain time is over
+		_ = server.Close()
 	}
 	stopBackground()
 	if errors.Is(err, http.ErrServerClosed) {

@@ -6,6 +6,13 @@ package codes
 const (
 	AlreadyUploaded    = "already_uploaded"   // this video is uploaded already
 	CannotAnnounce     = "cannot_announce"    // the broker is away and the outbox is full
+	CaptionsBackwards  = "captions_backwards" // a caption ends before it begins; args: line
+	CaptionsEmpty      = "captions_empty"
+	CaptionsNoBlank    = "captions_no_blank" // two captions without a blank line between them; args: line
+	CaptionsNotFound   = "captions_not_found"
+	CaptionsNotText    = "captions_not_text"  // neither UTF-8 nor UTF-16; args: line
+	CaptionsNoTiming   = "captions_no_timing" // no time where there must be one; args: line
+	CaptionsTooMany    = "captions_too_many"  // args: line, max
 	ChangeFailed       = "change_failed"      // the service to change something did not answer, or failed
 	ConcatUnsupported  = "concat_unsupported" // tus extension concatenation
 	CrossOrigin        = "cross_origin"       // a change that another site's page asked for
@@ -17,7 +24,8 @@ const (
 	InvalidDuration    = "invalid_duration"  // args: max, in seconds
 	InvalidFileName    = "invalid_file_name" // not UTF-8, or not percent-encoded
 	InvalidForm        = "invalid_form"
-	InvalidID          = "invalid_id"      // args: name, max
+	InvalidID          = "invalid_id" // args: name, max
+	InvalidLanguage    = "invalid_language"
 	InvalidMessage     = "invalid_message" // not the message that the route takes
 	InvalidName        = "invalid_name"    // args: max, in characters
 	InvalidPosition    = "invalid_position"
@@ -25,8 +33,10 @@ const (
 	InvalidSort        = "invalid_sort"
 	InvalidTusRequest  = "invalid_tus_request" // a client that does not follow the protocol; args: reason, as tusd names it
 	InvalidViewer      = "invalid_viewer"
-	NoFile             = "no_file"  // a form without a file
-	NoSpace            = "no_space" // the disk is full
+	MoovMissing        = "moov_missing"     // an MP4 without its index, which was cut off
+	NoCaptionsFile     = "no_captions_file" // a form without a file
+	NoFile             = "no_file"          // a form without a file
+	NoSpace            = "no_space"         // the disk is full
 	NotAFileForm       = "not_a_file_form"
 	NotOwner           = "not_owner"
 	NotPlayable        = "not_playable"   // not a video that browsers play
@@ -39,6 +49,7 @@ const (
 	SearchTooLong      = "search_too_long"     // args: max, in characters
 	StorageUnavailable = "storage_unavailable" // args: status, of the storage, if there is one
 	TooManyIDs         = "too_many_ids"        // args: max
+	TooManyLanguages   = "too_many_languages"  // args: max
 	TooManyPosters     = "too_many_posters"
 	TooManyRequests    = "too_many_requests" // args: seconds
 	TooManyUploads     = "too_many_uploads"  // args: max
@@ -57,11 +68,12 @@ const (
 // All returns every code.
 func All() []string {
 	return []string{
-		AlreadyUploaded, CannotAnnounce, ChangeFailed, ConcatUnsupported, CrossOrigin, EmptyFile, FileNameMissing,
+		AlreadyUploaded, CannotAnnounce, CaptionsBackwards, CaptionsEmpty, CaptionsNoBlank, CaptionsNotFound,
+		CaptionsNotText, CaptionsNoTiming, CaptionsTooMany, ChangeFailed, ConcatUnsupported, CrossOrigin, EmptyFile, FileNameMissing,
 		FileNameTooLong, InvalidBody, InvalidContentType, InvalidDuration, InvalidFileName, InvalidForm, InvalidID,
-		InvalidMessage, InvalidName, InvalidPosition, InvalidPoster, InvalidSort, InvalidTusRequest, InvalidViewer, NoFile, NoSpace,
+		InvalidLanguage, InvalidMessage, InvalidName, InvalidPosition, InvalidPoster, InvalidSort, InvalidTusRequest, InvalidViewer, MoovMissing, NoCaptionsFile, NoFile, NoSpace,
 		NotAFileForm, NotOwner, NotPlayable, PageNotFound, PositionNotFound, PosterNotFound, PosterNotJPEG,
-		PosterTooLarge, RangeUnsatisfiable, SearchTooLong, StorageUnavailable, TooManyIDs, TooManyPosters, TooManyRequests,
+		PosterTooLarge, RangeUnsatisfiable, SearchTooLong, StorageUnavailable, TooManyIDs, TooManyLanguages, TooManyPosters, TooManyRequests,
 		TooManyUploads, UnknownLanguage, UploadFailed, UploadLocked, UploadNotFound, UploadsFull, VideoExists, VideoNotFound, VideoTooLarge,
 		ViewNotFound, ViewNotStored,
 	}

@@ -20,8 +20,12 @@ const (
 	IDs = 100
 	// Positions is the maximum number of a viewer's positions in videos; the last saved stay.
 	Positions = 1000
+	// Captions is the maximum size of a file with captions, in bytes.
+	Captions = 500_000
+	// Language is the maximum length of the tag of a language, in bytes.
+	Language = 35
 	// Poster is the maximum size of a poster, in bytes.
-	Poster = 1 << 20
+	Poster = 1_000_000
 )
 
 // InvalidID is the error about an id that is empty, too long or not UTF-8.

@@ -29,10 +29,12 @@ const (
 	streamRate        = 256 << 10 // bytes per second of each stream
 	longVideo         = 64 << 20  // bytes, so that streams last for longer than a pod's shutdown
 	requestTimeout    = time.Minute
+	stallTimeout      = 20 * time.Second // in which a stream must get the bytes of a quarter of a second
 )
 
 // load is visitors: requests at a steady rate, whatever the answers take, and streams that play long videos. Every
-// request must succeed. A stream whose connection ends too early goes on with a Range request, as players do.
+// request must succeed. A stream whose connection ends too early goes on with a Range request, as players do; one that gets
+// no bytes has failed, because a player would wait for ever.
 type load struct {
 	site     string
 	ids      []string // of the videos that are watched
@@ -142,7 +144,7 @@ func (l *load) request(ctx context.Context) {
 				l.mu.Lock()
 				view := l.latest[video] // at the very beginning there is none, and then nothing is counted
 				l.mu.Unlock()
-				l.get(visitor, "/api/video?id="+video+"&view="+view, "bytes=500000-565535")
+				l.get(visitor, "/api/video?id="+video+"&view="+view, "bytes=200000-265535")
 			default:
 				page, ok := map[int]string{5: "/", 55: "/video?id=" + video, 85: "/history"}[i%100]
 				if !ok {
@@ -186,9 +188,9 @@ func (l *load) watchLong(ctx context.Context, v visitor) {
 			l.streamed += int64(n)
 			switch {
 			case err == nil || ctx.Err() != nil:
-			case n > 0:
+			case n > 0 && !errors.Is(err, errStalled):
 				l.resumed++
-			default: // it was not even begun
+			default: // it stalled, or was not even begun
 				l.failed = append(l.failed, fmt.Errorf("stream at byte %d: %w", at, err))
 				at = len(l.content)
 			}
@@ -196,6 +198,8 @@ func (l *load) watchLong(ctx context.Context, v visitor) {
 		}
 	}
 }
+
+var errStalled = fmt.Errorf("no bytes for %v", stallTimeout)
 
 // play reads the long video from an offset, no faster than a player would, and returns how many of its bytes came.
 func (l *load) play(ctx context.Context, v visitor, view string, at int) (n int, err error) {
@@ -227,6 +231,8 @@ func (l *load) play(ctx context.Context, v visitor, view string, at int) (n int,
 		l.mu.Unlock()
 	}
 	const step = streamRate / 4
+	stalled := time.AfterFunc(stallTimeout, cancel)
+	defer stalled.Stop()
 	buffer := make([]byte, step)
 	tick := time.NewTicker(time.Second / 4)
 	defer tick.Stop()
@@ -236,6 +242,9 @@ func (l *load) play(ctx context.Context, v visitor, view string, at int) (n int,
 			return n, fmt.Errorf("wrong bytes after %d", at+n)
 		}
 		n += k
+		if !stalled.Reset(stallTimeout) && ctx.Err() == nil {
+			return n, errStalled
+		}
 		if err != nil {
 			return n, err
 		}

@@ -23,7 +23,7 @@ import (
 
 // Proxies forwards requests to services. Of the headers from outside only those are forwarded that the route needs.
 type Proxies struct {
-	Transport http.RoundTripper
+	Transport *http.Transport
 	Log       *slog.Logger
 }
 
@@ -31,7 +31,7 @@ type Proxies struct {
 // view, so shared caches keep nothing.
 func (p Proxies) Video(streaming *url.URL) echo.HandlerFunc {
 	headers := forward("Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since")
-	return echo.WrapHandler(proxy.New(streaming.JoinPath("video"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
+	return web.Raw(proxy.NewStream(streaming.JoinPath("video"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
 		headers(r)
 		query := r.In.URL.Query()
 		forwarded := url.Values{"id": {query.Get("id")}}
@@ -45,10 +45,14 @@ func (p Proxies) Video(streaming *url.URL) echo.HandlerFunc {
 	}))
 }
 
-// Upload forwards to video-upload: a whole file, of any size.
+// Upload forwards to video-upload: a whole file, of any size. It is sent when video-upload asks for it (RFC 9110, 10.1.1):
+// an answer that comes while the body is sent may be lost with the connection.
 func (p Proxies) Upload(videoUpload *url.URL) echo.HandlerFunc {
-	return echo.WrapHandler(proxy.New(videoUpload.JoinPath("upload"), p.Transport, p.Log,
-		forward("Content-Type", "File-Name", "Video-Duration", "Expect"), dropOwnHeaders))
+	headers := forward("Content-Type", "File-Name", "Video-Duration")
+	return echo.WrapHandler(proxy.New(videoUpload.JoinPath("upload"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
+		headers(r)
+		r.Out.Header.Set("Expect", "100-continue")
+	}, dropOwnHeaders))
 }
 
 // Position forwards a POST to history as the PUT that it means: a page that is being left can only POST (sendBeacon).
@@ -60,7 +64,10 @@ func (p Proxies) Position(history *url.URL) echo.HandlerFunc {
 	}, dropOwnHeaders))
 }
 
-var errNoPoster = web.Errorf(http.StatusNotFound, codes.PosterNotFound, "there is no poster of this video")
+var (
+	errNoPoster   = web.Errorf(http.StatusNotFound, codes.PosterNotFound, "there is no poster of this video")
+	errNoCaptions = web.Errorf(http.StatusNotFound, codes.CaptionsNotFound, "the video has no captions in this language")
+)
 
 // Poster forwards to video-streaming, and answers with a JPEG or an error and nothing else. Browsers may keep a poster for
 // a while, but not that there is none: it may still come.
@@ -82,6 +89,30 @@ func (p Proxies) Poster(streaming *url.URL) echo.HandlerFunc {
 		default:
 			return fmt.Errorf("poster: unexpected answer %s %q", res.Status, contentType)
 		}
+		return dropOwnHeaders(res)
+	}))
+}
+
+// Captions forwards to metadata, and answers with WebVTT or an error and nothing else. Browsers ask each time whether the owner
+// has replaced them.
+func (p Proxies) Captions(metadata *url.URL) echo.HandlerFunc {
+	headers := forward("If-None-Match")
+	return echo.WrapHandler(proxy.New(metadata.JoinPath("captions"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
+		headers(r)
+		query := r.In.URL.Query()
+		r.Out.URL.RawQuery = url.Values{"id": {query.Get("id")}, "language": {query.Get("language")}}.Encode()
+	}, func(res *http.Response) error {
+		contentType := res.Header.Get("Content-Type")
+		switch {
+		case res.StatusCode == http.StatusOK && contentType == "text/vtt; charset=utf-8", res.StatusCode == http.StatusNotModified:
+		case res.StatusCode == http.StatusNotFound, res.StatusCode == http.StatusBadRequest:
+			if err := replaceBy(errNoCaptions, res); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("captions: unexpected answer %s %q", res.Status, contentType)
+		}
+		res.Header.Set("Cache-Control", "private, no-cache")
 		return dropOwnHeaders(res)
 	}))
 }

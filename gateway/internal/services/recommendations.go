@@ -9,11 +9,14 @@ import (
 )
 
 // Recommendations knows what to watch next, and how many views a video has.
-type Recommendations struct{ client }
+type Recommendations struct {
+	client
+	views *remembered[int64] // by the videos' ids; the same for every viewer
+}
 
 // NewRecommendations returns the client of the service at base.
 func NewRecommendations(http *http.Client, base *url.URL) Recommendations {
-	return Recommendations{client{http, base}}
+	return Recommendations{client{http, base}, newRemembered[int64]()}
 }
 
 // VideoIDs returns up to limit videos that the viewer might watch next, after watching if that is not empty. The best
@@ -38,7 +41,7 @@ func (r Recommendations) VideoIDs(ctx context.Context, viewer, watching string, 
 	return ids, answer.Known, err
 }
 
-// Views returns how many views each of up to limits.IDs videos has. One that nobody watched may be missing, and so
+// Views returns how many views each of up to limits.IDs videos has, or had a moment ago. One that nobody watched may be missing, and so
 // is an id that is too long to be one.
 func (r Recommendations) Views(ctx context.Context, viewer string, videoIDs []string) (map[string]int64, error) {
 	var ids []string
@@ -47,12 +50,11 @@ func (r Recommendations) Views(ctx context.Context, viewer string, videoIDs []st
 			ids = append(ids, id)
 		}
 	}
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	var answer struct {
-		Views map[string]int64 `json:"views"`
-	}
-	err := r.get(ctx, viewer, "views", idQuery(ids), &answer)
-	return answer.Views, err
+	return r.views.get(ctx, ids, func(ctx context.Context, ids []string) (map[string]int64, error) {
+		var answer struct {
+			Views map[string]int64 `json:"views"`
+		}
+		err := r.get(ctx, viewer, "views", idQuery(ids), &answer)
+		return answer.Views, err
+	})
 }

@@ -7,9 +7,11 @@ import (
 	"html/template"
 	"path"
 	"strconv"
+	"strings"
 	"time"
 	"unicode"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
 	"flixtube/gateway/internal/services"
@@ -21,12 +23,20 @@ type templates map[string]map[string]*template.Template
 func newTemplates(static assets, languages []texts) (templates, error) {
 	all := templates{}
 	for _, x := range languages {
+		cards, err := newCards()
+		if err != nil {
+			return nil, err
+		}
 		common, err := template.New("").Funcs(template.FuncMap{
-			"asset": static.url, "card": newCard, "initial": initial, "hue": hue, "rfc3339": rfc3339,
+			"rendered": cards.render,
+			"asset":    static.url, "card": newCard, "language": languageName, "initial": initial, "hue": hue, "rfc3339": rfc3339,
 			"t": x.t, "list": x.list, "title": x.title, "utc": utc, "day": x.day,
 			"views": x.views, "spoken": x.spoken, "short": short,
 		}).ParseFS(files, "pages/layout.html", "pages/parts.html")
 		if err != nil {
+			return nil, err
+		}
+		if cards.template, err = common.Clone(); err != nil {
 			return nil, err
 		}
 		all[x.lang] = map[string]*template.Template{}
@@ -80,6 +90,43 @@ type card struct {
 
 func newCard(v services.Video, views map[string]int64, percent int) card {
 	return card{v, views[v.ID], percent}
+}
+
+// cards are those of one language. A card is rendered once and kept: a page has dozens, and they look the same to everybody.
+type cards struct {
+	template *template.Template
+	kept     *lru.Cache[cardKey, template.HTML]
+}
+
+// cardKey is all that a card shows.
+type cardKey struct {
+	id, name   string
+	uploadedAt time.Time
+	duration   float64
+	poster     bool
+	views      int64
+	percent    int
+}
+
+const maxCards = 1000
+
+func newCards() (*cards, error) {
+	kept, err := lru.New[cardKey, template.HTML](maxCards)
+	return &cards{kept: kept}, err
+}
+
+func (s *cards) render(c card) (template.HTML, error) {
+	key := cardKey{c.ID, c.Name, c.UploadedAt, c.Duration, c.Poster, c.Views, c.Percent}
+	if html, ok := s.kept.Get(key); ok {
+		return html, nil
+	}
+	var b strings.Builder
+	if err := s.template.ExecuteTemplate(&b, "card", c); err != nil {
+		return "", err
+	}
+	html := template.HTML(b.String()) //nolint:gosec // a template has escaped it
+	s.kept.Add(key, html)
+	return html, nil
 }
 
 // initial stands on the card of a video without a poster.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -23,12 +22,12 @@ func (s *Site) Rename(c echo.Context) error {
 	err = s.rename(c, form.Get("id"), form.Get("name"))
 	var answer *web.Error
 	if errors.As(err, &answer) && answer.Code == codes.InvalidName {
-		return s.watch(c, form.Get("id"), answer.Status, s.textsFor(c.Request()).errors.of(answer))
+		return s.watch(c, form.Get("id"), answer.Status, ownerForms{Rename: s.textsFor(c.Request()).errors.of(answer)})
 	}
 	if err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, "/video?"+url.Values{"id": {form.Get("id")}}.Encode())
+	return redirectToVideo(c, form.Get("id"))
 }
 
 // RenameByScript takes {"name":…}. It answers without a body: metadata's answer contains the owner's id, which scripts must

@@ -25,25 +25,32 @@ type watchPage struct {
 	Next         []services.Video
 	Views        map[string]int64 // by the videos' ids
 
-	RenameError string // why the owner's form was rejected
+	Rejected ownerForms
+
+	Languages []captionLanguage // to choose from
 
 	// For previews of a link to the page: the site's address, the video's query, and what it is.
 	Base, ByID, Description string
 }
 
+// ownerForms says why one of the owner's forms was rejected.
+type ownerForms struct{ Rename, Captions string }
+
 var errNoVideo = web.Errorf(http.StatusNotFound, codes.VideoNotFound, "there is no such video")
 
 // Watch is the page of one video. It counts no view: the player's requests do, under the id that the page gives this
 // viewing.
-func (s *Site) Watch(c echo.Context) error { return s.watch(c, c.QueryParam("id"), http.StatusOK, "") }
+func (s *Site) Watch(c echo.Context) error {
+	return s.watch(c, c.QueryParam("id"), http.StatusOK, ownerForms{})
+}
 
-func (s *Site) watch(c echo.Context, id string, status int, renameError string) error {
+func (s *Site) watch(c echo.Context, id string, status int, rejected ownerForms) error {
 	viewer := viewerOf(c)
 	if limits.CheckID("id", id) != nil {
 		id = "" // no video has it
 	}
 	start, given := parseTime(c.QueryParam("t"))
-	page := &watchPage{Video: services.Video{ID: id}, View: uuid.NewString(), Start: start, RenameError: renameError}
+	page := &watchPage{Video: services.Video{ID: id}, View: uuid.NewString(), Start: start, Rejected: rejected}
 	var found bool
 	var next alternatives
 	parts := s.alternatives(viewer, id, &next)
@@ -78,6 +85,7 @@ func (s *Site) watch(c echo.Context, id string, status int, renameError string) 
 	page.ByID = url.Values{"id": {id}}.Encode()
 	page.Description = s.textsFor(c.Request()).describe(page.Video)
 	page.Owned = page.Video.Owner != "" && page.Video.Owner == viewer
+	page.Languages = captionLanguages()
 	return s.render(c, status, "watch.html", page)
 }
 

@@ -2,9 +2,11 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -50,11 +52,11 @@ func (p *Publisher) Announce(ctx context.Context, factID string, at time.Time, v
 }
 
 // Publish stores the video of a complete upload, announces it and frees its space. The caller holds the upload's lock.
-// Each step can be repeated, so after an error, or a crash, all of them are. An upload that is no video is removed:
-// video.ErrNotPlayable.
+// Each step can be repeated, so after an error, or a crash, all of them are. An upload that is no video is removed: see
+// video.Rejected.
 func (p *Publisher) Publish(ctx context.Context, up spool.Upload) error {
 	v, err := p.store(ctx, up)
-	if errors.Is(err, video.ErrNotPlayable) {
+	if video.Rejected(err) {
 		return errors.Join(err, p.spool.Remove(up.ID))
 	}
 	if err != nil {
@@ -82,7 +84,8 @@ func (p *Publisher) store(ctx context.Context, up spool.Upload) (video.Video, er
 	if v.Name, err = video.Name(up.MetaData.FileName); err != nil {
 		return v, err
 	}
-	if v.Duration, err = video.Duration(up.MetaData.Duration); err != nil {
+	claimed, err := video.Duration(up.MetaData.Duration)
+	if err != nil {
 		return v, err
 	}
 	head := make([]byte, min(video.HeadSize, v.Size))
@@ -92,16 +95,24 @@ func (p *Publisher) store(ctx context.Context, up spool.Upload) (video.Video, er
 	if v.ContentType = video.Type(head); v.ContentType == "" {
 		return v, video.ErrNotPlayable
 	}
-	// An earlier try may have stored it. A large file is not sent again for nothing.
-	stored, err := p.storage.Has(ctx, up.ID, v.Size)
-	if stored || err != nil {
-		return v, err
-	}
 	data, err := p.spool.OpenData(up.ID)
 	if err != nil {
 		return v, err
 	}
 	defer data.Close()
+	found, err := video.Inspect(v.ContentType, data)
+	if err != nil {
+		return v, err
+	}
+	v.Duration = cmp.Or(claimed, found)
+	// An earlier try may have stored it. A large file is not sent again for nothing.
+	stored, err := p.storage.Has(ctx, up.ID, v.Size)
+	if stored || err != nil {
+		return v, err
+	}
+	if _, err := data.Seek(0, io.SeekStart); err != nil {
+		return v, err
+	}
 	_, err = p.storage.Put(ctx, up.ID, v.ContentType, data, v.Size)
 	if errors.Is(err, storage.ErrExists) {
 		err = nil // an earlier try ended only now

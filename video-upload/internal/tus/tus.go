@@ -162,7 +162,7 @@ func (h *Handler) publish(e tusd.HookEvent) (tusd.HTTPResponse, error) {
 	if err == nil {
 		err = h.publisher.Publish(ctx, up)
 	}
-	if err == nil || errors.Is(err, video.ErrNotPlayable) {
+	if err == nil || video.Rejected(err) {
 		return tusd.HTTPResponse{}, tusdError(err)
 	}
 	h.log.WarnContext(ctx, "video is not published, will retry", "video", e.Upload.ID, "error", err)

@@ -22,7 +22,7 @@ type Video struct {
 	Name        string  `json:"name"`
 	ContentType string  `json:"contentType"`
 	Size        int64   `json:"size"`               // bytes
-	Duration    float64 `json:"duration,omitempty"` // seconds, as the uploader says; 0 if unknown
+	Duration    float64 `json:"duration,omitempty"` // seconds, as the uploader or else the file says; 0 if unknown
 	Poster      bool    `json:"poster,omitempty"`   // the storage has one
 }
 

@@ -23,6 +23,34 @@ export default {
     "en": "The video could not be added to the library. Upload it again later.",
     "ko": "동영상을 보관함에 추가하지 못했습니다. 나중에 다시 올려 주세요."
   },
+  "captions_backwards": {
+    "en": "Line {line}: the caption must end after it begins.",
+    "ko": "{line}번째 줄: 자막의 끝 시각이 시작 시각보다 늦어야 합니다."
+  },
+  "captions_empty": {
+    "en": "The file has no captions.",
+    "ko": "파일에 자막이 없습니다."
+  },
+  "captions_no_blank": {
+    "en": "Line {line}: there must be a blank line before the next caption.",
+    "ko": "{line}번째 줄: 다음 자막 앞에 빈 줄이 있어야 합니다."
+  },
+  "captions_no_timing": {
+    "en": "Line {line}: a time is missing or wrong. It must look like 00:01:02.500 --> 00:01:04.000.",
+    "ko": "{line}번째 줄: 시간이 없거나 잘못되었습니다. 00:01:02.500 --> 00:01:04.000과 같은 형식이어야 합니다."
+  },
+  "captions_not_found": {
+    "en": "The video has no captions in this language.",
+    "ko": "이 언어로 된 자막이 없습니다."
+  },
+  "captions_not_text": {
+    "en": "Line {line}: this is not UTF-8 text. Save the file as UTF-8.",
+    "ko": "{line}번째 줄: UTF-8 텍스트가 아닙니다. 파일을 UTF-8로 저장해 주세요."
+  },
+  "captions_too_many": {
+    "en": "Line {line}: the file has too many captions. At most {max} are allowed.",
+    "ko": "{line}번째 줄: 자막이 너무 많습니다. 최대 {max}개까지 올릴 수 있습니다."
+  },
   "change_failed": {
     "en": "The change could not be saved. Try again in a moment.",
     "ko": "변경 내용을 저장하지 못했습니다. 잠시 후 다시 시도해 주세요."
@@ -75,6 +103,10 @@ export default {
     "en": "The id is not valid.",
     "ko": "올바르지 않은 ID입니다."
   },
+  "invalid_language": {
+    "en": "Choose the language of the captions.",
+    "ko": "자막의 언어를 선택해 주세요."
+  },
   "invalid_message": {
     "en": "The message could not be read.",
     "ko": "메시지를 읽을 수 없습니다."
@@ -111,9 +143,17 @@ export default {
     "en": "This address does not accept such a request.",
     "ko": "이 주소에서는 처리할 수 없는 요청입니다."
   },
+  "moov_missing": {
+    "en": "The file is incomplete: the index (moov) that players need is missing. The recording or the download was probably cut off.",
+    "ko": "파일이 불완전합니다. 재생에 필요한 색인(moov)이 없습니다. 녹화나 다운로드가 중간에 끊겼을 수 있습니다."
+  },
   "no_answer": {
     "en": "The server does not answer. Try again in a moment.",
     "ko": "서버가 응답하지 않습니다. 잠시 후 다시 시도해 주세요."
+  },
+  "no_captions_file": {
+    "en": "Choose a file with captions first.",
+    "ko": "먼저 자막 파일을 선택해 주세요."
   },
   "no_file": {
     "en": "Choose a video first.",
@@ -136,8 +176,8 @@ export default {
     "ko": "동영상을 올린 사람만 할 수 있습니다."
   },
   "not_playable": {
-    "en": "This is not a video that browsers can play.",
-    "ko": "브라우저에서 재생할 수 있는 동영상이 아닙니다."
+    "en": "This is not a video in a format that browsers play.",
+    "ko": "브라우저에서 재생할 수 있는 형식의 동영상이 아닙니다."
   },
   "page_not_found": {
     "en": "There is no such page. Check the address.",
@@ -174,6 +214,10 @@ export default {
   "too_many_ids": {
     "en": "At most {max} videos can be requested at once.",
     "ko": "한 번에 동영상을 {max}개까지 요청할 수 있습니다."
+  },
+  "too_many_languages": {
+    "en": "A video can have captions in at most {max} languages.",
+    "ko": "한 동영상에는 최대 {max}개 언어의 자막을 넣을 수 있습니다."
   },
   "too_many_posters": {
     "en": "Too many pictures are being processed. Try again in a moment.",

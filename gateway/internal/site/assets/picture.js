@@ -2,7 +2,7 @@
 const limit = 10_000; // milliseconds in all
 const widest = 640; // pixels
 const highest = 1280;
-const largest = 1 << 20; // bytes that the server accepts
+const largest = 1e6; // bytes that the server accepts
 
 // lookInto never fails. What the browser cannot read is missing, and the file is uploaded without it.
 export async function lookInto(file) {

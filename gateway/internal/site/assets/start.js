@@ -16,7 +16,8 @@ export function startByClick(video, button) {
 // startFromLink plays at once when the viewer has followed a link of this site to the video, if the browser allows it.
 export function startFromLink(video) {
   const from = document.referrer && new URL(document.referrer);
-  const again = from?.pathname === location.pathname && from.searchParams.get("id") === video.dataset.id; // after renaming
+  // One of the owner's forms leads back to the video.
+  const again = from?.pathname?.startsWith("/video/") || (from?.pathname === "/video" && from.searchParams.get("id") === video.dataset.id);
   const [{ type }] = performance.getEntriesByType("navigation");
   if (from?.origin === location.origin && !again && type === "navigate" && !document.hidden) play(video);
 }

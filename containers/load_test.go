@@ -1,0 +1,185 @@
+//go:build containers
+
+package containers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"testing"
+	"time"
+)
+
+// load is viewings at a steady rate. Each has an address of its own, as the gateway's trusted proxy tells it.
+type load struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+
+	mu     sync.Mutex
+	made   int
+	failed []error
+	worst  time.Duration // the longest time that a view took to begin
+}
+
+// startLoad makes perSecond viewings a second until stop is called. Each is one request, which is not repeated.
+func startLoad(t *testing.T, site string, videos []string, perSecond int) *load {
+	t.Helper()
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	return startLoadBy(client, t, site, videos, perSecond)
+}
+
+func startLoadBy(client *http.Client, t *testing.T, site string, videos []string, perSecond int) *load {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(l.ended)
+		var views sync.WaitGroup
+		defer views.Wait()
+		tick := time.NewTicker(time.Second / time.Duration(perSecond))
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			views.Go(func() { l.view(client, site+"/api/video?id="+videos[i%len(videos)]+"&view="+newUUID(), i) })
+		}
+	}()
+	return l
+}
+
+func (l *load) view(client *http.Client, url string, i int) {
+	began := time.Now()
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err == nil {
+		req.Header.Set("Range", "bytes=0-65535")
+		req.Header.Set("X-Forwarded-For", fmt.Sprintf("198.51.100.%d", i%250+1))
+		_, err = do(client, req)
+	}
+	took := time.Since(began)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.made++
+	l.worst = max(l.worst, took)
+	if err != nil {
+		l.failed = append(l.failed, err)
+	}
+}
+
+// stop returns how many viewings there were, how many of them failed, and the longest time that one took to begin.
+func (l *load) stop() (made int, failed []error, worst time.Duration) {
+	l.cancel()
+	<-l.ended
+	return l.made, l.failed, l.worst
+}
+
+// uploadCrowd uploads as many videos of some bytes at the same time, each from an address of its own, and counts the
+// statuses of the answers. Without an answer it is 0.
+func uploadCrowd(t *testing.T, site string, uploads, size int) map[int]int {
+	t.Helper()
+	head, err := os.ReadFile(samples(t)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	statuses, client := make(chan int, uploads), &http.Client{Timeout: 2 * time.Minute}
+	defer client.CloseIdleConnections()
+	for i := range uploads {
+		go func() {
+			body := io.MultiReader(bytes.NewReader(head), io.LimitReader(zeros{}, int64(size-len(head))))
+			req, err := http.NewRequest(http.MethodPost, site+"/api/upload", body)
+			if err != nil {
+				statuses <- 0
+				return
+			}
+			req.ContentLength = int64(size)
+			req.Header.Set("File-Name", fmt.Sprintf("crowd%d.mp4", i))
+			req.Header.Set("X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i%250+1))
+			res, err := client.Do(req)
+			if err != nil {
+				t.Logf("upload: %v", err)
+				statuses <- 0
+				return
+			}
+			res.Body.Close()
+			statuses <- res.StatusCode
+		}()
+	}
+	counts := map[int]int{}
+	for range uploads {
+		counts[<-statuses]++
+	}
+	return counts
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// testUploadsUnderViews: uploads without number disturb no view, and no service dies of them. How a slow store
+// plays meanwhile is only measured.
+func (p *production) testUploadsUnderViews(store string, videos []string, slow bool) {
+	const uploads, size, perSecond = 200, 8 << 20, 40
+	views := startLoad(p.t, p.site, videos, perSecond)
+	started := time.Now()
+	statuses := uploadCrowd(p.t, p.site, uploads, size)
+	took := time.Since(started)
+	made, failed, worst := views.stop()
+	if len(failed) > 0 && !slow {
+		p.t.Errorf("%d of %d views failed: %v", len(failed), made, errors.Join(failed[:min(5, len(failed))]...))
+	}
+	if statuses[http.StatusCreated] == 0 || statuses[http.StatusCreated]+statuses[http.StatusServiceUnavailable] != uploads {
+		p.t.Errorf("the uploads end in %v", statuses)
+	}
+	for _, service := range services {
+		if c := p.inspect(service); c.State.OOMKilled || c.RestartCount > 0 {
+			p.t.Errorf("%s was killed: %+v", service, c)
+		}
+	}
+	measured(p.t, fmt.Sprintf("%s: %d uploads of 8 MiB at once, %.0f s: statuses %v; views meanwhile, and the slowest", store, uploads, took.Seconds(), statuses),
+		fmt.Sprintf("%d of %d, %.2f s", made-len(failed), made, worst.Seconds()))
+}
+
+// testAzurite is the same by Azure's protocol. Azurite, one thread of JavaScript, has less than two cores can ask for.
+func (p *production) testAzurite() {
+	const override = "containers/testdata/azurite.yml"
+	up := func(files ...string) {
+		p.compose(append(files, "up", "-d", "--no-build", "--no-deps", "video-storage")...)
+		waitFor(p.t, "video-storage", deadline, func() error { return p.healthy("video-storage") })
+	}
+	p.compose("-f", override, "up", "-d", "--no-build", "azurite")
+	up("-f", override)
+	before, err := listed(p.site)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	uploadSamples(p.t, p.site)
+	var videos []string
+	waitFor(p.t, "the videos in Azurite", deadline, func() error {
+		now, err := listed(p.site)
+		if err != nil {
+			return err
+		}
+		for _, id := range now {
+			if _, err := get(p.site+"/api/video?id="+id, "Range", "bytes=0-0"); err == nil {
+				videos = append(videos, id)
+			}
+		}
+		if len(videos) == 0 {
+			return fmt.Errorf("none of %d plays, %d before", len(now), len(before))
+		}
+		return nil
+	})
+	p.testUploadsUnderViews("Azurite", videos, true)
+	up()
+	p.compose("-f", override, "rm", "-sfv", "azurite")
+}

@@ -1,0 +1,88 @@
+//go:build containers
+
+package containers
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// testTLS has Caddy in front of two gateways, with a certificate of its own authority.
+func (p *production) testTLS() {
+	port := freePorts(p.t) * 10
+	p.env = append(p.env, "DOMAIN=localhost", "TRUSTED_PROXIES=", "COMPOSE_PROFILES=tls",
+		fmt.Sprintf("GATEWAY_PORT=%d-%d", port, port+4), fmt.Sprintf("HTTP_PORT=%d", port+8), fmt.Sprintf("HTTPS_PORT=%d", port+9))
+	p.compose("up", "-d", "--no-build", "--scale", "gateway=2")
+	site := "https://localhost:" + strconv.Itoa(port+9)
+	authorities := x509.NewCertPool()
+	waitFor(p.t, "the certificate of the local authority", deadline, func() error {
+		pem, err := p.try("exec", "-T", "tls", "cat", "/data/caddy/pki/authorities/local/root.crt")
+		if err == nil && !authorities.AppendCertsFromPEM([]byte(pem)) {
+			err = errors.New(pem)
+		}
+		return err
+	})
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: authorities}, ForceAttemptHTTP2: true,
+	}}
+	var page *http.Response
+	waitFor(p.t, "the home page by HTTPS", deadline, func() (err error) {
+		if page, err = client.Get(site + "/"); err == nil {
+			page.Body.Close()
+		}
+		return err
+	})
+	if page.ProtoMajor != 2 || page.StatusCode != http.StatusOK {
+		p.t.Errorf("the home page: %s %s", page.Proto, page.Status)
+	}
+	if cookie := page.Header.Get("Set-Cookie"); !strings.HasPrefix(cookie, "__Host-viewer=") || !strings.Contains(cookie, "Secure") {
+		p.t.Errorf("the viewer's cookie by HTTPS: %q", cookie)
+	}
+	plain := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := plain.Get("http://localhost:" + strconv.Itoa(port+8) + "/")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusPermanentRedirect || !strings.HasPrefix(res.Header.Get("Location"), "https://localhost") {
+		p.t.Errorf("by HTTP: %s, to %q", res.Status, res.Header.Get("Location"))
+	}
+	file, err := os.Open(samples(p.t)[0])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer file.Close()
+	upload, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, site+"/api/upload", file)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	upload.Header.Set("File-Name", "by-https.mp4")
+	if _, err := do(client, upload); err != nil {
+		p.t.Errorf("an upload by HTTPS: %v", err)
+	}
+
+	// One of the two gateways stops in the middle.
+	views := startLoadBy(client, p.t, site, p.videos, 20)
+	during(time.Second)
+	ids := strings.Fields(p.compose("ps", "-q", "gateway"))
+	if len(ids) != 2 {
+		p.t.Fatalf("there are %d gateways", len(ids))
+	}
+	docker(p.t, "stop", ids[0])
+	during(2 * time.Second)
+	docker(p.t, "start", ids[0])
+	during(2 * time.Second)
+	made, failed, worst := views.stop()
+	if len(failed) > 0 {
+		p.t.Errorf("%d of %d views failed: %v", len(failed), made, errors.Join(failed[:min(5, len(failed))]...))
+	}
+	measured(p.t, "HTTP/2 and TLS, one of two gateways stopped and started: views that did not fail, and the slowest",
+		fmt.Sprintf("%d of %d, %.2f s", made-len(failed), made, worst.Seconds()))
+}

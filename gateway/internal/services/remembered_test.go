@@ -1,0 +1,94 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// lookUps takes a second for each look-up, and counts them.
+type lookUps struct {
+	count  int
+	values map[string]int
+	err    error
+}
+
+func (l *lookUps) find(ctx context.Context, keys []string) (map[string]int, error) {
+	l.count++
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	found := map[string]int{}
+	for _, key := range keys {
+		if v, ok := l.values[key]; ok {
+			found[key] = v
+		}
+	}
+	return found, l.err
+}
+
+func TestRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l := newRemembered[int](), &lookUps{values: map[string]int{"a": 1, "b": 2}}
+		want := func(lookUps int, want map[string]int, keys ...string) {
+			t.Helper()
+			got, err := r.get(t.Context(), keys, l.find)
+			if err != nil || !maps.Equal(got, want) || l.count != lookUps {
+				t.Errorf("%v, %v after %d look-ups; want %v after %d", got, err, l.count, want, lookUps)
+			}
+		}
+		// Many who ask at the same time share a look-up, which goes on when the first of them leaves.
+		ctx, leave := context.WithTimeout(t.Context(), time.Second/2)
+		defer leave()
+		var asking errgroup.Group
+		asking.Go(func() error {
+			if _, err := r.get(ctx, []string{"a"}, l.find); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the one who left: %v", err)
+			}
+			return nil
+		})
+		synctest.Wait()
+		want(1, map[string]int{"a": 1}, "a")
+		_ = asking.Wait()
+		<-time.After(minFresh - time.Millisecond)
+		want(1, map[string]int{"a": 1}, "a")
+		want(2, map[string]int{"a": 1, "b": 2}, "a", "b", "none")
+		want(3, map[string]int{}, "none") // what does not exist may come to be at any time
+
+		// A change is seen at once, also by a request that would join a look-up from before it.
+		l.values["a"] = 3
+		asking.Go(func() error { _, err := r.get(t.Context(), []string{"a"}, l.find); return err })
+		synctest.Wait()
+		r.forget()
+		l.values["a"] = 4
+		want(5, map[string]int{"a": 4}, "a")
+		if err := asking.Wait(); err != nil {
+			t.Error(err)
+		}
+		want(5, map[string]int{"a": 4}, "a")
+
+		// After a failure the next request asks again.
+		<-time.After(2 * minFresh)
+		l.err = errors.New("down")
+		if _, err := r.get(t.Context(), []string{"a"}, l.find); !errors.Is(err, l.err) {
+			t.Errorf("got %v", err)
+		}
+		l.err = nil
+		want(7, map[string]int{"a": 4}, "a")
+
+		// A stale answer is returned, and looked up again for the next.
+		<-time.After(minFresh)
+		l.values["a"] = 5
+		want(7, map[string]int{"a": 4}, "a")
+		<-time.After(time.Second)
+		synctest.Wait()
+		want(8, map[string]int{"a": 5}, "a")
+	})
+}
