@@ -40,7 +40,7 @@ func TestJourneyCaptions(t *testing.T) {
 		anna.click(`[action="/video/captions"] [type=submit]`)
 	}
 	anna.open(videoPage(id))
-	anna.click(`.owner details:nth-of-type(2) summary`)
+	anna.click(ownersForm("/video/captions") + ` summary`)
 	add(broken)
 	anna.until(`document.querySelector("#captions-error")?.textContent === "“자막 1.srt”: Line 2: a time is missing or wrong. It must look like 00:01:02.500 --> 00:01:04.000."`)
 	anna.until(`document.activeElement.name === "file" && document.getElementById("player").paused`)
@@ -50,14 +50,14 @@ func TestJourneyCaptions(t *testing.T) {
 	anna.until(firstCue + ` === "<i>안녕하세요</i> &amp; &lt;script&gt;alert(1)&lt;/script&gt;"`)
 	anna.click(`#start`)
 	anna.until(`document.getElementById("player").currentTime > 0`)
-	anna.click(`.owner details:nth-of-type(2) summary`)
+	anna.click(ownersForm("/video/captions") + ` summary`)
 	anna.screenshot("captions", "added")
 	anna.do("scroll", chromedp.ScrollIntoView(chromedp.CSS(`[action="/video/captions"]`)))
 	anna.screenshot("captions", "form")
 	anna.setLanguage("ko")
 	anna.setWindow(phone, dark)
 	anna.open(videoPage(id))
-	anna.click(`.owner details:nth-of-type(2) summary`)
+	anna.click(ownersForm("/video/captions") + ` summary`)
 	anna.do("scroll", chromedp.ScrollIntoView(chromedp.CSS(`[action="/video/captions"]`)))
 	anna.screenshot("captions", "korean")
 
@@ -70,7 +70,7 @@ func TestJourneyCaptions(t *testing.T) {
 	if a := v.must(v.send(http.MethodPost, "/video/captions/remove", strings.NewReader("id="+id+"&language=ko"), "Content-Type", "application/x-www-form-urlencoded")); a.status != http.StatusForbidden {
 		t.Errorf("another viewer removes captions: %d", a.status)
 	}
-	anna.click(`.owner details:nth-of-type(3) summary`)
+	anna.click(ownersForm("/video/remove") + ` summary`)
 	anna.click(`.owner .danger`)
 	anna.until(`location.pathname === "/"`)
 	if a := v.must(v.send(http.MethodGet, at, nil)); a.status != http.StatusNotFound {

@@ -170,6 +170,11 @@ func TestJourneyHostileTitles(t *testing.T) {
 	anna.screenshot("hostile", "upload")
 }
 
+// ownersForm selects the folded part of a watch page in which its owner sends a form to that path.
+func ownersForm(action string) string {
+	return fmt.Sprintf(`.owner details:has(form[action=%q])`, action)
+}
+
 // TestJourneyOwner renames and removes; nobody else is offered that.
 func TestJourneyOwner(t *testing.T) {
 	s := anySite(t)
@@ -185,16 +190,16 @@ func TestJourneyOwner(t *testing.T) {
 		t.Error("a viewer who is not the owner is offered to rename it")
 	}
 	anna.open(videoPage(id))
-	anna.click(`.owner details:nth-of-type(1) summary`)
+	anna.click(ownersForm("/video/rename") + ` summary`)
 	anna.write(`.owner input[name=name]`, better)
 	anna.screenshot("owner", "rename")
-	anna.click(`.owner details:nth-of-type(1) button`)
+	anna.click(ownersForm("/video/rename") + ` button`)
 	anna.arrives(videoPage(id), fmt.Sprintf(`document.querySelector("h1").textContent === %q`, better))
 	otto.findListed(id, better)
 
-	anna.click(`.owner details:nth-of-type(2) summary`)
+	anna.click(ownersForm("/video/remove") + ` summary`)
 	anna.screenshot("owner", "remove")
-	anna.click(`.owner details:nth-of-type(2) button`)
+	anna.click(ownersForm("/video/remove") + ` button`)
 	anna.arrives("/", `true`)
 	chassistest.Eventually(t, timeout, "it is gone", func() error {
 		ids, err := v.titled(better)
