@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -83,12 +84,20 @@ func kill(tb testing.TB, p *launch.Process) {
 
 // stored returns what the folder of videos holds besides those that were there before.
 func (s *site) stored(before []string) (names []string, err error) {
-	entries, err := os.ReadDir(s.videos)
-	for _, e := range entries {
-		if !slices.Contains(before, e.Name()) {
-			names = append(names, e.Name())
+	err = fs.WalkDir(os.DirFS(s.videos), ".", func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case path == "." || path == ".beginning" || strings.HasPrefix(path, ".unfinished-") && (!strings.Contains(path, "/") || e.Name() == "lock"):
+			return nil // the directory itself, and those of running processes
+		case !slices.Contains(before, path):
+			names = append(names, path)
 		}
-	}
+		if e.IsDir() {
+			return fs.SkipDir
+		}
+		return nil
+	})
 	return names, err
 }
 

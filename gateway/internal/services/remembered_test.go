@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,18 +14,23 @@ import (
 
 // lookUps takes a second for each look-up, and counts them.
 type lookUps struct {
+	mu     sync.Mutex
 	count  int
 	values map[string]int
 	err    error
 }
 
 func (l *lookUps) find(ctx context.Context, keys []string) (map[string]int, error) {
+	l.mu.Lock()
 	l.count++
+	l.mu.Unlock()
 	select {
 	case <-time.After(time.Second):
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	found := map[string]int{}
 	for _, key := range keys {
 		if v, ok := l.values[key]; ok {
@@ -34,12 +40,22 @@ func (l *lookUps) find(ctx context.Context, keys []string) (map[string]int, erro
 	return found, l.err
 }
 
+// change sets the value of "a", and what look-ups fail with.
+func (l *lookUps) change(value int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.values["a"], l.err = value, err
+}
+
 func TestRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, l := newRemembered[int](), &lookUps{values: map[string]int{"a": 1, "b": 2}}
 		want := func(lookUps int, want map[string]int, keys ...string) {
 			t.Helper()
 			got, err := r.get(t.Context(), keys, l.find)
+			synctest.Wait() // for a look-up in the background to begin
+			l.mu.Lock()
+			defer l.mu.Unlock()
 			if err != nil || !maps.Equal(got, want) || l.count != lookUps {
 				t.Errorf("%v, %v after %d look-ups; want %v after %d", got, err, l.count, want, lookUps)
 			}
@@ -63,11 +79,11 @@ func TestRemembered(t *testing.T) {
 		want(3, map[string]int{}, "none") // what does not exist may come to be at any time
 
 		// A change is seen at once, also by a request that would join a look-up from before it.
-		l.values["a"] = 3
+		l.change(3, nil)
 		asking.Go(func() error { _, err := r.get(t.Context(), []string{"a"}, l.find); return err })
 		synctest.Wait()
 		r.forget()
-		l.values["a"] = 4
+		l.change(4, nil)
 		want(5, map[string]int{"a": 4}, "a")
 		if err := asking.Wait(); err != nil {
 			t.Error(err)
@@ -76,17 +92,18 @@ func TestRemembered(t *testing.T) {
 
 		// After a failure the next request asks again.
 		<-time.After(2 * minFresh)
-		l.err = errors.New("down")
-		if _, err := r.get(t.Context(), []string{"a"}, l.find); !errors.Is(err, l.err) {
+		down := errors.New("down")
+		l.change(4, down)
+		if _, err := r.get(t.Context(), []string{"a"}, l.find); !errors.Is(err, down) {
 			t.Errorf("got %v", err)
 		}
-		l.err = nil
+		l.change(4, nil)
 		want(7, map[string]int{"a": 4}, "a")
 
 		// A stale answer is returned, and looked up again for the next.
 		<-time.After(minFresh)
-		l.values["a"] = 5
-		want(7, map[string]int{"a": 4}, "a")
+		l.change(5, nil)
+		want(8, map[string]int{"a": 4}, "a")
 		<-time.After(time.Second)
 		synctest.Wait()
 		want(8, map[string]int{"a": 5}, "a")
