@@ -261,14 +261,28 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, nil
 }
 
+// lingerTime is how long a client that still sends has to read the answer. net/http gives it as much.
+const lingerTime = 500 * time.Millisecond
+
 // Close of a connection that is cut resets it. Otherwise its end would follow the bytes that the client has not read yet,
 // and never come where the network of the process goes with it, as a pod's does: the client would wait for ever.
+//
+// Behind a request that was not read to its end, only the sending side is closed at first: bytes that arrive at a closed
+// socket reset the connection, and may destroy the answer before the client has read it (RFC 9112 section 9.6). net/http
+// does so too, but not for a request with Expect.
 func (c *conn) Close() error {
-	defer c.left()
 	c.expire(true)
-	if c.cut.Load() {
+	switch {
+	case c.cut.Load():
 		_ = c.SetLinger(0) // fails only if the connection is closed already
+	case c.last.Load() && c.CloseWrite() == nil:
+		time.AfterFunc(lingerTime, func() {
+			_ = c.TCPConn.Close()
+			c.left()
+		})
+		return nil
 	}
+	defer c.left()
 	return c.TCPConn.Close()
 }
 

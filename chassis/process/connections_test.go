@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // serve answers with handler on a port of its own, and returns the address and the listener.
@@ -137,6 +140,40 @@ func TestLateBodyIsNoRequest(t *testing.T) {
 					t.Errorf("%d requests were seen", len(asked))
 				}
 			})
+		}
+	}
+}
+
+// TestAnswerToASender: a client that still sends gets the answer, also one that has waited for 100 (Continue).
+func TestAnswerToASender(t *testing.T) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.CopyN(io.Discard, req.Body, 512)
+		w.WriteHeader(http.StatusUnsupportedMediaType)
+	})
+	server, _ := serve(t, handler, Connections{}, defaultBodyTimes)
+	transport := &http.Transport{ExpectContinueTimeout: time.Minute}
+	defer transport.CloseIdleConnections()
+	for _, expect := range []string{"", "100-continue"} {
+		var senders errgroup.Group
+		for range 20 {
+			senders.Go(func() error {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+server, bytes.NewReader(make([]byte, 16<<20)))
+				if err != nil {
+					return err
+				}
+				req.Header.Set("Expect", expect)
+				res, err := transport.RoundTrip(req)
+				if err != nil {
+					return err
+				}
+				if res.StatusCode != http.StatusUnsupportedMediaType {
+					err = fmt.Errorf("the status is %d", res.StatusCode)
+				}
+				return errors.Join(err, res.Body.Close())
+			})
+		}
+		if err := senders.Wait(); err != nil {
+			t.Errorf("with Expect %q: %v", expect, err)
 		}
 	}
 }
