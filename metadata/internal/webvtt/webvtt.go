@@ -52,7 +52,7 @@ var (
 	subRipTag   = regexp.MustCompile(`&lt;(/?[biu])&gt;`)                         // the tags that WebVTT has, too
 	escapeText  = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")     // SubRip has no escapes
 	restoreRefs = regexp.MustCompile(`&amp;(amp|lt|gt|nbsp|lrm|rlm);`)            // but some programs write them
-	comments    = regexp.MustCompile(`^(?:NOTE|STYLE|REGION)(?:[ \t].*)?$`)       // blocks that are dropped
+	comments    = regexp.MustCompile(`^(?:NOTE|STYLE|REGION)(?:[ \t].*)?$`)       // blocks that are dropped, but for a line with an arrow
 	header      = regexp.MustCompile(`^WEBVTT(?:[ \t].*)?$`)                      //
 	lineEnds    = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "\ufffd") // as browsers read them
 	encoding    = unicode.BOMOverride(transform.Nop)                              // UTF-16 only with its mark
@@ -103,7 +103,7 @@ type parser struct {
 	cues    []cue
 }
 
-func (p *parser) fault(reason Reason) error { return &Error{p.next + 1, reason} }
+func (p *parser) fault(reason Reason) error { return &Error{min(p.next+1, len(p.lines)), reason} }
 
 // blank reports whether the next line separates blocks. Some SubRip files have spaces in it.
 func (p *parser) blank() bool {
@@ -126,7 +126,7 @@ func (p *parser) parse() error {
 		case p.blank():
 			p.next++
 			continue
-		case !p.subRip && comments.MatchString(p.lines[p.next]):
+		case !p.subRip && comments.MatchString(p.lines[p.next]) && !strings.Contains(p.lines[p.next], arrow):
 			p.skipBlock()
 			continue
 		case !strings.Contains(p.lines[p.next], arrow): // the name of the caption
