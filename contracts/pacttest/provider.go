@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pact-foundation/pact-go/v2/message"
 	"github.com/pact-foundation/pact-go/v2/models"
@@ -67,6 +68,7 @@ func Verify(t *testing.T, name string, start func() Instance) {
 	request := provider.VerifyRequest{
 		Provider: name, ProviderBaseURL: server.URL, ProviderStatesSetupURL: server.URL + statePath,
 		MessageHandlers: message.Handlers{}, DisableColoredOutput: true, FailIfNoPactsFound: true,
+		RequestTimeout: time.Minute, // a state may start the servers, and make a dead letter
 	}
 	for description := range fresh.Messages {
 		request.MessageHandlers[description] = func([]models.ProviderState) (message.Body, message.Metadata, error) {
