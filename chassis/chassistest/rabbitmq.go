@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -29,16 +30,31 @@ type RabbitMQServer struct {
 // RabbitMQ starts a private RabbitMQ and stops it at the end of the test. Its messages are as long as in the containers.
 func RabbitMQ(tb testing.TB) *RabbitMQServer {
 	tb.Helper()
-	return rabbitMQ(tb, "-rabbit max_message_size 65536")
+	return rabbitMQ(tb, containersArguments, "")
+}
+
+const containersArguments = "-rabbit max_message_size 65536"
+
+// RabbitMQDefined starts one with the users, rights, exchanges and queues of these definitions. Among the users must be
+// admin, whose password is admin.
+func RabbitMQDefined(tb testing.TB, definitions string) *RabbitMQServer {
+	tb.Helper()
+	return rabbitMQ(tb, containersArguments, definitions)
+}
+
+// URLOf is URL for another user, whose password is the name.
+func (s *RabbitMQServer) URLOf(user string) string {
+	_, host, _ := strings.Cut(s.URL, "@")
+	return "amqp://" + user + ":" + user + "@" + host
 }
 
 // RabbitMQAsInstalled starts one that takes messages of any length.
 func RabbitMQAsInstalled(tb testing.TB) *RabbitMQServer {
 	tb.Helper()
-	return rabbitMQ(tb, "")
+	return rabbitMQ(tb, "", "")
 }
 
-func rabbitMQ(tb testing.TB, arguments string) *RabbitMQServer {
+func rabbitMQ(tb testing.TB, arguments, definitions string) *RabbitMQServer {
 	tb.Helper()
 	program := findRabbitMQ()
 	if program == "" {
@@ -48,9 +64,15 @@ func rabbitMQ(tb testing.TB, arguments string) *RabbitMQServer {
 	s := &RabbitMQServer{
 		URL: "amqp://guest:guest@127.0.0.1:" + port, program: program, dir: dir, epmdPort: FreePort(tb),
 	}
+	config := "listeners.tcp.1 = 127.0.0.1:" + port + "\ndisk_free_limit.absolute = 50MB\n"
+	if definitions != "" { // then there is no guest
+		config += "load_definitions = " + filepath.Join(dir, "definitions.json") + "\n"
+		s.URL = s.URLOf("admin")
+	}
 	for name, text := range map[string]string{
-		"rabbitmq.conf":   "listeners.tcp.1 = 127.0.0.1:" + port + "\ndisk_free_limit.absolute = 50MB\n",
-		"enabled_plugins": "[].\n",
+		"rabbitmq.conf":    config,
+		"enabled_plugins":  "[].\n",
+		"definitions.json": definitions,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			tb.Fatal(err)

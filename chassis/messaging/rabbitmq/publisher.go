@@ -53,8 +53,8 @@ func (p *publisher) publish(ctx context.Context, msgs []messaging.Message) error
 			return err
 		}
 	}
-	key := ""
-	if p.to.Exchange == "" {
+	exchange, key := sendTo(p.to), ""
+	if exchange == "" {
 		key = p.to.Queues[0].Name
 	}
 	confirms := make([]*amqp.DeferredConfirmation, len(msgs))
@@ -65,7 +65,7 @@ func (p *publisher) publish(ctx context.Context, msgs []messaging.Message) error
 			headers[k] = v
 		}
 		var err error
-		confirms[i], err = p.ch.PublishWithDeferredConfirmWithContext(ctx, p.to.Exchange, key, true, false, amqp.Publishing{
+		confirms[i], err = p.ch.PublishWithDeferredConfirmWithContext(ctx, exchange, key, true, false, amqp.Publishing{
 			MessageId: m.ID, Body: m.Body, Headers: headers,
 			ContentType: "application/json", DeliveryMode: amqp.Persistent, Timestamp: now,
 		})
@@ -95,21 +95,24 @@ func (p *publisher) publish(ctx context.Context, msgs []messaging.Message) error
 
 // open makes the channel and declares the destination.
 func (p *publisher) open(ctx context.Context) error {
-	ch, err := p.link.channel(ctx)
+	open := func() (*amqp.Channel, error) { return p.link.channel(ctx) }
+	ch, err := declare(open, func(d declarer) error {
+		if p.to.Exchange != "" {
+			if err := d.exchange(p.to.Exchange); err != nil {
+				return err
+			}
+		}
+		for _, q := range p.to.Queues {
+			if _, err := d.queue(q); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	p.ch = ch
-	if p.to.Exchange != "" {
-		if err := declareExchange(ch, p.to.Exchange); err != nil {
-			return err
-		}
-	}
-	for _, q := range p.to.Queues {
-		if _, err := declareQueue(ch, q); err != nil {
-			return err
-		}
-	}
 	p.returned = ch.NotifyReturn(make(chan amqp.Return, window))
 	return ch.Confirm(false)
 }

@@ -53,8 +53,11 @@ func (b *Broker) Ping(ctx context.Context) error {
 
 // Len implements [messaging.Connection].
 func (b *Broker) Len(ctx context.Context, q messaging.Queue) (n int, err error) {
-	conn, err := b.use(ctx, func(ch *amqp.Channel) error {
-		n, err = declareQueue(ch, q)
+	conn, err := b.use(ctx, func(conn *connection) error {
+		_, err := declare(conn.Channel, func(d declarer) (err error) {
+			n, err = d.queue(q)
+			return err
+		})
 		return err
 	})
 	if err != nil {
@@ -67,15 +70,18 @@ func (b *Broker) Len(ctx context.Context, q messaging.Queue) (n int, err error) 
 func (b *Broker) Open(ctx context.Context, q messaging.Queue, prefetch int) (_ messaging.Session, err error) {
 	s := &session{counted: isQuorum(q), out: make(chan messaging.Delivery), closed: make(chan struct{})}
 	var in <-chan amqp.Delivery
-	s.conn, err = b.use(ctx, func(ch *amqp.Channel) error {
-		s.ch = ch
-		if _, err := declareQueue(ch, q); err != nil {
+	s.conn, err = b.use(ctx, func(conn *connection) error {
+		s.ch, err = declare(conn.Channel, func(d declarer) error {
+			_, err := d.queue(q)
+			return err
+		})
+		if err != nil {
 			return err
 		}
-		if err := ch.Qos(prefetch, 0, false); err != nil {
+		if err := s.ch.Qos(prefetch, 0, false); err != nil {
 			return err
 		}
-		in, err = ch.Consume(q.Name, "", false, false, false, false, nil)
+		in, err = s.ch.Consume(q.Name, "", false, false, false, false, nil)
 		return err
 	})
 	if err != nil {
@@ -93,8 +99,8 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// use makes a connection, which the caller closes, and calls f with a channel of it.
-func (b *Broker) use(ctx context.Context, f func(*amqp.Channel) error) (*connection, error) {
+// use makes a connection, which the caller closes, and calls f with it.
+func (b *Broker) use(ctx context.Context, f func(*connection) error) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	conn, err := dial(ctx, b.address)
@@ -102,11 +108,7 @@ func (b *Broker) use(ctx context.Context, f func(*amqp.Channel) error) (*connect
 		return nil, err
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.socket.Close() })() // it may never answer, as in dropAfter
-	ch, err := conn.Channel()
-	if err == nil {
-		err = f(ch)
-	}
-	if err != nil {
+	if err := f(conn); err != nil {
 		_ = conn.close()
 		return nil, rejection(err)
 	}
@@ -121,45 +123,4 @@ func rejection(err error) error {
 		return fmt.Errorf("%w: %w", messaging.ErrQueueRejected, err)
 	}
 	return err
-}
-
-func declareExchange(ch *amqp.Channel, name string) error {
-	if err := ch.ExchangeDeclare(name, amqp.ExchangeFanout, true, false, false, false, nil); err != nil {
-		return fmt.Errorf("declare exchange %s: %w", name, err)
-	}
-	return nil
-}
-
-// isQuorum tells whether q is declared as a quorum queue.
-func isQuorum(q messaging.Queue) bool { return q.Exchange != "" }
-
-// declareQueue returns how many messages the queue holds.
-func declareQueue(ch *amqp.Channel, q messaging.Queue) (int, error) {
-	var arguments amqp.Table
-	if isQuorum(q) {
-		if err := declareExchange(ch, q.Exchange); err != nil {
-			return 0, err
-		}
-		if _, err := declareQueue(ch, q.Dead()); err != nil {
-			return 0, err
-		}
-		arguments = amqp.Table{
-			amqp.QueueTypeArg:           amqp.QueueTypeQuorum,
-			"x-delivery-limit":          brokerLimit,
-			"x-dead-letter-exchange":    "",
-			"x-dead-letter-routing-key": q.Dead().Name,
-			"x-dead-letter-strategy":    "at-least-once",
-			amqp.QueueOverflowArg:       amqp.QueueOverflowRejectPublish, // at-least-once asks for it
-		}
-	}
-	declared, err := ch.QueueDeclare(q.Name, true, false, false, false, arguments)
-	if err != nil {
-		return 0, fmt.Errorf("declare queue %s: %w", q.Name, err)
-	}
-	if q.Exchange != "" {
-		if err := ch.QueueBind(q.Name, "", q.Exchange, false, nil); err != nil {
-			return 0, fmt.Errorf("bind queue %s: %w", q.Name, err)
-		}
-	}
-	return declared.Messages, nil
 }

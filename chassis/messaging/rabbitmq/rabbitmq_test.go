@@ -2,6 +2,7 @@ package rabbitmq_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -129,6 +130,76 @@ func heap() int {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
+}
+
+// TestLeastRights has a user that may read its queue and write to the exchange of its dead letters, and one that may write
+// to the exchange. Neither may declare anything, or write to the default exchange.
+func TestLeastRights(t *testing.T) {
+	server := chassistest.RabbitMQDefined(t, `{
+		"vhosts": [{"name": "/"}],
+		"users": [
+			{"name": "admin", "password": "admin", "tags": "administrator"},
+			{"name": "streaming", "password": "streaming", "tags": ""},
+			{"name": "history", "password": "history", "tags": ""}
+		],
+		"permissions": [
+			{"user": "admin", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"},
+			{"user": "streaming", "vhost": "/", "configure": "^$", "write": "^viewed$", "read": "^$"},
+			{"user": "history", "vhost": "/", "configure": "^$", "write": "^history\\.viewed\\.dead$", "read": "^history\\.viewed$"}
+		]
+	}`)
+	q := messaging.Queue{Name: "history.viewed", Exchange: "viewed"}
+	admin, history := connect(t, server.URL), connect(t, server.URLOf("history"))
+	viewed := connect(t, server.URLOf("streaming")).Publisher(messaging.Fanout(q.Exchange, q.Name))
+	unusable := func() {
+		t.Helper()
+		if session, err := history.Open(t.Context(), q, 1); err == nil {
+			session.Close()
+			t.Error("a queue that is not there was opened")
+		} else if !errors.Is(err, messaging.ErrQueueRejected) || !strings.Contains(err.Error(), "ACCESS_REFUSED") {
+			t.Errorf("not a rejection: %v", err)
+		}
+		if err := viewed.Publish(t.Context(), messagingtest.Messages(1)); err == nil {
+			t.Error("published although no queue keeps the message")
+		}
+	}
+	unusable()
+	if _, err := admin.Len(t.Context(), q); err != nil { // declares it
+		t.Fatal(err)
+	}
+	msgs := messagingtest.Messages(2)
+	if err := viewed.Publish(t.Context(), msgs); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := history.Len(t.Context(), q); n != len(msgs) || err != nil {
+		t.Fatalf("%d messages wait, want %d: %v", n, len(msgs), err)
+	}
+	stop := messagingtest.Consume(t, history, messaging.Subscription{
+		Queue: q, Handler: func(context.Context, []messaging.Message) error { return messaging.Rejects{0: errors.New("one")} },
+	})
+	var dead messagingtest.Inbox
+	messagingtest.Consume(t, admin, messaging.Subscription{Queue: q.Dead(), Handler: dead.Handle})
+	if err := chassistest.Poll(timeout, func() error {
+		if n := len(dead.Messages()); n == 0 {
+			return errors.New("no dead letter came")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if reason := dead.Messages()[0].Headers[messaging.HeaderReason]; reason != "one" {
+		t.Errorf("the reason is %q", reason)
+	}
+	stop()
+	if err := history.Publisher(messaging.To(q)).Publish(t.Context(), messagingtest.Messages(1)); err == nil {
+		t.Error("history wrote to a queue by the default exchange")
+	}
+
+	if _, err := foreignChannel(t, server.URL).QueueDelete(q.Name, false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	viewed = connect(t, server.URLOf("streaming")).Publisher(messaging.Fanout(q.Exchange, q.Name))
+	unusable()
 }
 
 func connect(t *testing.T, address string) messaging.Connection {
