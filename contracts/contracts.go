@@ -22,7 +22,7 @@ type Fact struct {
 // The facts that services tell each other.
 var (
 	Viewed        = Fact{"viewed", []string{"history", "recommendations"}}
-	VideoUploaded = Fact{"video-uploaded", []string{"metadata"}}
+	VideoUploaded = Fact{"video-uploaded", []string{"metadata", "video-storage"}}
 	VideoRemoved  = Fact{"video-removed", []string{"video-storage", "history", "recommendations"}}
 )
 

@@ -14,6 +14,7 @@ func TestQueues(t *testing.T) {
 		{Name: "history.viewed", Exchange: "viewed"},
 		{Name: "recommendations.viewed", Exchange: "viewed"},
 		{Name: "metadata.video-uploaded", Exchange: "video-uploaded"},
+		{Name: "video-storage.video-uploaded", Exchange: "video-uploaded"},
 		{Name: "video-storage.video-removed", Exchange: "video-removed"},
 		{Name: "history.video-removed", Exchange: "video-removed"},
 		{Name: "recommendations.video-removed", Exchange: "video-removed"},

@@ -48,7 +48,7 @@ func TestRights(t *testing.T) {
 			consumes:  []messaging.Queue{uploads},
 		},
 		"video-storage": {
-			consumes: []messaging.Queue{contracts.VideoRemoved.Queue("video-storage")},
+			consumes: []messaging.Queue{contracts.VideoUploaded.Queue("video-storage"), contracts.VideoRemoved.Queue("video-storage")},
 			counts:   []messaging.Queue{uploads, uploads.Dead()},
 		},
 		"history": {

@@ -27,6 +27,8 @@ const (
 	containerName = "videos"
 	posterSuffix  = ".jpg"
 
+	announcementSuffix = ".json"
+
 	// An upload holds blockSize bytes of memory for each of its concurrent blocks. A blob has at most 50,000 blocks, so
 	// a video has at most 195 GiB.
 	blockSize        = 4 << 20
@@ -37,7 +39,7 @@ const (
 	blobUploads = 16
 )
 
-// blobs keeps each video in a block blob of the container "videos", and its poster in a second blob.
+// blobs keeps each video in a block blob of the container "videos", and its poster and its announcement in two more.
 type blobs struct{ container *container.Client }
 
 func newBlobs(cfg azure) (*blobs, error) {
@@ -93,6 +95,8 @@ func (b *blobs) Ready(ctx context.Context) error {
 // posterName is a name that no video has: an id has no dot.
 func posterName(id videoID) string { return string(id) + posterSuffix }
 
+func announcementBlob(id videoID) string { return string(id) + announcementSuffix }
+
 func (b *blobs) Open(ctx context.Context, id videoID) (*video, error) {
 	return b.open(ctx, string(id), errNotFound)
 }
@@ -140,26 +144,59 @@ func (b *blobs) Create(ctx context.Context, id videoID, contentType string, body
 	return nil
 }
 
-// SavePoster leaves a poster without a video if the video is deleted at the same time. A sweep finds it.
 func (b *blobs) SavePoster(ctx context.Context, id videoID, jpeg []byte) error {
+	return b.add(ctx, id, posterName(id), posterType, jpeg)
+}
+
+func (b *blobs) OpenAnnouncement(ctx context.Context, id videoID) ([]byte, error) {
+	message, err := b.open(ctx, announcementBlob(id), errNotFound)
+	if err != nil {
+		return nil, err
+	}
+	defer message.Close()
+	return io.ReadAll(message)
+}
+
+func (b *blobs) SaveAnnouncement(ctx context.Context, id videoID, message []byte) error {
+	err := b.add(ctx, id, announcementBlob(id), "application/json", message)
+	if err == nil {
+		var v *video
+		if v, err = b.Open(ctx, id); err == nil {
+			return v.Close()
+		}
+	}
+	if !errors.Is(err, errNotFound) {
+		return err
+	}
+	if err := b.delete(ctx, announcementBlob(id)); err != nil { // of this try, or of one that ended halfway
+		return err
+	}
+	return errNotFound
+}
+
+// add replaces a blob that belongs to a video. It leaves one without a video if the video is deleted at the same time: a
+// sweep finds posters.
+func (b *blobs) add(ctx context.Context, id videoID, name, contentType string, data []byte) error {
 	v, err := b.Open(ctx, id)
 	if err != nil {
 		return err
 	}
 	defer v.Close()
-	_, err = b.container.NewBlockBlobClient(posterName(id)).Upload(ctx, streaming.NopCloser(bytes.NewReader(jpeg)),
-		&blockblob.UploadOptions{HTTPHeaders: &blob.HTTPHeaders{BlobContentType: to.Ptr(posterType)}})
+	_, err = b.container.NewBlockBlobClient(name).Upload(ctx, streaming.NopCloser(bytes.NewReader(data)),
+		&blockblob.UploadOptions{HTTPHeaders: &blob.HTTPHeaders{BlobContentType: &contentType}})
 	if err != nil {
-		return fmt.Errorf("upload blob %s: %w", posterName(id), err)
+		return fmt.Errorf("upload blob %s: %w", name, err)
 	}
 	return nil
 }
 
 func (b *blobs) Delete(ctx context.Context, id videoID) error {
-	if err := b.delete(ctx, string(id)); err != nil {
-		return err
+	for _, name := range []string{string(id), posterName(id), announcementBlob(id)} {
+		if err := b.delete(ctx, name); err != nil {
+			return err
+		}
 	}
-	return b.delete(ctx, posterName(id))
+	return nil
 }
 
 func (b *blobs) delete(ctx context.Context, name string) error {

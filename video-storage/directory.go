@@ -21,9 +21,10 @@ import (
 
 // directory keeps each video in a directory of its own, named by its id:
 //
-//	<id>/video        the bytes and nothing else, so that sendfile can send them
-//	<id>/about.json   the content type, and a tag that no other upload has
-//	<id>/poster.jpg   the poster, if there is one
+//	<id>/video          the bytes and nothing else, so that sendfile can send them
+//	<id>/about.json     the content type, and a tag that no other upload has
+//	<id>/poster.jpg     the poster, if there is one
+//	<id>/uploaded.json  the message by which the video was announced, once it was
 //
 // An upload is written into a directory that the process has for itself, and that it keeps locked. One rename moves it to
 // its own name, and fails if that is in use. So several processes can share the store, where flock(2) works between them.
@@ -33,7 +34,7 @@ type directory struct {
 	work  string   // the directory of this process
 	alive *flock.Flock
 
-	posters sync.Mutex // so that no poster is moved into a directory that is being deleted
+	additions sync.Mutex // so that no file is moved into a directory that is being deleted
 }
 
 type about struct {
@@ -47,7 +48,10 @@ const directoryUploads = 64
 // unfinished begins the names of the processes' own directories. No id begins with a dot.
 const unfinished = ".unfinished-"
 
-const lockName = "lock"
+const (
+	lockName         = "lock"
+	announcementName = "uploaded.json"
+)
 
 // openDirectory opens the store in path, creates path if it is missing, and deletes the unfinished files of processes
 // that were killed. The caller closes the store.
@@ -191,9 +195,9 @@ func (d *directory) Create(ctx context.Context, id videoID, contentType string, 
 
 func (d *directory) Delete(_ context.Context, id videoID) error {
 	temp := d.newName()
-	d.posters.Lock()
+	d.additions.Lock()
 	err := d.root.Rename(string(id), temp)
-	d.posters.Unlock()
+	d.additions.Unlock()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -236,19 +240,36 @@ func newPoster(file *os.File) (*video, error) {
 	}, nil
 }
 
-func (d *directory) SavePoster(_ context.Context, id videoID, jpeg []byte) (err error) {
+func (d *directory) SavePoster(_ context.Context, id videoID, jpeg []byte) error {
+	return d.add(id, "poster.jpg", jpeg)
+}
+
+func (d *directory) OpenAnnouncement(_ context.Context, id videoID) ([]byte, error) {
+	message, err := d.root.ReadFile(string(id) + "/" + announcementName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNotFound
+	}
+	return message, err
+}
+
+func (d *directory) SaveAnnouncement(_ context.Context, id videoID, message []byte) error {
+	return d.add(id, announcementName, message)
+}
+
+// add replaces a file beside a video.
+func (d *directory) add(id videoID, name string, data []byte) (err error) {
 	temp := d.newName()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.root.RemoveAll(temp))
 		}
 	}()
-	if err := d.write(temp, bytes.NewReader(jpeg)); err != nil {
+	if err := d.write(temp, bytes.NewReader(data)); err != nil {
 		return err
 	}
-	d.posters.Lock()
-	defer d.posters.Unlock()
-	err = d.root.Rename(temp, string(id)+"/poster.jpg")
+	d.additions.Lock()
+	defer d.additions.Unlock()
+	err = d.root.Rename(temp, string(id)+"/"+name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return errNotFound
 	}

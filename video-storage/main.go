@@ -4,14 +4,17 @@
 //	POST /upload          stores the raw body under the header id, with its Content-Type: 201. If the id is in use, 409,
 //	                      and the first video stays; if the disk is full, 507. When too many uploads are in progress, one
 //	                      waits for up to ten seconds and is then answered with 503 and Retry-After
-//	DELETE /video?id=     204, also when there is no such video; its poster is deleted, too
+//	DELETE /video?id=     204, also when there is no such video; its poster and its announcement are deleted, too
+//	GET /videos?after=&limit=
+//	                      the videos in the order of their ids, limit (500) of them from the one after an id: each with the
+//	                      message video-uploaded by which it was announced, or null. From these metadata's list can be rebuilt
 //	PUT /poster?id=       stores a JPEG of at most 1 MB as the video's poster, and replaces the one before: 204; 404
 //	                      without such a video, 415 if it is no JPEG, 413 if it is larger
 //	GET,HEAD /poster?id=  the poster, served as videos are; 404 without one
 //	GET /livez, /readyz   readyz probes the store and the broker
 //
 // An id is 1 to 64 letters, digits, '-' and '_'. Videos are also deleted when a video-removed message says so (queue
-// video-storage.video-removed), and once an hour those that are older than a day and that metadata does not know: see
+// video-storage.video-removed; video-storage.video-uploaded is where the announcements come from), and once an hour those that are older than a day and that metadata does not know: see
 // sweep.
 //
 // Variables:
@@ -47,6 +50,7 @@ func main() { process.Main(run) }
 type store interface {
 	videoStore
 	posterStore
+	announcementStore
 	sweepStore
 	Ready(ctx context.Context) error
 }
@@ -78,11 +82,11 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	client := httpclient.New(httpclient.NewTransport())
 	client.Timeout = 10 * time.Second
 	sweeps := &sweeper{videos: videos, metadata: cfg.metadata, client: client, queueLen: broker.Len, since: cfg.since, log: log}
-	consumers := messaging.NewConsumers(broker, log, removal(videos))
+	consumers := messaging.NewConsumers(broker, log, removal(videos), announcement(videos))
 	checks := append(consumers.Checks(), messaging.Check(broker), storeCheck(videos))
 	return process.Service{
 		Addr:       cfg.addr,
-		Handler:    web.Inner(newHandler(videos, videos, newUploadSlots(maxUploads), log, checks...)),
+		Handler:    web.Inner(newHandler(videos, newUploadSlots(maxUploads), log, checks...)),
 		Log:        log,
 		Background: []func(context.Context) error{consumers.Run, sweeps.run},
 	}.Run(ctx)

@@ -70,7 +70,7 @@ func TestPactProvider(t *testing.T) {
 			return dir.Create(t.Context(), videoID(p.String("id")), "video/mp4", strings.NewReader("0123456789"))
 		}
 		instance := pacttest.Instance{
-			Handler: newHandler(dir, dir, newUploadSlots(directoryUploads), slog.New(slog.DiscardHandler)),
+			Handler: newHandler(dir, newUploadSlots(directoryUploads), slog.New(slog.DiscardHandler)),
 			States: map[string]func(pacttest.Params) error{
 				"there are no videos":           func(pacttest.Params) error { return nil },
 				"there is a video of ten bytes": store,

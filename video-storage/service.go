@@ -70,7 +70,7 @@ type videoStore interface {
 	// video. It returns errExists, and keeps the video that is there, if the id is in use; an error of body is wrapped.
 	Create(ctx context.Context, id videoID, contentType string, body io.Reader) error
 
-	// Delete removes a video and its poster. It can be repeated: one that is not there is no error.
+	// Delete removes a video, its poster and its announcement. It can be repeated: one that is not there is no error.
 	Delete(ctx context.Context, id videoID) error
 }
 
@@ -82,21 +82,23 @@ type video struct {
 }
 
 type service struct {
-	videos  videoStore
-	posters posterStore
-	uploads *slots.Slots
+	videos        videoStore
+	posters       posterStore
+	announcements announcementStore
+	uploads       *slots.Slots
 }
 
-func newHandler(videos videoStore, posters posterStore, uploads *slots.Slots, log *slog.Logger, checks ...health.Check) http.Handler {
-	s := service{videos, posters, uploads}
+func newHandler(videos store, uploads *slots.Slots, log *slog.Logger, checks ...health.Check) http.Handler {
+	s := service{videos, videos, videos, uploads}
 	e := web.NewEcho(log, checks...)
 	e.GET("/video", serveStored(videos.Open))
 	e.HEAD("/video", serveStored(videos.Open))
 	e.DELETE("/video", s.deleteVideo)
-	e.GET("/poster", serveStored(posters.OpenPoster))
-	e.HEAD("/poster", serveStored(posters.OpenPoster))
+	e.GET("/poster", serveStored(videos.OpenPoster))
+	e.HEAD("/poster", serveStored(videos.OpenPoster))
 	e.PUT("/poster", s.putPoster)
 	e.POST("/upload", s.upload)
+	e.GET("/videos", s.listVideos)
 	e.GET("/openapi.json", web.OpenAPI(e, openAPI))
 	e.GET("/metrics", web.Metrics())
 	return e

@@ -61,7 +61,7 @@ func serveStore(t *testing.T, videos store) (base string) {
 		maxUploads = directoryUploads
 	}
 	server := httptest.NewServer(chassistest.Documented(t,
-		newHandler(videos, videos, newUploadSlots(maxUploads), slog.New(slog.NewTextHandler(t.Output(), nil)), storeCheck(videos))))
+		newHandler(videos, newUploadSlots(maxUploads), slog.New(slog.NewTextHandler(t.Output(), nil)), storeCheck(videos))))
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -110,6 +110,7 @@ func TestSuite(t *testing.T) {
 		t.Run("stored between", func(t *testing.T) { testStoredBetween(t, videos) })
 		t.Run("posters", func(t *testing.T) { testPosters(t, base, videos) })
 		t.Run("poster and delete", func(t *testing.T) { testPosterAndDelete(t, videos) })
+		t.Run("announcements", func(t *testing.T) { testAnnouncements(t, base, videos) })
 	})
 }
 
@@ -431,7 +432,7 @@ func TestSendfile(t *testing.T) {
 		req := httptest.NewRequestWithContext(t.Context(), "GET", path+"?id=x", nil)
 		req.Header.Set("Range", "bytes="+asked)
 		w := &connection{ResponseRecorder: httptest.NewRecorder()}
-		newHandler(dir, dir, nil, slog.New(slog.DiscardHandler)).ServeHTTP(w, req)
+		newHandler(dir, nil, slog.New(slog.DiscardHandler)).ServeHTTP(w, req)
 		limited, ok := w.src.(*io.LimitedReader)
 		if !ok {
 			t.Fatalf("ReadFrom got a %T", w.src)

@@ -25,11 +25,14 @@ var announcements = contracts.VideoUploaded.Queue("metadata")
 
 // sweepStore is the store as the sweeper needs it.
 type sweepStore interface {
+	lister
+	Delete(ctx context.Context, id videoID) error
+}
+
+type lister interface {
 	// StoredBetween returns the ids that have a video or a poster stored at from or later, and before to. It may return
 	// an id twice.
 	StoredBetween(ctx context.Context, from, to time.Time) ([]videoID, error)
-
-	Delete(ctx context.Context, id videoID) error
 }
 
 // sweeper deletes bytes that metadata does not know: their upload failed after they were stored.

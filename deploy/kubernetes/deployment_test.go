@@ -426,7 +426,7 @@ func (d *deployment) testThreeReplicas() {
 		while(5 * time.Second)
 	})
 	queues := d.kubectl("exec", "rabbit-0", "--", "rabbitmqctl", "-q", "list_queues", "name", "consumers")
-	for _, queue := range []string{"history.viewed", "recommendations.viewed", "metadata.video-uploaded", "video-storage.video-removed"} {
+	for _, queue := range []string{"history.viewed", "recommendations.viewed", "metadata.video-uploaded", "video-storage.video-uploaded", "video-storage.video-removed"} {
 		if !strings.Contains(queues, queue+"\t3\n") {
 			d.t.Errorf("%s has not three consumers:\n%s", queue, queues)
 		}

@@ -38,6 +38,7 @@ const manual = `FlixTube with one command, and nothing but Go installed. In the 
   flixtube videos show ID   shows what metadata knows of one
   flixtube videos remove ID removes it
   flixtube videos rename ID TITLE
+  flixtube videos rebuild   lists again what is stored, after metadata lost its database
                             gives it another title
   flixtube servers          runs only the broker and the database, to work on one service; prints their
                             addresses as DBHOST=... and RABBIT=...
@@ -106,7 +107,7 @@ func commands() map[string]command {
 		"":        {flags: []string{"port", "watch"}, run: runSite},
 		"status":  {run: showStatus},
 		"dead":    {flags: []string{"id"}, args: "list | show ID | back ID | back all | drop ID | drop all", run: runDead},
-		"videos":  {args: "list | show ID | remove ID | rename ID TITLE", run: runVideos},
+		"videos":  {args: "list | show ID | remove ID | rename ID TITLE | rebuild", run: runVideos},
 		"servers": {flags: []string{"remove"}, run: runServers},
 		"help":    {run: func(_ context.Context, c call) error { _, err := io.WriteString(c.stdout, manual); return err }},
 	}

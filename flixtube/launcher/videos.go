@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,14 +17,14 @@ import (
 	"flixtube/chassis/web"
 )
 
-var errVideosUsage = usageError("usage: go run ./flixtube videos list | show ID | remove ID | rename ID TITLE")
+var errVideosUsage = usageError("usage: go run ./flixtube videos list | show ID | remove ID | rename ID TITLE | rebuild")
 
 const (
 	videosPage    = 100
 	videosTimeout = 30 * time.Second // of each request
 )
 
-// runVideos lists, shows, removes or renames videos of any owner.
+// runVideos lists, shows, removes or renames videos of any owner, or rebuilds metadata's list of them.
 func runVideos(ctx context.Context, c call) error {
 	var do func(v videos) error
 	switch args := c.args; {
@@ -39,35 +38,37 @@ func runVideos(ctx context.Context, c call) error {
 		do = func(v videos) error {
 			return v.change(ctx, args[1], http.MethodPatch, map[string]string{"name": args[2]})
 		}
+	case len(args) == 1 && args[0] == "rebuild":
+		do = func(v videos) error { return v.rebuild(ctx, c) }
 	default:
 		return errVideosUsage
 	}
-	base, err := metadataAddress(ctx, c)
+	base, err := serviceAddress(ctx, c, "metadata", "METADATA_URL")
 	if err != nil {
 		return err
 	}
 	return do(videos{base, &http.Client{Timeout: videosTimeout}, c.stdout})
 }
 
-// metadataAddress is METADATA_URL, or else the service in the site that runs on the data folder.
-func metadataAddress(ctx context.Context, c call) (*url.URL, error) {
-	if address := c.getenv("METADATA_URL"); address != "" {
+// serviceAddress is that in the variable, or else that of the service in the site that runs on the data folder.
+func serviceAddress(ctx context.Context, c call, service, variable string) (*url.URL, error) {
+	if address := c.getenv(variable); address != "" {
 		base, err := url.Parse(address)
 		if err != nil || base.Host == "" {
-			return nil, errors.New("METADATA_URL must be an address such as http://127.0.0.1:4006")
+			return nil, fmt.Errorf("%s must be an address such as http://127.0.0.1:4006", variable)
 		}
 		return base, nil
 	}
 	st, err := askStatus(ctx, c.data)
 	if err != nil {
-		return nil, fmt.Errorf("%w, or name the service in METADATA_URL", err)
+		return nil, fmt.Errorf("%w, or name the service in %s", err, variable)
 	}
 	for _, s := range st.Services {
-		if s.Name == "metadata" {
+		if s.Name == service {
 			return &url.URL{Scheme: "http", Host: "127.0.0.1:" + s.Port}, nil
 		}
 	}
-	return nil, fmt.Errorf("the flixtube on %s has no metadata", c.data)
+	return nil, fmt.Errorf("the flixtube on %s has no %s", c.data, service)
 }
 
 // videos asks metadata, which trusts every client: no route from outside leads there.
@@ -162,7 +163,7 @@ func (v videos) get(ctx context.Context, path string, query url.Values, answer a
 		return err
 	}
 	if err := httpclient.GetJSON(v.client, req, answer); err != nil {
-		return fmt.Errorf("ask metadata: %w", err)
+		return fmt.Errorf("GET %s: %w", req.URL.Redacted(), err)
 	}
 	return nil
 }
