@@ -28,25 +28,15 @@ type announcementStore interface {
 	lister
 }
 
-// announced has a video-uploaded message and the field of it that storage needs.
+// announced is a video-uploaded message about a video.
 type announced struct {
 	id      string
 	message json.RawMessage
 }
 
 func decodeVideoUploaded(m messaging.Message) (announced, error) {
-	var v struct {
-		Video struct {
-			ID string `json:"id"`
-		} `json:"video"`
-	}
-	if err := json.Unmarshal(m.Body, &v); err != nil {
-		return announced{}, fmt.Errorf("not a video-uploaded message: %w", err)
-	}
-	if v.Video.ID == "" {
-		return announced{}, errors.New("not a video-uploaded message: no video.id")
-	}
-	return announced{v.Video.ID, m.Body}, nil
+	id, err := videoOf(m, contracts.VideoUploaded)
+	return announced{id, m.Body}, err
 }
 
 // announcement keeps the messages. One about a video that is not stored here, or that was removed meanwhile, is ignored.

@@ -3,27 +3,26 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"flixtube/chassis/messaging"
 	"flixtube/contracts"
 )
 
-// videoRemoved has the fields of a video-removed message that storage needs.
-type videoRemoved struct {
-	Video struct {
-		ID string `json:"id"`
-	} `json:"video"`
-}
+func decodeVideoRemoved(m messaging.Message) (id string, err error) { return videoOf(m, contracts.VideoRemoved) }
 
-func decodeVideoRemoved(m messaging.Message) (id string, err error) {
-	var v videoRemoved
+// videoOf returns the only field of a message that storage needs.
+func videoOf(m messaging.Message, f contracts.Fact) (id string, err error) {
+	var v struct {
+		Video struct {
+			ID string `json:"id"`
+		} `json:"video"`
+	}
 	if err := json.Unmarshal(m.Body, &v); err != nil {
-		return "", fmt.Errorf("not a video-removed message: %w", err)
+		return "", fmt.Errorf("not a %s message: %w", f.Name, err)
 	}
 	if v.Video.ID == "" {
-		return "", errors.New("not a video-removed message: no video.id")
+		return "", fmt.Errorf("not a %s message: no video.id", f.Name)
 	}
 	return v.Video.ID, nil
 }

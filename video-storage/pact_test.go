@@ -34,6 +34,16 @@ func TestPactConsumer(t *testing.T) {
 		return err
 	})
 
+	upload := pacttest.NewConsumer(t, "video-storage", "video-upload")
+	upload.Message(pacttest.Message{
+		Description: "video-uploaded",
+		Given:       pacttest.State{Name: "a viewer has uploaded a video with a poster"},
+		Body:        map[string]any{"video": map[string]any{"id": pacttest.AnyString("v1")}},
+	}, func(m messaging.Message) error {
+		dir := newPactDirectory(t)
+		return errors.Join(dir.Create(t.Context(), "v1", "video/mp4", strings.NewReader("bytes")), announce(t, dir, "v1", m))
+	})
+
 	dir := newPactDirectory(t)
 	metadata.Message(pacttest.Message{
 		Description: "video-removed",
@@ -51,6 +61,16 @@ func TestPactConsumer(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// announce handles the message about a video, and finds it beside the bytes.
+func announce(t *testing.T, dir *directory, id videoID, m messaging.Message) error {
+	t.Helper()
+	if err := announcement(dir).Handler(t.Context(), []messaging.Message{m}); err != nil {
+		return err
+	}
+	_, err := dir.OpenAnnouncement(t.Context(), id)
+	return err
 }
 
 func newPactDirectory(t *testing.T) *directory {
@@ -74,6 +94,9 @@ func TestPactProvider(t *testing.T) {
 			States: map[string]func(pacttest.Params) error{
 				"there are no videos":           func(pacttest.Params) error { return nil },
 				"there is a video of ten bytes": store,
+				"there is an announced video": func(p pacttest.Params) error {
+					return errors.Join(store(p), announce(t, dir, videoID(p.String("id")), message(p.String("id"))))
+				},
 				"there is a video with a poster": func(p pacttest.Params) error {
 					return errors.Join(store(p), dir.SavePoster(t.Context(), videoID(p.String("id")), []byte("\xff\xd8\xff poster")))
 				},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,7 +23,7 @@ import (
 )
 
 // TestPactConsumer is about the command dead, with each service that makes dead letters, and the command videos, with
-// metadata.
+// metadata and video-storage.
 func TestPactConsumer(t *testing.T) {
 	address := chassistest.Servers(t)["RABBIT"] // other tests leave messages behind
 	for service, queue := range map[string]messaging.Queue{
@@ -33,8 +34,11 @@ func TestPactConsumer(t *testing.T) {
 	} {
 		consumer := pacttest.NewConsumer(t, "flixtube", service)
 		consumesDeadLetters(t, consumer, address, queue)
-		if service == "metadata" {
+		switch service {
+		case "metadata":
 			consumesVideos(t, consumer)
+		case "video-storage":
+			consumesAnnouncements(t, consumer)
 		}
 	}
 }
@@ -125,6 +129,20 @@ func consumesVideos(t *testing.T, metadata *pacttest.Consumer) {
 		}},
 	}, func(base *url.URL) error { return videos(base, `"name": "My holiday"`, "show", id) })
 	metadata.Exchange(pacttest.Exchange{
+		Description: "which of these videos exist",
+		Given:       stored,
+		Method:      http.MethodGet, Path: "/videos", Query: url.Values{"id": {id, "none"}},
+		Status: http.StatusOK, AnswerHeaders: pacttest.JSON(),
+		Answer: map[string]any{"videos": []any{map[string]any{"_id": id}}},
+	}, func(base *url.URL) error {
+		v := videosAt(base)
+		known, err := v.known(t.Context(), []storedVideo{{ID: id}, {ID: "none"}})
+		if err == nil && (!known[id] || known["none"]) {
+			err = fmt.Errorf("known are %v", known)
+		}
+		return err
+	})
+	metadata.Exchange(pacttest.Exchange{
 		Description: "a video that is not there",
 		Given:       pacttest.State{Name: "there are no videos"},
 		Method:      http.MethodGet, Path: "/video", Query: url.Values{"id": {"none"}},
@@ -134,5 +152,28 @@ func consumesVideos(t *testing.T, metadata *pacttest.Consumer) {
 			return errors.New("a video that is not there is shown")
 		}
 		return nil
+	})
+}
+
+func videosAt(base *url.URL) videos { return videos{base, http.DefaultClient, io.Discard} }
+
+func consumesAnnouncements(t *testing.T, storage *pacttest.Consumer) {
+	t.Helper()
+	const id = "3b0a6c1e"
+	storage.Exchange(pacttest.Exchange{
+		Description: "the first of the stored videos, and how they were announced",
+		Given:       pacttest.State{Name: "there is an announced video", Params: map[string]any{"id": id}},
+		Method:      http.MethodGet, Path: "/videos", Query: url.Values{"limit": {"100"}},
+		Status: http.StatusOK, AnswerHeaders: pacttest.JSON(),
+		Answer: map[string]any{"videos": pacttest.Each(map[string]any{
+			"id":           pacttest.AnyString(id),
+			"announcement": map[string]any{"video": map[string]any{"id": pacttest.AnyString(id)}},
+		})},
+	}, func(base *url.URL) error {
+		page, err := videosAt(base).stored(t.Context(), "")
+		if err == nil && (len(page) != 1 || page[0].ID != id || !strings.Contains(string(page[0].Announcement), id)) {
+			err = fmt.Errorf("stored are %+v", page)
+		}
+		return err
 	})
 }
