@@ -120,7 +120,7 @@ func TestDevelopment(t *testing.T) {
 		run  func(development)
 	}{
 		{"ports", development.testPorts},
-		{"journeys", func(d development) { journeys(d.t, d.url("gateway")) }},
+		{"journeys", func(d development) { journeys(d.t, d.url("gateway"), "^TestJourney") }},
 		{"reload", development.testReload},
 		{"broken", development.testBroken},
 		{"does not start", development.testDoesNotStart},

@@ -391,13 +391,13 @@ func uploadSamples(t *testing.T, site string) int {
 	return len(files)
 }
 
-// journeys runs the journeys of e2e against site.
-func journeys(t *testing.T, site string) {
+// journeys runs the journeys of e2e that pattern matches against site.
+func journeys(t *testing.T, site, pattern string, env ...string) {
 	t.Helper()
 	started := time.Now()
-	cmd := exec.Command("go", "test", "-count=1", "-run", "^TestJourney", "-v", "flixtube/e2e")
+	cmd := exec.Command("go", "test", "-count=1", "-run", pattern, "-v", "flixtube/e2e")
 	cmd.Dir = ".."
-	cmd.Env = append(os.Environ(), "FLIXTUBE_URL="+site, "GOWORK=")
+	cmd.Env = append(append(os.Environ(), "FLIXTUBE_URL="+site, "GOWORK="), env...)
 	output, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("the journeys: %v\n%s", err, output)
@@ -406,7 +406,7 @@ func journeys(t *testing.T, site string) {
 	if len(passed) == 0 {
 		t.Errorf("no journey ran:\n%s", output)
 	}
-	measured(t, fmt.Sprintf("%d journeys of the whole system", len(passed)), time.Since(started))
+	measured(t, fmt.Sprintf("%d journeys of the whole system at %s", len(passed), site), time.Since(started))
 }
 
 // newUUID names a viewing.

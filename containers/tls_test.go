@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -21,12 +22,13 @@ func (p *production) testTLS() {
 		fmt.Sprintf("GATEWAY_PORT=%d-%d", port, port+4), fmt.Sprintf("HTTP_PORT=%d", port+8), fmt.Sprintf("HTTPS_PORT=%d", port+9))
 	p.compose("up", "-d", "--no-build", "--scale", "gateway=2")
 	site := "https://localhost:" + strconv.Itoa(port+9)
-	authorities := x509.NewCertPool()
+	authorities, root := x509.NewCertPool(), ""
 	waitFor(p.t, "the certificate of the local authority", deadline, func() error {
 		pem, err := p.try("exec", "-T", "tls", "cat", "/data/caddy/pki/authorities/local/root.crt")
 		if err == nil && !authorities.AppendCertsFromPEM([]byte(pem)) {
 			err = errors.New(pem)
 		}
+		root = pem
 		return err
 	})
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
@@ -67,6 +69,13 @@ func (p *production) testTLS() {
 	if _, err := do(client, upload); err != nil {
 		p.t.Errorf("an upload by HTTPS: %v", err)
 	}
+
+	// Those that need no raw connection.
+	authority := filepath.Join(p.t.TempDir(), "root.crt")
+	if err := os.WriteFile(authority, []byte(root), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	journeys(p.t, site, "^TestJourney(Watch|Resume|History|UploadCancelled|Owner|Language|Captions)$", "SSL_CERT_FILE="+authority)
 
 	// One of the two gateways stops in the middle.
 	views := startLoadBy(client, p.t, site, p.videos, 20)

@@ -4,6 +4,9 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -41,6 +44,9 @@ var browser = share(func(tb testing.TB) context.Context {
 		chromedp.Env("HOME="+tb.TempDir()), // not every user has one
 		chromedp.WSURLReadTimeout(timeout),
 	)
+	if os.Getenv("SSL_CERT_FILE") != "" {
+		options = append(options, chromedp.Flag("ignore-certificate-errors-spki-list", trustedKeys(tb)))
+	}
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	tb.Cleanup(stop)
 	ctx, closeBrowser := chromedp.NewContext(ctx)
@@ -50,6 +56,27 @@ var browser = share(func(tb testing.TB) context.Context {
 	}
 	return ctx
 })
+
+// trustedKeys are those with which the running site proves its name to Go, which reads SSL_CERT_FILE. Chromium has a
+// list of authorities of its own.
+func trustedKeys(tb testing.TB) string {
+	tb.Helper()
+	site, err := url.Parse(running())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	conn, err := tls.Dial("tcp", site.Host, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer conn.Close()
+	var keys []string
+	for _, certificate := range conn.ConnectionState().PeerCertificates {
+		key := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
+		keys = append(keys, base64.StdEncoding.EncodeToString(key[:]))
+	}
+	return strings.Join(keys, ",")
+}
 
 // person uses a tab with cookies of its own. Errors of scripts, and violations of the page's own policy, fail the test.
 type person struct {

@@ -6,5 +6,7 @@
 //
 //	FLIXTUBE_URL=http://localhost:4000 go test -count=1 -run '^TestJourney' flixtube/e2e
 //
+// For a site with https and a certificate of an authority of its own, SSL_CERT_FILE names the authority's.
+//
 // SCREENSHOTS names a folder for pictures of the pages.
 package e2e
