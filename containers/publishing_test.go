@@ -214,6 +214,52 @@ func testPublished(t *testing.T, dir, registry, output string) {
 			}
 		}
 		listed += len(sbom.Components)
+		testProvenance(t, dir, registry, service, output)
 	}
 	measured(t, "modules listed in the images", listed)
+}
+
+// testProvenance: the statement is about the digest that was printed, and names the commit.
+func testProvenance(t *testing.T, dir, registry, service, output string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "bin", "provenance", service+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var statement struct {
+		Type    string `json:"_type"`
+		Subject []struct {
+			Name   string
+			Digest map[string]string
+		}
+		PredicateType string
+		Predicate     struct {
+			BuildDefinition struct {
+				BuildType            string
+				ExternalParameters   map[string]string
+				ResolvedDependencies []struct {
+					URI    string
+					Digest map[string]string
+				}
+			}
+			RunDetails struct{ Builder struct{ ID string } }
+		}
+	}
+	if err := json.Unmarshal(text, &statement); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	head, err := exec.Command("git", "-C", dir, "rev-parse", "HEAD").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := statement.Predicate.BuildDefinition
+	if len(statement.Subject) != 1 || len(build.ResolvedDependencies) != 1 ||
+		!strings.Contains(output, statement.Subject[0].Name+"@sha256:"+statement.Subject[0].Digest["sha256"]+"\n") ||
+		statement.Subject[0].Name != registry+"/"+service || build.ExternalParameters["SERVICE"] != service ||
+		build.ResolvedDependencies[0].URI != "git+https://example.com/flixtube.git" ||
+		build.ResolvedDependencies[0].Digest["gitCommit"] != strings.TrimSpace(string(head)) ||
+		!strings.HasPrefix(statement.Predicate.RunDetails.Builder.ID, "https://") || build.BuildType == "" ||
+		statement.Type != "https://in-toto.io/Statement/v1" || statement.PredicateType != "https://slsa.dev/provenance/v1" {
+		t.Errorf("the provenance of %s: %s", service, text)
+	}
 }

@@ -9,7 +9,9 @@ import (
 	"flixtube/contracts"
 )
 
-func decodeVideoRemoved(m messaging.Message) (id string, err error) { return videoOf(m, contracts.VideoRemoved) }
+func decodeVideoRemoved(m messaging.Message) (id string, err error) {
+	return videoOf(m, contracts.VideoRemoved)
+}
 
 // videoOf returns the only field of a message that storage needs.
 func videoOf(m messaging.Message, f contracts.Fact) (id string, err error) {

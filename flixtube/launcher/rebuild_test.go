@@ -22,7 +22,9 @@ func TestRebuild(t *testing.T) {
 	for i := range 150 {
 		ids = append(ids, fmt.Sprintf("v%03d", i))
 	}
-	list := func(w http.ResponseWriter, videos any) { _ = json.NewEncoder(w).Encode(map[string]any{"videos": videos}) }
+	list := func(w http.ResponseWriter, videos any) {
+		_ = json.NewEncoder(w).Encode(map[string]any{"videos": videos})
+	}
 	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		page := []map[string]any{}
 		for _, id := range ids {
