@@ -17,9 +17,9 @@ func read(t *testing.T, name string) []string {
 	return strings.Split(string(text), "\n")
 }
 
-// pinned images have a tag that begins with a number, and nothing computed about it but our own.
+// pinned images have a tag that begins with a number, perhaps a digest, and nothing computed about it but our own.
 var (
-	pinned = regexp.MustCompile(`^[a-z0-9./-]+:v?[0-9][A-Za-z0-9._-]*$`)
+	pinned = regexp.MustCompile(`^[a-z0-9./-]+:v?[0-9][A-Za-z0-9._-]*(@sha256:[0-9a-f]{64})?$`)
 	ours   = regexp.MustCompile(`^(\$\{COMPOSE_PROJECT_NAME:-flixtube\}/dev:local|\$\{REGISTRY:-flixtube\}/[a-z-]+:\$\{TAG:-development\})$`)
 )
 
@@ -121,12 +121,17 @@ func TestFaultsAreFound(t *testing.T) {
 		{"FROM golang:1.26\nUSER 1:1\nFROM scratch", "root"},
 		{"FROM golang:1.26\nUSER 0:0", "root"},
 		{"FROM golang:bookworm\nUSER 1:1", "not pinned"},
+		{"FROM golang:1.26@sha256:0123\nUSER 1:1", "not pinned"},
 		{"# syntax=docker/dockerfile:1\nFROM golang:1.26\nUSER 1:1", "network"},
 	} {
 		faults := dockerfileFaults(strings.Split(tc.dockerfile, "\n"))
 		if len(faults) != 1 || !strings.Contains(faults[0], tc.want) {
 			t.Errorf("%q: %q", tc.dockerfile, faults)
 		}
+	}
+	digest := "@sha256:" + strings.Repeat("0123abcd", 8) // as a bot may add it
+	if faults := dockerfileFaults([]string{"FROM golang:1.26" + digest, "USER 1:1"}); len(faults) != 0 {
+		t.Errorf("%q", faults)
 	}
 	for _, tc := range []struct{ line, want string }{
 		{"    image: mongo", "not pinned"},

@@ -4,6 +4,7 @@ package containers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -30,7 +31,7 @@ var services = []string{
 }
 
 // shell is an image with bash that is there anyway.
-const shell = "rabbitmq:4-management"
+var shell = cmp.Or(os.Getenv("SHELL_IMAGE"), "rabbitmq:4-management")
 
 // deadline is how long a test waits for a result on a slow machine.
 const deadline = 5 * time.Minute
@@ -60,7 +61,7 @@ func prefix(t *testing.T) string {
 // is left.
 func newProject(t *testing.T, kind, file string, env ...string) *project {
 	t.Helper()
-	p := &project{t: t, name: prefix(t) + "-" + kind, dir: copySources(t), file: file, env: env}
+	p := &project{t: t, name: prefix(t) + "-" + kind, dir: copySources(t), file: file, env: env, overrides: strings.Fields(os.Getenv("OVERRIDES"))}
 	t.Cleanup(func() {
 		p.t = t
 		if t.Failed() {
