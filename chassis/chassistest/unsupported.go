@@ -15,6 +15,12 @@ func RabbitMQ(tb testing.TB) *RabbitMQServer { tb.Helper(); Missing(tb, unix); r
 // RabbitMQAsInstalled skips the test.
 func RabbitMQAsInstalled(tb testing.TB) *RabbitMQServer { return RabbitMQ(tb) }
 
+// RabbitMQDefined skips the test.
+func RabbitMQDefined(tb testing.TB, _ string) *RabbitMQServer { return RabbitMQ(tb) }
+
+// URLOf is never called.
+func (*RabbitMQServer) URLOf(string) string { return "" }
+
 // Start is never called.
 func (*RabbitMQServer) Start(testing.TB) {}
 
