@@ -327,7 +327,7 @@ func TestJourneyHostileRequests(t *testing.T) {
 			if strings.HasPrefix(filepath.Base(filepath.Dir(file)), ".unfinished-") && name == "lock" {
 				continue // of the running process
 			}
-			if _, err := uuid.Parse(filepath.Base(filepath.Dir(file))); err != nil || !slices.Contains([]string{"video", "poster.jpg", "about.json"}, name) {
+			if _, err := uuid.Parse(filepath.Base(filepath.Dir(file))); err != nil || !slices.Contains([]string{"video", "poster.jpg", "about.json", "uploaded.json"}, name) {
 				t.Errorf("in the folder of videos is %s", file)
 			}
 		}
