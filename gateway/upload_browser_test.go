@@ -318,6 +318,16 @@ func TestBrowserUploadContinues(t *testing.T) {
 	}
 }
 
+// TestBrowserUploadWithoutPicture: the page warns of a picture that the browser cannot decode, and of no other.
+func TestBrowserUploadWithoutPicture(t *testing.T) {
+	s := newFakeUpload(t)
+	b := newTab(startBrowser(t), t, s.start())
+	b.open("/upload")
+	b.choose(soundOnly(t), sample(t))
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 2`)
+	b.until(`[...document.querySelectorAll("#uploads .warning")].map((w) => w.hidden).join() === "false,true"`)
+}
+
 // TestBrowserUploadOfAnotherBrowser: an upload in the list continues with the file of its size, and no other.
 func TestBrowserUploadOfAnotherBrowser(t *testing.T) {
 	s := newFakeUpload(t)
