@@ -40,7 +40,7 @@ func TestForms(t *testing.T) {
 	form := url.Values{"id": {"a&b"}, "name": {`"새" name`}, "back": {"/history?skip=24"}}
 	for path, want := range map[string]struct{ request, location string }{
 		"/video/rename":   {`PATCH /video?id=a%26b {"name":"\"새\" name"}`, "/video?id=a%26b"},
-		"/video/remove":   {"DELETE /video?id=a%26b ", "/"},
+		"/video/remove":   {"DELETE /video?id=a%26b ", "/history?skip=24"},
 		"/history/remove": {"DELETE /viewed?by=day&id=a%26b ", "/history?skip=24"},
 		"/history/clear":  {"DELETE /history ", "/history"},
 	} {

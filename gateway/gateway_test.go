@@ -151,6 +151,7 @@ func TestOtherSitesChangeNothing(t *testing.T) {
 	gateway := start(t, time.Second, fakes{"metadata": touched, "history": touched, "video-upload": touched})
 	for _, ask := range []string{
 		"POST /video/rename", "POST /video/remove", "POST /upload", "POST /history/remove", "POST /history/clear", "POST /language",
+		"POST /upload/remove", "POST /recovery/make", "POST /recovery/revoke", "POST /recovery/use",
 		"POST /api/upload", "POST /api/position", "PATCH /api/video", "POST /api/uploads", "PATCH /api/uploads/a",
 		"DELETE /api/uploads/a", "PUT /api/uploads/a/poster",
 	} {
@@ -174,6 +175,7 @@ func TestHungServices(t *testing.T) {
 	gateway := start(t, 50*time.Millisecond, fakes{"metadata": hung, "history": hung, "video-streaming": hung})
 	for _, ask := range []string{
 		"POST /video/rename", "POST /video/remove", "POST /history/remove", "POST /history/clear",
+		"POST /recovery/make", "POST /recovery/revoke", "POST /recovery/use",
 		"POST /api/position?video=x", "PATCH /api/video?id=x", "GET /api/poster?id=x",
 	} {
 		method, path, _ := strings.Cut(ask, " ")
@@ -324,7 +326,7 @@ func TestOutline(t *testing.T) {
 		{"/video?id=none", "12", 404},
 		{"/history", "122222", 200},
 		{"/history/clear", "1", 200},
-		{"/upload", "1", 200},
+		{"/upload", "122", 200},
 		{"/none", "1", 404},
 	} {
 		body, levels := page(t, gateway+c.path, c.status), ""

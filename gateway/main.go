@@ -8,9 +8,14 @@
 //	POST /history/remove          the form of a line: id
 //	GET  /history/clear           asks first; POST clears the history
 //	POST /language                the form at the foot: lang (en or ko), back
-//	GET  /upload                  the upload page; POST takes its form (multipart/form-data) from browsers without scripts
+//	GET  /upload?skip=            the upload page, with the viewer's unfinished uploads and videos; POST takes its form
+//	                              (multipart/form-data) from browsers without scripts
+//	POST /upload/remove           the form of an unfinished upload: id
+//	POST /recovery/make           shows, once, a code with which another browser becomes the viewer
+//	POST /recovery/revoke         makes it invalid
+//	POST /recovery/use            the form on the upload page: code; makes the browser the viewer whose code it is
 //	POST /video/rename            the owner's form: id, name
-//	POST /video/remove            the owner's form: id
+//	POST /video/remove            the owner's form: id, back
 //	POST /video/captions          the owner's form (multipart/form-data): id, language, file
 //	POST /video/captions/remove   the owner's form: id, language
 //	GET  /api/video?id=&view=     the bytes, with ranges, from video-streaming; PATCH {"name":…} renames the owner's video

@@ -148,7 +148,73 @@ func TestPactConsumerOfMetadata(t *testing.T) {
 	}, func(base *url.URL) error {
 		return services.NewMetadata(client, base).Remove(t.Context(), pactViewer, pactVideo)
 	})
+	own := newest
+	own.Description, own.Path, own.Query = "the viewer's own videos", "/videos/own", url.Values{"limit": {"25"}}
+	c.Exchange(own, func(base *url.URL) error {
+		videos, err := services.NewMetadata(client, base).Own(t.Context(), pactViewer, 0, 25)
+		return errors.Join(err, equal("own", videos, []services.Video{want}))
+	})
 	captionsOfMetadata(t, c, stored)
+	recoveryOfMetadata(t, c, stored)
+}
+
+func recoveryOfMetadata(t *testing.T, c *pacttest.Consumer, stored pacttest.State) {
+	t.Helper()
+	const code = "ABCD-EFGH-IJKL-MNOP-QRST-UVWX-YZ23-4567"
+	metadata := func(base *url.URL) services.Metadata {
+		return services.NewMetadata(httpclient.New(httpclient.NewTransport()), base)
+	}
+	made := pacttest.State{Name: "a viewer has a recovery code", Params: map[string]any{"viewer": pactViewer, "code": code}}
+	c.Exchange(pacttest.Exchange{
+		Description: "the owner of a video makes a recovery code",
+		Given:       stored,
+		Method:      http.MethodPost, Path: "/recovery", Headers: ofViewer(),
+		Status: http.StatusCreated, AnswerHeaders: pacttest.JSON(), Answer: map[string]any{"code": pacttest.AnyString(code)},
+	}, func(base *url.URL) error {
+		got, err := metadata(base).NewRecoveryCode(t.Context(), pactViewer)
+		return errors.Join(err, equal("the code", got, code))
+	})
+	c.Exchange(pacttest.Exchange{
+		Description: "whether a viewer has a recovery code",
+		Given:       made,
+		Method:      http.MethodGet, Path: "/recovery", Headers: ofViewer(),
+		Status: http.StatusOK, AnswerHeaders: pacttest.JSON(), Answer: map[string]any{},
+	}, func(base *url.URL) error {
+		has, err := metadata(base).HasRecoveryCode(t.Context(), pactViewer)
+		return errors.Join(err, equal("has one", has, true))
+	})
+	c.Exchange(pacttest.Exchange{
+		Description: "whether a viewer has a recovery code who has none",
+		Given:       pacttest.State{Name: "there are no videos"},
+		Method:      http.MethodGet, Path: "/recovery", Headers: ofViewer(),
+		Status: http.StatusNotFound, AnswerHeaders: pacttest.JSON(), Answer: pacttest.Error(codes.RecoveryNotFound),
+	}, func(base *url.URL) error {
+		has, err := metadata(base).HasRecoveryCode(t.Context(), pactViewer)
+		return errors.Join(err, equal("has one", has, false))
+	})
+	use := pacttest.Exchange{
+		Description: "a browser with a recovery code",
+		Given:       made,
+		Method:      http.MethodPost, Path: "/recovery/use", Headers: ofViewer(), Body: map[string]any{"code": code},
+		Status: http.StatusOK, AnswerHeaders: pacttest.JSON(),
+		Answer: map[string]any{"viewer": map[string]any{"id": pacttest.AnyString(pactViewer)}},
+	}
+	c.Exchange(use, func(base *url.URL) error {
+		id, err := metadata(base).RecoverViewer(t.Context(), pactViewer, code)
+		return errors.Join(err, equal("the viewer", id, pactViewer))
+	})
+	use.Description, use.Given = "a browser with a recovery code that is not valid", pacttest.State{Name: "there are no videos"}
+	use.Status, use.Answer = http.StatusNotFound, pacttest.Error(codes.RecoveryNotFound)
+	c.Exchange(use, func(base *url.URL) error {
+		_, err := metadata(base).RecoverViewer(t.Context(), pactViewer, code)
+		return answered(err, http.StatusNotFound, codes.RecoveryNotFound)
+	})
+	c.Exchange(pacttest.Exchange{
+		Description: "a viewer revokes the recovery code",
+		Given:       made,
+		Method:      http.MethodDelete, Path: "/recovery", Headers: ofViewer(),
+		Status: http.StatusNoContent,
+	}, func(base *url.URL) error { return metadata(base).RevokeRecoveryCode(t.Context(), pactViewer) })
 }
 
 func captionsOfMetadata(t *testing.T, c *pacttest.Consumer, stored pacttest.State) {
@@ -425,8 +491,31 @@ func TestPactConsumerOfVideoUpload(t *testing.T) {
 	c.Exchange(text, func(base *url.URL) error {
 		return answered(send(base, "text/plain", text.RawBody), http.StatusUnsupportedMediaType, codes.NotPlayable)
 	})
+	const uploadID = "3f0e7c5a-6a53-4a0e-9c2e-6f1d2b7a9c10"
+	begun := pacttest.State{Name: "an upload is unfinished", Params: map[string]any{"id": uploadID, "owner": pactViewer}}
+	c.Exchange(pacttest.Exchange{
+		Description: "the unfinished uploads of a viewer",
+		Given:       begun,
+		Method:      http.MethodGet, Path: "/uploads", Headers: ofViewer(),
+		Status: http.StatusOK, AnswerHeaders: pacttest.JSON(),
+		Answer: map[string]any{"uploads": pacttest.Each(map[string]any{
+			"id": pacttest.AnyString(uploadID), "fileName": pacttest.AnyString("My holiday.mp4"),
+			"size": pacttest.AnyInteger(100), "offset": pacttest.AnyInteger(0),
+		})},
+	}, func(base *url.URL) error {
+		ups, err := services.NewVideoUpload(client, base).Unfinished(t.Context(), pactViewer)
+		return errors.Join(err, equal("unfinished", ups, []services.Upload{{ID: uploadID, FileName: "My holiday.mp4", Size: 100}}))
+	})
 	headers = ofViewer()
 	headers["Tus-Resumable"] = pacttest.Exactly("1.0.0")
+	c.Exchange(pacttest.Exchange{
+		Description: "a viewer removes an unfinished upload",
+		Given:       begun,
+		Method:      http.MethodDelete, Path: "/uploads/" + uploadID, Headers: maps.Clone(headers),
+		Status: http.StatusNoContent,
+	}, func(base *url.URL) error {
+		return services.NewVideoUpload(client, base).Remove(t.Context(), pactViewer, uploadID)
+	})
 	headers["Upload-Length"] = pacttest.Matching("100", `^\d+$`)
 	headers["Upload-Metadata"] = pacttest.Matching("filename bXkud2VibQ==", `^filename .+$`)
 	c.Exchange(pacttest.Exchange{

@@ -15,6 +15,7 @@ func TestParts(t *testing.T) {
 		"metadata":        library([]string{"1"}, map[string]object{"1": named("1", "One")}),
 		"recommendations": answers(object{"recommendations": []object{{"videoId": "1"}}, "known": true}),
 		"history":         answers(object{"history": []object{{"videoId": "1"}}}),
+		"video-upload":    answers(object{"uploads": []object{}}),
 	}
 	broken := map[string]http.HandlerFunc{
 		"down": nil, "slow": hangs, "nonsense": answers("?"),
@@ -34,7 +35,8 @@ func TestParts(t *testing.T) {
 		{"recommendations", "/?q=One", "", `<a href="/video?id=1">`},
 		{"history", "/history", "your history", "<h1>History</h1>"},
 		{"metadata", "/history", "titles", `<span class="title" dir="auto">Video</span></a>`},
-		{"metadata", "/upload", "", "<form"},
+		{"metadata", "/upload", "your videos, the recovery code", `id="upload-form"`},
+		{"video-upload", "/upload", "unfinished uploads", `<a href="/video?id=1">`},
 	} {
 		for how, handler := range broken {
 			t.Run(how+" "+c.without+c.path, func(t *testing.T) {

@@ -33,6 +33,10 @@ func (g gateway) routes(e *echo.Echo) {
 	e.POST("/language", g.site.ChooseLanguage)
 	e.Match(read, "/upload", g.site.UploadPage, g.viewer)
 	e.POST("/upload", g.site.UploadForm, g.viewer, g.expensive, edge.LongBody)
+	e.POST("/upload/remove", g.site.RemoveUpload, g.viewer, g.cheap)
+	e.POST("/recovery/make", g.site.MakeRecoveryCode, g.viewer, g.expensive)
+	e.POST("/recovery/revoke", g.site.RevokeRecoveryCode, g.viewer, g.cheap)
+	e.POST("/recovery/use", g.site.UseRecoveryCode, g.viewer, g.expensive)
 	e.Match(read, "/assets/:version/:name", g.site.Asset)
 
 	e.Match(read, "/api/video", g.video, edge.OwnPages, g.viewer, g.cheap, edge.RequireID("id"), g.streams)

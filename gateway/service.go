@@ -53,6 +53,7 @@ func newHandler(cfg config, partTimeout time.Duration, log *slog.Logger) (http.H
 		ChangeTimeout: changeTimeout,
 		ChargeUpload:  func(c echo.Context) error { return limiter.Charge(c, edge.CostUpload) },
 		SetCookie:     viewers.Set,
+		SetViewer:     viewers.Become,
 		Secure:        cfg.secureCookie,
 		Log:           log,
 	})

@@ -81,6 +81,10 @@ func (s *fakeUpload) metadata(w http.ResponseWriter, r *http.Request) {
 		s.names[id] = string(body)
 		return
 	}
+	if r.URL.Path == "/videos/own" {
+		answer(w, object{"videos": []object{}})
+		return
+	}
 	if name, ok := s.names[id]; ok {
 		answer(w, object{"video": object{"_id": id, "name": name, "owner": web.Viewer(r.Header)}})
 		return
@@ -102,6 +106,12 @@ func (s *fakeUpload) upload(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	up := s.uploads[id]
 	switch {
+	case r.Method == http.MethodGet && r.URL.Path == "/uploads":
+		list := []object{}
+		for id, up := range s.uploads {
+			list = append(list, object{"id": id, "fileName": up.filename, "size": up.size, "offset": up.offset})
+		}
+		answer(w, object{"uploads": list})
 	case r.Method == http.MethodOptions:
 		w.Header().Set("Tus-Max-Size", strconv.FormatInt(s.limit, 10))
 	case r.Method == http.MethodPost:
@@ -305,6 +315,46 @@ func TestBrowserUploadContinues(t *testing.T) {
 	b.until(`document.querySelectorAll("#uploads li.done a").length === 2`)
 	if n := s.count("POST"); n != 2 {
 		t.Errorf("%d uploads were created for a file that was sent twice", n)
+	}
+}
+
+// TestBrowserUploadWithoutPicture: the page warns of a picture that the browser cannot decode, and of no other.
+func TestBrowserUploadWithoutPicture(t *testing.T) {
+	s := newFakeUpload(t)
+	b := newTab(startBrowser(t), t, s.start())
+	b.open("/upload")
+	b.choose(soundOnly(t), sample(t))
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 2`)
+	b.until(`[...document.querySelectorAll("#uploads .warning")].map((w) => w.hidden).join() === "false,true"`)
+}
+
+// TestBrowserUploadOfAnotherBrowser: an upload in the list continues with the file of its size, and no other.
+func TestBrowserUploadOfAnotherBrowser(t *testing.T) {
+	s := newFakeUpload(t)
+	stat, err := os.Stat(sample(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.uploads["begun"] = &incoming{size: stat.Size(), offset: 100_000, filename: "Begun elsewhere v1.5.mp4"}
+	b := newTab(startBrowser(t), t, s.start())
+	b.open("/upload")
+	other := filepath.Join(t.TempDir(), "other.mp4")
+	if err := os.WriteFile(other, make([]byte, 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	with := func(file string) {
+		t.Helper()
+		b.do("choose", chromedp.SetUploadFiles(chromedp.CSS("#unfinished input[type=file]"), []string{file}))
+	}
+	with(other)
+	b.until(`document.querySelector("#unfinished .facts").textContent.startsWith("This is another file.")`)
+	with(sample(t))
+	b.until(`document.querySelectorAll("#uploads li.done a").length === 1 && document.getElementById("unfinished").hidden`)
+	if got := look(b, row+`.querySelector(".title").value`); got != "Begun elsewhere v1.5" {
+		t.Errorf("the title is %q", got)
+	}
+	if n := s.count("POST"); n != 0 || s.uploads["begun"].offset != stat.Size() {
+		t.Errorf("%d uploads were created, and the one has %d bytes", n, s.uploads["begun"].offset)
 	}
 }
 

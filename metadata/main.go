@@ -5,6 +5,8 @@
 //	                   that contain all of its words, or parts of words, in any order, whatever their case and accents
 //	GET    /videos?id=&id=…
 //	                   up to 100 videos by their ids, in the order of the ids, without those that do not exist
+//	GET    /videos/own?skip=&limit=
+//	                   those of the viewer in X-Viewer-Id, newest first
 //	GET    /video?id=  one video, or 404
 //	PATCH  /video?id=  {"name":"..."} renames it; only for its owner, the viewer in X-Viewer-Id
 //	DELETE /video?id=  removes it; only for its owner; 204 also if it is removed already
@@ -16,6 +18,13 @@
 //	                   answered with the first line that is wrong. A video has captions in up to 20 languages
 //	DELETE /captions?id=&language=
 //	                   only for the owner; 204 also if there are none
+//
+//	POST   /recovery   makes a code with which another browser becomes the viewer in X-Viewer-Id, who has a video, and makes
+//	                   the viewer's code from before invalid. Only this answer has the code: {"code":"…"}
+//	GET    /recovery   since when there is a code, or 404
+//	DELETE /recovery   makes the code invalid; 204 also if there is none
+//	POST   /recovery/use
+//	                   {"code":"…"}; answers {"viewer":{"id":"…"}}, or 404
 //
 // A video has the fields _id, name, contentType, size, duration (in seconds), poster (true if it has one), owner,
 // captions (the languages of its captions) and uploadedAt, as far as they are known; a video that another program has stored may have other fields.

@@ -84,6 +84,10 @@ func TestPactProvider(t *testing.T) {
 				"there are no videos": func(pacttest.Params) error { return nil },
 				"there is a video":    store,
 				"there are videos":    store,
+				"a viewer has a recovery code": func(p pacttest.Params) error {
+					_, err := s.recoveries.InsertOne(ctx, recovery{p.String("viewer"), hashOf(p.String("code")), time.Now().UTC()})
+					return err
+				},
 				"a video was removed": func(pacttest.Params) error {
 					return errors.Join(store(pacttest.Params{"id": "v1", "owner": "ann"}), s.remove(ctx, "v1", "ann"))
 				},

@@ -26,12 +26,17 @@ func newHandler(videos *store, removed func(), log *slog.Logger, checks ...healt
 	h := handler{videos, removed}
 	e := web.NewEcho(log, checks...)
 	e.GET("/videos", h.getVideos)
+	e.GET("/videos/own", h.getOwnVideos)
 	e.GET("/video", h.getVideo)
 	e.PATCH("/video", h.patchVideo)
 	e.DELETE("/video", h.deleteVideo)
 	e.GET("/captions", h.getCaptions)
 	e.PUT("/captions", h.putCaptions)
 	e.DELETE("/captions", h.deleteCaptions)
+	e.GET("/recovery", h.getRecovery)
+	e.POST("/recovery", h.postRecovery)
+	e.DELETE("/recovery", h.deleteRecovery)
+	e.POST("/recovery/use", h.useRecovery)
 	e.GET("/openapi.json", web.OpenAPI(e, openAPI))
 	e.GET("/metrics", web.Metrics())
 	return e
@@ -55,6 +60,10 @@ func failure(err error) error {
 		return web.Errorf(http.StatusConflict, codes.TooManyLanguages, "%s: %d are allowed", errTooManyLanguages, maxLanguages).With("max", maxLanguages)
 	case errors.Is(err, errNotOwner):
 		return web.Errorf(http.StatusForbidden, codes.NotOwner, "%s", errNotOwner)
+	case errors.Is(err, errNoRecovery):
+		return web.Errorf(http.StatusNotFound, codes.RecoveryNotFound, "%s", errNoRecovery)
+	case errors.Is(err, errNothingOwned):
+		return web.Errorf(http.StatusConflict, codes.NothingOwned, "%s", errNothingOwned)
 	}
 	return err
 }
@@ -83,6 +92,23 @@ func (h handler) getVideos(c echo.Context) error {
 	documents, err := h.videos.list(c.Request().Context(), q)
 	if err != nil {
 		return failure(err)
+	}
+	return answerVideos(c, documents)
+}
+
+// getOwnVideos lists the viewer's own videos, the newest first.
+func (h handler) getOwnVideos(c echo.Context) error {
+	viewer, err := web.RequireViewer(c.Request().Header)
+	if err != nil {
+		return err
+	}
+	skip, limit, err := web.Page(c.QueryParams(), web.MaxPage)
+	if err != nil {
+		return err
+	}
+	documents, err := h.videos.list(c.Request().Context(), query{owner: viewer, newest: true, skip: skip, limit: limit})
+	if err != nil {
+		return err
 	}
 	return answerVideos(c, documents)
 }

@@ -58,10 +58,10 @@ var (
 var notRemoved = bson.E{Key: "removed", Value: bson.D{{Key: "$ne", Value: true}}}
 
 // store keeps one document for each video, including removed ones. Each change is one atomic write.
-type store struct{ videos, captions database.Collection }
+type store struct{ videos, captions, recoveries database.Collection }
 
 func newStore(db database.Database) *store {
-	return &store{db.Collection("videos"), db.Collection("captions")}
+	return &store{db.Collection("videos"), db.Collection("captions"), db.Collection("recoveries")}
 }
 
 // ready creates the indexes, tries a write, and ends what a kill has interrupted.
@@ -72,8 +72,12 @@ func (s *store) ready(ctx context.Context) error {
 	if err := s.forgetCaptions(ctx); err != nil {
 		return err
 	}
+	if err := database.Ready(ctx, s.recoveries, bson.D{{Key: "hash", Value: 1}}); err != nil {
+		return err
+	}
 	return database.Ready(ctx, s.videos,
 		bson.D{{Key: "uploadedAt", Value: -1}, {Key: "_id", Value: 1}},
+		bson.D{{Key: "owner", Value: 1}, {Key: "uploadedAt", Value: -1}, {Key: "_id", Value: 1}},
 		bson.D{{Key: "outbox.id", Value: 1}},
 		bson.D{{Key: wordsField, Value: 1}},
 	)
@@ -91,9 +95,10 @@ func (s *store) add(ctx context.Context, videos []video) error {
 	return nil
 }
 
-// query says which videos list returns: all names if search is empty.
+// query says which videos list returns: all names if search is empty, and those of all owners if owner is.
 type query struct {
 	search      string
+	owner       string
 	newest      bool
 	skip, limit int64
 }
@@ -104,6 +109,9 @@ func (s *store) list(ctx context.Context, q query) ([]bson.D, error) {
 		return []bson.D{}, nil // for MongoDB a limit of 0 is no limit
 	}
 	filter := bson.D{notRemoved}
+	if q.owner != "" {
+		filter = append(filter, bson.E{Key: "owner", Value: q.owner})
+	}
 	if q.search != "" {
 		if err := s.index(ctx); err != nil {
 			return nil, err

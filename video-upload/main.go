@@ -5,6 +5,7 @@
 //	OPTIONS,POST /uploads      an upload that can be resumed, by the tus protocol 1.0.0 (with creation,
 //	                           creation-with-upload and termination). Upload-Metadata: filename, and optionally
 //	                           duration; others are dropped. The upload's id becomes the video's
+//	GET /uploads               the unfinished uploads of the viewer in X-Viewer-Id, the last changed first
 //	HEAD,PATCH,DELETE /uploads/<id>  for the viewer who created it (X-Viewer-Id); to others it does not exist. The last
 //	                           PATCH is answered when the video is stored and its announcement is safe, or, if the
 //	                           storage is down, when the file is safe on disk, to be stored later. HEAD shows for a day

@@ -12,9 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"flixtube/chassis/chassistest"
 	"flixtube/chassis/messaging"
 	"flixtube/contracts/pacttest"
 	"flixtube/video-upload/internal/publisher"
+	"flixtube/video-upload/internal/spool"
 	"flixtube/video-upload/internal/storage"
 	"flixtube/video-upload/internal/video"
 )
@@ -87,12 +89,18 @@ func TestPactConsumer(t *testing.T) {
 
 func TestPactProvider(t *testing.T) {
 	pacttest.Verify(t, "video-upload", func() pacttest.Instance {
-		h, _, box := newTestHandler(t, 1<<20)
+		files, box := newFakeStorage(t), &fakeOutbox{}
+		u := newTestUploads(t, t.TempDir(), files.URL, box, 1<<20)
 		nothing := func(pacttest.Params) error { return nil }
 		return pacttest.Instance{
-			Handler: h,
+			Handler: chassistest.Documented(t, u.handler()),
 			States: map[string]func(pacttest.Params) error{
-				"the storage has space":                       nothing,
+				"the storage has space": nothing,
+				"an upload is unfinished": func(p pacttest.Params) error {
+					return u.spool.Create(spool.Info{ID: p.String("id"), Size: 100, MetaData: spool.Metadata{
+						FileName: "My holiday.mp4", Owner: p.String("owner"), FactID: "1",
+					}})
+				},
 				"a viewer has uploaded a video with a poster": nothing,
 			},
 			Messages: map[string]func() (messaging.Message, error){

@@ -75,6 +75,7 @@ func newService(s *spool.Spool, c *storage.Client, outbox publisher.Outbox, limi
 func (s *service) handler(checks ...health.Check) http.Handler {
 	e := web.NewEcho(s.log, checks...)
 	e.POST("/upload", s.postUpload)
+	e.GET("/uploads", s.getUploads)
 	e.Match([]string{http.MethodOptions, http.MethodPost}, "/uploads", s.resumable.Collection)
 	e.Match([]string{http.MethodHead, http.MethodPatch, http.MethodDelete}, "/uploads/:id", s.resumable.Upload)
 	e.PUT("/uploads/:id/poster", s.putPoster)

@@ -39,6 +39,7 @@ const (
 	NoSpace            = "no_space"         // the disk is full
 	NotAFileForm       = "not_a_file_form"
 	NotOwner           = "not_owner"
+	NothingOwned       = "nothing_owned"  // a viewer without videos
 	NotPlayable        = "not_playable"   // not a video that browsers play
 	PageNotFound       = "page_not_found" // skip or limit name no page
 	PositionNotFound   = "position_not_found"
@@ -47,6 +48,7 @@ const (
 	PosterTooLarge     = "poster_too_large"    // args: pixels, side
 	RangeUnsatisfiable = "range_unsatisfiable" // args: size, of the video in bytes
 	SearchTooLong      = "search_too_long"     // args: max, in characters
+	RecoveryNotFound   = "recovery_not_found"  // also a code that is revoked, or replaced
 	StorageUnavailable = "storage_unavailable" // args: status, of the storage, if there is one
 	TooManyIDs         = "too_many_ids"        // args: max
 	TooManyLanguages   = "too_many_languages"  // args: max
@@ -72,8 +74,8 @@ func All() []string {
 		CaptionsNotText, CaptionsNoTiming, CaptionsTooMany, ChangeFailed, ConcatUnsupported, CrossOrigin, EmptyFile, FileNameMissing,
 		FileNameTooLong, InvalidBody, InvalidContentType, InvalidDuration, InvalidFileName, InvalidForm, InvalidID,
 		InvalidLanguage, InvalidMessage, InvalidName, InvalidPosition, InvalidPoster, InvalidSort, InvalidTusRequest, InvalidViewer, MoovMissing, NoCaptionsFile, NoFile, NoSpace,
-		NotAFileForm, NotOwner, NotPlayable, PageNotFound, PositionNotFound, PosterNotFound, PosterNotJPEG,
-		PosterTooLarge, RangeUnsatisfiable, SearchTooLong, StorageUnavailable, TooManyIDs, TooManyLanguages, TooManyPosters, TooManyRequests,
+		NotAFileForm, NothingOwned, NotOwner, NotPlayable, PageNotFound, PositionNotFound, PosterNotFound, PosterNotJPEG,
+		PosterTooLarge, RangeUnsatisfiable, RecoveryNotFound, SearchTooLong, StorageUnavailable, TooManyIDs, TooManyLanguages, TooManyPosters, TooManyRequests,
 		TooManyUploads, UnknownLanguage, UploadFailed, UploadLocked, UploadNotFound, UploadsFull, VideoExists, VideoNotFound, VideoTooLarge,
 		ViewNotFound, ViewNotStored,
 	}

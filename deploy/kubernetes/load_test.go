@@ -148,7 +148,7 @@ func (l *load) request(ctx context.Context) {
 			default:
 				page, ok := map[int]string{5: "/", 55: "/video?id=" + video, 85: "/history"}[i%100]
 				if !ok {
-					page = "/upload"
+					page = "/history/clear"
 				}
 				l.get(visitor, page, "")
 			}

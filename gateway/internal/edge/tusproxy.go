@@ -21,6 +21,14 @@ var (
 	uploadPath = regexp.MustCompile(`/uploads/[A-Za-z0-9_-]{1,64}$`)
 )
 
+// CheckUploadID returns an error with status 404 unless id can be that of an upload.
+func CheckUploadID(id string) error {
+	if !uploadID.MatchString(id) {
+		return web.Errorf(http.StatusNotFound, codes.UploadNotFound, "there is no such upload")
+	}
+	return nil
+}
+
 // Tus forwards the tus protocol to video-upload. Only the protocol's headers are forwarded that these routes need:
 // X-HTTP-Method-Override, for one, would bypass the methods that are allowed here.
 func (p Proxies) Tus(videoUpload *url.URL) echo.HandlerFunc {
@@ -41,8 +49,10 @@ func (p Proxies) Tus(videoUpload *url.URL) echo.HandlerFunc {
 		return dropOwnHeaders(res)
 	})
 	return func(c echo.Context) error {
-		if len(c.ParamNames()) > 0 && !uploadID.MatchString(c.Param("id")) {
-			return web.Errorf(http.StatusNotFound, codes.UploadNotFound, "there is no such upload")
+		if len(c.ParamNames()) > 0 {
+			if err := CheckUploadID(c.Param("id")); err != nil {
+				return err
+			}
 		}
 		uploads.ServeHTTP(c.Response(), c.Request())
 		return nil

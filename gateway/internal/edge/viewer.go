@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,6 +82,13 @@ func (v Viewers) verify(value string) string {
 		}
 	}
 	return ""
+}
+
+// Become makes the browser that viewer, from its next request on, in the place of the viewer that Identify has set.
+func (v Viewers) Become(c echo.Context, id string) {
+	name, header := v.cookieName(c.Request()), c.Response().Header()
+	header["Set-Cookie"] = slices.DeleteFunc(header["Set-Cookie"], func(cookie string) bool { return strings.HasPrefix(cookie, name+"=") })
+	v.Set(c, name, v.Sign(id))
 }
 
 func (v Viewers) cookieName(req *http.Request) string {

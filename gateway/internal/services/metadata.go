@@ -94,10 +94,19 @@ func (m Metadata) list(ctx context.Context, viewer, search string, skip, limit i
 	if search != "" {
 		query.Set("search", search)
 	}
+	return m.listed(ctx, viewer, "videos", query)
+}
+
+// Own returns up to limit of the viewer's own videos, newest first.
+func (m Metadata) Own(ctx context.Context, viewer string, skip, limit int64) ([]Video, error) {
+	return m.listed(ctx, viewer, "videos/own", paging(skip, limit))
+}
+
+func (m Metadata) listed(ctx context.Context, viewer, path string, query url.Values) ([]Video, error) {
 	var answer struct {
 		Videos []Video `json:"videos"`
 	}
-	err := m.get(ctx, viewer, "videos", query, &answer)
+	err := m.get(ctx, viewer, path, query, &answer)
 	return slices.DeleteFunc(answer.Videos, func(v Video) bool { return v.ID == "" }), err
 }
 

@@ -44,14 +44,7 @@ func (c client) get(ctx context.Context, viewer, path string, query url.Values, 
 
 // change sends body, if it is not nil, as JSON.
 func (c client) change(ctx context.Context, viewer, method, path string, query url.Values, body any) error {
-	var content []byte
-	if body != nil {
-		var err error
-		if content, err = json.Marshal(body); err != nil {
-			return err
-		}
-	}
-	req, err := c.newRequest(ctx, viewer, method, path, query, content)
+	req, err := c.newJSONRequest(ctx, viewer, method, path, query, body)
 	if err != nil {
 		return err
 	}
@@ -59,6 +52,29 @@ func (c client) change(ctx context.Context, viewer, method, path string, query u
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	return nil
+}
+
+// post is change for a POST whose answer matters.
+func (c client) post(ctx context.Context, viewer, path string, body, v any) error {
+	req, err := c.newJSONRequest(ctx, viewer, http.MethodPost, path, nil, body)
+	if err != nil {
+		return err
+	}
+	if err := httpclient.GetJSON(c.http, req, v); err != nil {
+		return fmt.Errorf("post %s: %w", path, err)
+	}
+	return nil
+}
+
+func (c client) newJSONRequest(ctx context.Context, viewer, method, path string, query url.Values, body any) (*http.Request, error) {
+	var content []byte
+	if body != nil {
+		var err error
+		if content, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	return c.newRequest(ctx, viewer, method, path, query, content)
 }
 
 func (c client) newRequest(ctx context.Context, viewer, method, path string, query url.Values, body []byte) (*http.Request, error) {

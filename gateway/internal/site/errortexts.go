@@ -62,7 +62,8 @@ func number(value any) (n float64, ok bool) {
 }
 
 // size writes a number of bytes as units.js does.
-func size(n float64) string {
+func size[N int64 | float64](bytes N) string {
+	n := float64(bytes)
 	units := []string{"byte", "kB", "MB", "GB"}
 	unit := 0
 	for ; n >= 1000 && unit < len(units)-1; unit++ {

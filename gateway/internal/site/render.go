@@ -31,7 +31,7 @@ func newTemplates(static assets, languages []texts) (templates, error) {
 			"rendered": cards.render,
 			"asset":    static.url, "card": newCard, "language": languageName, "initial": initial, "hue": hue, "rfc3339": rfc3339,
 			"t": x.t, "list": x.list, "title": x.title, "utc": utc, "day": x.day,
-			"views": x.views, "spoken": x.spoken, "short": short,
+			"views": x.views, "spoken": x.spoken, "short": short, "size": size[int64],
 		}).ParseFS(files, "pages/layout.html", "pages/parts.html")
 		if err != nil {
 			return nil, err
@@ -40,7 +40,7 @@ func newTemplates(static assets, languages []texts) (templates, error) {
 			return nil, err
 		}
 		all[x.lang] = map[string]*template.Template{}
-		for _, name := range []string{"home.html", "watch.html", "history.html", "clear.html", "upload.html", "error.html"} {
+		for _, name := range []string{"home.html", "watch.html", "history.html", "clear.html", "upload.html", "recovery.html", "error.html"} {
 			page, err := common.Clone()
 			if err != nil {
 				return nil, err

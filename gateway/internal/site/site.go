@@ -22,7 +22,8 @@ type Config struct {
 	// ChargeUpload returns an error if the viewer may not upload another file now.
 	ChargeUpload func(echo.Context) error
 	SetCookie    func(c echo.Context, name, value string)
-	Secure       bool // a proxy in front ends TLS
+	SetViewer    func(c echo.Context, id string) // makes the browser that viewer
+	Secure       bool                            // a proxy in front ends TLS
 	Log          *slog.Logger
 }
 

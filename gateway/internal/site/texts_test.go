@@ -68,7 +68,7 @@ var textsInGo = map[string]bool{
 	"Videos accepted: %d. Not accepted: “%s” and the files after it.": true,
 	// parts of pages
 	"the library": true, "recommendations": true, "where you stopped": true, "the title": true, "other videos": true,
-	"your history": true, "titles": true,
+	"your history": true, "titles": true, "unfinished uploads": true, "your videos": true, "the recovery code": true,
 }
 
 // TestEveryErrorHasATextInEachLanguage compares the catalogue with the codes of all services, in both directions.

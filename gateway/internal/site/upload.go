@@ -1,6 +1,7 @@
 package site
 
 import (
+	"context"
 	"errors"
 	"io"
 	"mime/multipart"
@@ -12,16 +13,65 @@ import (
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
 	"flixtube/contracts/limits"
+	"flixtube/gateway/internal/edge"
+	"flixtube/gateway/internal/services"
 )
 
 type uploadPage struct {
 	layout
-	Problems []string // with the last try
+	Unfinished []services.Upload
+	Own        []services.Video
+	Pager      pager // of Own
+	HasCode    bool  // for another browser
+	Rejected   uploadForms
 }
 
-// UploadPage has the form for UploadForm. Its script does not use that form: it uploads by the tus protocol.
-func (s *Site) UploadPage(c echo.Context) error {
-	return s.render(c, http.StatusOK, "upload.html", &uploadPage{layout: layout{Section: "upload"}})
+// uploadForms says why one of the forms on the page was rejected.
+type uploadForms struct {
+	Files    []string
+	Recovery string
+}
+
+// UploadPage has the form for UploadForm, and what the viewer has uploaded. Its script does not use that form: it uploads by
+// the tus protocol.
+func (s *Site) UploadPage(c echo.Context) error { return s.uploadPage(c, http.StatusOK, uploadForms{}) }
+
+func (s *Site) uploadPage(c echo.Context, status int, rejected uploadForms) error {
+	skip, _, err := web.Page(c.QueryParams(), pageSize)
+	if err != nil {
+		return errNoSuchPage
+	}
+	viewer := viewerOf(c)
+	page := &uploadPage{layout: layout{Section: "upload"}, Rejected: rejected}
+	page.Missing = s.compose(c, part{"unfinished uploads", func(ctx context.Context) (err error) {
+		page.Unfinished, err = s.Services.VideoUpload.Unfinished(ctx, viewer)
+		return err
+	}}, part{"your videos", func(ctx context.Context) (err error) {
+		page.Own, err = s.Services.Metadata.Own(ctx, viewer, skip, pageSize+1)
+		return err
+	}}, part{"the recovery code", func(ctx context.Context) (err error) {
+		page.HasCode, err = s.Services.Metadata.HasRecoveryCode(ctx, viewer)
+		return err
+	}})
+	page.Own, page.Pager = paginate(page.Own, skip, "/upload", "")
+	return s.render(c, status, "upload.html", page)
+}
+
+// RemoveUpload takes the form of an unfinished upload.
+func (s *Site) RemoveUpload(c echo.Context) error {
+	form, err := readForm(c)
+	if err != nil {
+		return err
+	}
+	if err := edge.CheckUploadID(form.Get("id")); err != nil {
+		return err
+	}
+	ctx, cancel := s.changeContext(c)
+	defer cancel()
+	if err := s.Services.VideoUpload.Remove(ctx, viewerOf(c), form.Get("id")); err != nil {
+		return changeError(err)
+	}
+	return c.Redirect(http.StatusSeeOther, "/upload")
 }
 
 // UploadForm takes the files of a form, for browsers without scripts. It streams one after another.
@@ -52,7 +102,7 @@ func (s *Site) showRejected(c echo.Context, rejected *rejectedFile) error {
 	if rejected.accepted > 0 {
 		problems = append(problems, texts.t("Videos accepted: %d. Not accepted: “%s” and the files after it.", rejected.accepted, rejected.name))
 	}
-	return s.render(c, answer.Status, "upload.html", &uploadPage{layout{Section: "upload"}, problems})
+	return s.uploadPage(c, answer.Status, uploadForms{Files: problems})
 }
 
 // rejectedFile is an error at one file of a form, perhaps after others were accepted.

@@ -58,7 +58,7 @@ func (s *Site) rename(c echo.Context, id, name string) error {
 	return changeError(s.Services.Metadata.Rename(ctx, viewerOf(c), id, name))
 }
 
-// Remove takes the owner's form on the watch page.
+// Remove takes the owner's form on the watch page and on the upload page.
 func (s *Site) Remove(c echo.Context) error {
 	form, err := readForm(c)
 	if err != nil {
@@ -72,5 +72,5 @@ func (s *Site) Remove(c echo.Context) error {
 	if err := s.Services.Metadata.Remove(ctx, viewerOf(c), form.Get("id")); err != nil {
 		return changeError(err)
 	}
-	return c.Redirect(http.StatusSeeOther, "/")
+	return c.Redirect(http.StatusSeeOther, localPath(form.Get("back")))
 }

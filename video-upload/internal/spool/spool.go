@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -320,6 +321,17 @@ func (s *Spool) IDs() ([]string, error) {
 		}
 	}
 	return ids, nil
+}
+
+// UnfinishedOf returns the unfinished uploads of a viewer, the last changed first.
+func (s *Spool) UnfinishedOf(owner string) ([]Upload, error) {
+	ups, err := s.unfinished()
+	if err != nil {
+		return nil, err
+	}
+	ups = slices.DeleteFunc(ups, func(up Upload) bool { return up.MetaData.Owner != owner || up.Expired() })
+	slices.SortFunc(ups, func(a, b Upload) int { return b.Modified.Compare(a.Modified) })
+	return ups, nil
 }
 
 // RemoveOrphans deletes old files that belong to no upload, such as those that a crash has left.

@@ -179,6 +179,10 @@ export default {
     "en": "This is not a video in a format that browsers play.",
     "ko": "브라우저에서 재생할 수 있는 형식의 동영상이 아닙니다."
   },
+  "nothing_owned": {
+    "en": "You have no video yet.",
+    "ko": "아직 올린 동영상이 없습니다."
+  },
   "page_not_found": {
     "en": "There is no such page. Check the address.",
     "ko": "페이지를 찾을 수 없습니다. 주소를 확인해 주세요."
@@ -202,6 +206,10 @@ export default {
   "range_unsatisfiable": {
     "en": "The video has no such part.",
     "ko": "동영상에 없는 구간입니다."
+  },
+  "recovery_not_found": {
+    "en": "This recovery code is not valid. It may be mistyped, revoked or replaced by a new one.",
+    "ko": "유효하지 않은 복구 코드입니다. 잘못 입력했거나, 폐기되었거나, 새 코드로 바뀌었을 수 있습니다."
   },
   "search_too_long": {
     "en": "A search can have at most {max} characters.",

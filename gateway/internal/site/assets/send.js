@@ -27,11 +27,11 @@ export function sizeLimit() {
 }
 
 // send returns a function that cancels the upload: here at once, at the server when the promise that it returns has
-// settled. send calls events.named with the file name that the server has, events.progress with the number of bytes sent,
+// settled. send calls events.named with the file name that the server has and the upload's id, events.progress with the number of bytes sent,
 // events.broken when the connection was lost and it will try again, and at last either events.done with the video's id or
 // events.failed with the reason and whether the viewer can retry. After cancelling it calls at most events.done: the server
-// had the whole file already.
-export async function send(file, metadata, picture, events) {
+// had the whole file already. It continues the upload that it is given, or else the last one of this file in this browser.
+export async function send(file, metadata, picture, events, unfinished) {
   let over = false;
   let cancelledAt;
   const end = (event, ...values) => {
@@ -50,7 +50,7 @@ export async function send(file, metadata, picture, events) {
       upload.options.chunkSize = Infinity; // one request for all the rest
     },
     onUploadUrlAvailable: () => {
-      events.named(upload.url === previous?.uploadUrl ? previous.metadata.filename : metadata.filename);
+      events.named(upload.url === previous?.uploadUrl ? previous.metadata.filename : metadata.filename, idOf(upload.url));
     },
     onBeforeRequest: async (request) => {
       if (request.getMethod() === "PATCH") await sendPicture();
@@ -97,7 +97,8 @@ export async function send(file, metadata, picture, events) {
   }
 
   const known = await upload.findPreviousUploads();
-  const previous = known.sort((a, b) => Date.parse(b.creationTime) - Date.parse(a.creationTime))[0];
+  const last = known.sort((a, b) => Date.parse(b.creationTime) - Date.parse(a.creationTime))[0];
+  const previous = unfinished ? resumable(unfinished) : last;
   if (previous) upload.resumeFromPreviousUpload(previous);
   upload.start();
 
@@ -112,6 +113,11 @@ export async function send(file, metadata, picture, events) {
     });
     return Promise.race([told, new Promise((resolve) => setTimeout(resolve, cancelTimeout))]);
   };
+}
+
+// resumable returns an upload that the server has listed as tus-js-client remembers its own.
+function resumable({ id, filename }) {
+  return { uploadUrl: `${endpoint}/${id}`, metadata: { filename }, urlStorageKey: null };
 }
 
 // later returns whether the same request may succeed after a while.

@@ -5,9 +5,12 @@ import { lookInto } from "./picture.js";
 import { addRow, extension } from "./row.js";
 import { send, sizeLimit } from "./send.js";
 import { t } from "./texts.js";
+import { listUnfinished } from "./unfinished.js";
 
 const form = document.getElementById("upload-form");
 const input = document.getElementById("files");
+
+const unfinished = listUnfinished(add);
 
 const waiting = [];
 const stored = []; // their titles may still be changed
@@ -31,8 +34,8 @@ addEventListener("beforeunload", (event) => {
   if (active || stored.some((upload) => upload.row.title !== upload.saved)) event.preventDefault();
 });
 
-async function add(file) {
-  const upload = { file };
+async function add(file, continued) {
+  const upload = { file, continued };
   upload.row = addRow(file, {
     cancel: () => cancel(upload),
     retry: () => enqueue(upload),
@@ -82,7 +85,9 @@ async function sendOne(upload) {
   await new Promise((end) => {
     upload.end = end;
     const cancelSending = send(file, metadata, picture, {
-      named(filename) {
+      named(filename, id) {
+        unfinished.leave(id); // it is in the list above from now on
+        if (upload.continued) upload.continued = { id, filename }; // another one, if that had expired
         upload.saved = filename.replace(extension, "");
         row.suggest(upload.saved);
       },
@@ -97,7 +102,7 @@ async function sendOne(upload) {
         row.failed(why, canRetry);
         end();
       },
-    });
+    }, upload.continued);
     upload.cancel = async () => (await cancelSending)();
   });
 }
