@@ -44,7 +44,7 @@ var browser = share(func(tb testing.TB) context.Context {
 		chromedp.Env("HOME="+tb.TempDir()), // not every user has one
 		chromedp.WSURLReadTimeout(timeout),
 	)
-	if os.Getenv("SSL_CERT_FILE") != "" {
+	if strings.HasPrefix(running(), "https:") {
 		options = append(options, chromedp.Flag("ignore-certificate-errors-spki-list", trustedKeys(tb)))
 	}
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
