@@ -258,9 +258,9 @@ func TestJourneyWithoutScripts(t *testing.T) {
 		id = strings.Join(ids, "")
 		return err
 	})
-	anna.open("/")
+	anna.findListed(id, title)
 	anna.screenshot("plain", "home")
-	anna.follow(id)
+	anna.follow(id, title)
 	anna.clickAt(`(({ x, bottom }) => [x + 32, bottom - 48])(player.getBoundingClientRect())`) // the player's own button
 	anna.plays()
 	anna.screenshot("plain", "watch")

@@ -214,10 +214,17 @@ func (p *person) upload(files ...string) []string {
 	return ids
 }
 
-// showsFacts: the library shows a picture of the video, and how long it is.
+// showsFacts: the library, whose list may be a moment old, comes to show a picture of the video, and how long it is.
 func (p *person) showsFacts(id, length string) {
 	p.t.Helper()
-	p.open("/")
 	card := fmt.Sprintf(`document.querySelector('#video-list > div:has(a[href="%s"])')`, videoPage(id))
-	p.until(fmt.Sprintf(`%s.querySelector("img").naturalWidth === 640 && %[1]s.querySelector(".length").innerText === %q`, card, length))
+	chassistest.Eventually(p.t, timeout, "the library has the facts of "+id, func() error {
+		p.open("/")
+		facts := eval[[]string](p, fmt.Sprintf(`[%s?.querySelector("img")?.getAttribute("src") ?? "", %[1]s?.querySelector(".length")?.innerText ?? ""]`, card))
+		if !strings.HasPrefix(facts[0], "/api/poster?") || facts[1] != length {
+			return fmt.Errorf("it has %q", facts)
+		}
+		return nil
+	})
+	p.until(card + `.querySelector("img").naturalWidth === 640`)
 }

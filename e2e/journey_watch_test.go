@@ -68,10 +68,9 @@ func watchInABrowser(t *testing.T, s *site) {
 	otto.visitor().mustWatch(otherID, sample(t))
 	otto.recommended(func(all []string) error { return before(all, popularID, bigID) })
 
-	anna.follow(smallID)
+	anna.follow(smallID, smallTitle)
 	anna.plays()
-	anna.open("/")
-	anna.follow(bigID)
+	anna.follow(bigID, bigTitle)
 	anna.plays()
 	anna.screenshot("watching", "watch")
 	anna.seeks(60)
@@ -264,19 +263,23 @@ func (p *person) recommended(right func(ids []string) error) {
 	})
 }
 
-// findListed opens the home page and finds the video there, once.
+// findListed opens the home page, whose list may be a moment old, until the video is there, once.
 func (p *person) findListed(id, title string) {
 	p.t.Helper()
-	p.open("/")
-	texts := eval[[]string](p, fmt.Sprintf(`[...document.querySelectorAll('#video-list > div > a[href="%s"]')].map(a => a.textContent)`, videoPage(id)))
-	if len(texts) != 1 || !strings.Contains(texts[0], title) {
-		p.t.Errorf("of %s the home page lists %q", title, texts)
-	}
+	chassistest.Eventually(p.t, timeout, "the home page lists "+title, func() error {
+		p.open("/")
+		texts := eval[[]string](p, fmt.Sprintf(`[...document.querySelectorAll('#video-list > div > a[href="%s"]')].map(a => a.textContent)`, videoPage(id)))
+		if len(texts) != 1 || !strings.Contains(texts[0], title) {
+			return fmt.Errorf("it lists %q", texts)
+		}
+		return nil
+	})
 }
 
-// follow clicks the link to a video.
-func (p *person) follow(id string) {
+// follow finds a video on the home page, and clicks the link to it.
+func (p *person) follow(id, title string) {
 	p.t.Helper()
+	p.findListed(id, title)
 	p.click(fmt.Sprintf(`#video-list a[href="%s"]`, videoPage(id)))
 	p.arrives(videoPage(id), `document.getElementById("player") !== null`)
 }
