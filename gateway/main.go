@@ -80,5 +80,5 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	connections := process.Connections{
 		PerAddress: process.DefaultConnections() / addressShare, Trusted: cfg.trustedProxies, SendTimeout: cfg.sendTimeout,
 	}
-	return process.Service{Addr: cfg.addr, Handler: handler, Log: log, Connections: connections}.Run(ctx)
+	return process.Service{Addr: cfg.addr, Handler: handler, Log: log, Ranges: "/api/video", Connections: connections}.Run(ctx)
 }

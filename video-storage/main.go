@@ -89,6 +89,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		Addr:       cfg.addr,
 		Handler:    web.Inner(newHandler(videos, newUploadSlots(maxUploads), log, checks...)),
 		Log:        log,
+		Ranges:     "/video",
 		Background: []func(context.Context) error{consumers.Run, sweeps.run},
 	}.Run(ctx)
 }

@@ -78,6 +78,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 		Addr:       cfg.addr,
 		Handler:    web.Inner(newHandler(cfg.storage, transport, box, log, checks...)),
 		Log:        log,
+		Ranges:     "/video",
 		Background: []func(context.Context) error{relay.New(box, send, log.With("delivery", cfg.delivery, "to", to)).Run},
 	}.Run(ctx)
 }

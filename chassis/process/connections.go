@@ -43,6 +43,7 @@ type Connections struct {
 type listener struct {
 	net.Listener
 	bounds Connections
+	direct *direct       // or nil
 	places chan struct{} // holds a token for each connection
 	closed chan struct{}
 	close  func() error
@@ -78,7 +79,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		full := addressOf(accepted.RemoteAddr())
 		address := ClientAddr(full)
 		if l.enter(address, Contains(l.bounds.Trusted, full)) {
-			return newConn(accepted.(*net.TCPConn), l.bounds.SendTimeout, halfClosedTimeout, &l.cut, func() { l.leave(address) }), nil
+			c := newConn(accepted.(*net.TCPConn), l.bounds.SendTimeout, halfClosedTimeout, &l.cut, func() { l.leave(address) })
+			c.direct = l.direct
+			return c, nil
 		}
 		accepted.Close()
 	}
@@ -146,6 +149,8 @@ type conn struct {
 	last              atomic.Bool // nothing more is read
 	cut               *atomic.Bool
 	left              func()
+	direct            *direct         // has the connection before net/http reads from it; nil: net/http has it
+	base              context.Context //nolint:containedctx // of its requests
 
 	mu      sync.Mutex
 	expired chan struct{} // closed while the deadline of reads is in the past, and once the connection is closed
@@ -162,6 +167,10 @@ func newConn(tcp *net.TCPConn, sendTimeout, halfClosedTimeout time.Duration, cut
 func (c *conn) Read(p []byte) (int, error) {
 	if c.last.Load() {
 		return 0, net.ErrClosed // not io.EOF, which would end the body in flight
+	}
+	if d := c.direct; d != nil {
+		c.direct = nil
+		return d.serve(c, p)
 	}
 	n, err := c.TCPConn.Read(p)
 	if errors.Is(err, io.EOF) && len(p) == 1 {
@@ -290,7 +299,11 @@ type connKey struct{}
 
 // withConn is the ConnContext of a server.
 func withConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
+	ctx = context.WithValue(ctx, connKey{}, c)
+	if own, ok := c.(*conn); ok {
+		own.base = ctx
+	}
+	return ctx
 }
 
 // lastRequest makes the request that ctx belongs to the last on its connection.

@@ -23,6 +23,10 @@ type Service struct {
 	Handler http.Handler
 	Log     *slog.Logger
 
+	// Ranges is the path of GET requests that are answered without net/http as long as a connection has no others. Where
+	// answers are small and many, most of the CPU is net/http's. "": none.
+	Ranges string
+
 	// Connections bounds those of clients; its zero value lets half of the process's descriptors be clients'.
 	Connections Connections
 
@@ -58,6 +62,9 @@ func (s Service) Run(ctx context.Context) error {
 	}
 	served := make(chan error, 1)
 	connections := newListener(listener, s.Connections.orDefault())
+	if s.Ranges != "" {
+		connections.direct = newDirect(server, s.Handler, s.Ranges)
+	}
 	go func() { served <- server.Serve(connections) }()
 
 	select {
@@ -68,6 +75,10 @@ func (s Service) Run(ctx context.Context) error {
 	s.Log.Info("stopping")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), DrainTime)
 	defer cancel()
+	if connections.direct != nil {
+		_ = connections.Close() // so that there are no new ones; Shutdown closes it again
+		connections.direct.stop(drain)
+	}
 	if server.Shutdown(drain) != nil {
 		connections.cut.Store(true) // the drain time is over
 		_ = server.Close()

@@ -1,0 +1,216 @@
+//go:build unix
+
+package process
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// watchAfter is how long a request is worked on before somebody looks whether its client is still there.
+const watchAfter = 5 * time.Millisecond
+
+// direct answers the first requests of connections, as long as they are plain GETs for one path, in the goroutine that
+// reads them. With a small answer most of the cost of a request in net/http is that of the goroutine that watches the client
+// meanwhile, and of the pieces in which its answer is written. The first request that is anything else, and all that follow
+// on its connection, are net/http's: it has not seen any other.
+type direct struct {
+	server  *http.Server // its deadlines, and its log
+	handler http.Handler
+	path    string
+	parsers sync.Pool // of *bufio.Reader
+
+	mu       sync.Mutex
+	conns    map[*conn]bool // those that net/http has seen nothing of: whether a request is in flight
+	stopping bool
+	empty    chan struct{} // closed when there are none any more
+}
+
+func newDirect(server *http.Server, handler http.Handler, path string) *direct {
+	return &direct{
+		server: server, handler: handler, path: path, parsers: sync.Pool{New: func() any { return bufio.NewReader(nil) }},
+		conns: map[*conn]bool{}, empty: make(chan struct{}),
+	}
+}
+
+// serve answers requests, and returns the first bytes of the one that is left to net/http. They are in p.
+func (d *direct) serve(c *conn, p []byte) (n int, err error) {
+	if !d.await(c, d.server.ReadHeaderTimeout) {
+		return c.TCPConn.Read(p)
+	}
+	defer d.leave(c)
+	for {
+		n, err := c.TCPConn.Read(p)
+		if err != nil || !isPlainGet(p[:n], d.path) {
+			_ = c.TCPConn.SetReadDeadline(time.Now().Add(d.server.ReadHeaderTimeout)) // fails only if it is closed
+			return n, err
+		}
+		if !d.begin(c) || !d.answer(c, p[:n]) || !d.await(c, d.server.IdleTimeout) {
+			return 0, net.ErrClosed
+		}
+	}
+}
+
+// await gives the next request its time, unless the server stops.
+func (d *direct) await(c *conn, timeout time.Duration) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopping {
+		return false
+	}
+	d.conns[c] = false
+	return c.TCPConn.SetReadDeadline(time.Now().Add(timeout)) == nil
+}
+
+func (d *direct) begin(c *conn) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.conns[c] = true
+	return c.TCPConn.SetReadDeadline(time.Time{}) == nil
+}
+
+func (d *direct) leave(c *conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.conns, c)
+	if d.stopping && len(d.conns) == 0 {
+		close(d.empty)
+	}
+}
+
+// stop ends the connections without a request in flight, and the others after it or when ctx is done.
+func (d *direct) stop(ctx context.Context) {
+	d.mu.Lock()
+	d.stopping = true
+	left := len(d.conns)
+	for c, busy := range d.conns {
+		if !busy {
+			_ = c.TCPConn.SetReadDeadline(time.Unix(1, 0)) // fails only if it is closed
+		}
+	}
+	d.mu.Unlock()
+	if left == 0 {
+		return
+	}
+	select {
+	case <-d.empty:
+	case <-ctx.Done():
+	}
+}
+
+// answer reports whether the connection can have another request.
+func (d *direct) answer(c *conn, head []byte) (again bool) {
+	parser, _ := d.parsers.Get().(*bufio.Reader)
+	parser.Reset(bytes.NewReader(head))
+	req, err := http.ReadRequest(parser)
+	d.parsers.Put(parser)
+	if err != nil {
+		(&directWriter{conn: c, header: http.Header{"Connection": {"close"}}, status: 0}).fail(http.StatusBadRequest)
+		return false
+	}
+	ctx, cancel := context.WithCancel(c.base)
+	defer cancel()
+	req = req.WithContext(ctx)
+	req.RemoteAddr = c.RemoteAddr().String()
+	w := &directWriter{conn: c, header: make(http.Header, 8), left: -1}
+	watch := watchClient(c, cancel)
+	defer func() {
+		watch.end()
+		if p := recover(); p != nil {
+			again = false
+			if p != http.ErrAbortHandler { //nolint:errorlint // it is panicked with as it is
+				d.server.ErrorLog.Printf("http: panic serving %v: %v\n%s", req.RemoteAddr, p, debug.Stack())
+			}
+		}
+	}()
+	d.handler.ServeHTTP(w, req)
+	return w.finish() == nil
+}
+
+// clientWatch cancels a request that takes its time when the client goes away.
+type clientWatch struct {
+	conn   *conn
+	cancel func()
+	timer  *time.Timer
+	ended  chan struct{}
+}
+
+func watchClient(c *conn, cancel func()) *clientWatch {
+	w := &clientWatch{conn: c, cancel: cancel, ended: make(chan struct{})}
+	w.timer = time.AfterFunc(watchAfter, w.run)
+	return w
+}
+
+func (w *clientWatch) run() {
+	defer close(w.ended)
+	raw, err := w.conn.TCPConn.SyscallConn()
+	if err != nil {
+		w.cancel()
+		return
+	}
+	var b [1]byte
+	n := 0
+	var failed error
+	err = raw.Read(func(fd uintptr) bool {
+		n, _, failed = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
+		return failed != syscall.EAGAIN && failed != syscall.EINTR
+	})
+	switch {
+	case err != nil: // end has set the deadline, or the connection is closed
+	case failed != nil:
+		w.cancel()
+	case n == 0 && w.conn.awaitAnswer() != nil: // it has closed its side
+		w.cancel()
+	}
+}
+
+// end returns when nobody looks any more.
+func (w *clientWatch) end() {
+	if w.timer.Stop() {
+		return
+	}
+	_ = w.conn.SetReadDeadline(time.Unix(1, 0)) // ends the look, and fails only if the connection is closed
+	<-w.ended
+	_ = w.conn.SetReadDeadline(time.Time{})
+}
+
+// isPlainGet reports whether b is one whole HTTP/1.1 request: a GET for the path, with a query, one Host, and no header that
+// says anything about a body or the connection. It is strict, because whatever it rejects still gets its answer from net/http.
+func isPlainGet(b []byte, path string) bool {
+	line, rest, _ := bytes.Cut(b, crlf)
+	target, ok := bytes.CutPrefix(line, []byte("GET "+path+"?"))
+	target, version := bytes.CutSuffix(target, []byte(" HTTP/1.1"))
+	if !ok || !version || bytes.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c > '~' || c == '#' }) {
+		return false
+	}
+	hosts := 0
+	for len(rest) > len(crlf) {
+		line, rest, _ = bytes.Cut(rest, crlf)
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok || len(name) == 0 || bytes.ContainsFunc(name, notInName) ||
+			bytes.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }) {
+			return false
+		}
+		switch lower := strings.ToLower(string(name)); lower {
+		case "host":
+			hosts++
+		case "connection", "content-length", "expect", "http2-settings", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade":
+			return false
+		}
+	}
+	return hosts == 1 && bytes.Equal(rest, crlf)
+}
+
+var crlf = []byte("\r\n")
+
+func notInName(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
+}
