@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -36,7 +37,9 @@ func (o *openFiles) take(id videoID, path string) (openFile, bool) {
 	}
 	now, err := os.Stat(path)
 	if err == nil && os.SameFile(now, f.info) && now.Size() == f.info.Size() && now.ModTime().Equal(f.info.ModTime()) {
-		return f, true
+		if _, err := f.Seek(0, io.SeekStart); err == nil {
+			return f, true
+		}
 	}
 	f.Close()
 	return f, false

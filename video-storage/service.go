@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"syscall"
 	"time"
 
@@ -82,6 +83,7 @@ type video struct {
 // Close ends the use of the video. It is called once.
 func (v *video) Close() error {
 	if v.keep != nil {
+		v.ReadSeekCloser = (*os.File)(nil) // which answers everything with an error
 		return v.keep()
 	}
 	return v.ReadSeekCloser.Close()

@@ -16,7 +16,7 @@ import (
 )
 
 // watchAfter is how long a request is worked on before somebody looks whether its client is still there.
-const watchAfter = 5 * time.Millisecond
+const watchAfter = 50 * time.Millisecond
 
 // direct answers the first requests of connections, as long as they are plain GETs for one path, in the goroutine that
 // reads them. With a small answer most of the cost of a request in net/http is that of the goroutine that watches the client

@@ -116,7 +116,9 @@ func (w *directWriter) ReadFrom(r io.Reader) (int64, error) {
 	if !ok || w.left <= 0 || limited.N > w.left {
 		return io.Copy(writerFunc(w.Write), r)
 	}
-	if _, err := w.send(nil); err != nil {
+	head := w.head
+	w.head = nil
+	if err := w.conn.writeMore(head); err != nil {
 		return 0, err
 	}
 	n, err := w.conn.ReadFrom(limited)
