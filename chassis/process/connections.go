@@ -89,6 +89,16 @@ func (l *listener) Accept() (net.Conn, error) {
 
 func (l *listener) Close() error { return l.close() }
 
+// stop closes the listener and ends the connections that net/http knows nothing of: it would close them in the middle of an
+// answer. It reports whether they have ended before ctx did.
+func (l *listener) stop(ctx context.Context) bool {
+	if l.direct == nil {
+		return true
+	}
+	_ = l.Close() // Shutdown closes it again, and has the error
+	return l.direct.stop(ctx)
+}
+
 // Client returns the address that limits are counted by: that of an IPv4 host, or of an IPv6 network of 64 bits.
 func Client(remote net.Addr) netip.Addr { return ClientAddr(addressOf(remote)) }
 

@@ -6,8 +6,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"net"
+	"errors"
+	"io"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -42,21 +44,37 @@ func newDirect(server *http.Server, handler http.Handler, path string) *direct {
 }
 
 // serve answers requests, and returns the first bytes of the one that is left to net/http. They are in p.
-func (d *direct) serve(c *conn, p []byte) (n int, err error) {
+func (d *direct) serve(c *conn, p []byte) (int, error) {
 	if !d.await(c, d.server.ReadHeaderTimeout) {
 		return c.TCPConn.Read(p)
 	}
 	defer d.leave(c)
 	for {
 		n, err := c.TCPConn.Read(p)
-		if err != nil || !isPlainGet(p[:n], d.path) {
+		req := d.parse(p[:n])
+		if req == nil {
 			_ = c.TCPConn.SetReadDeadline(time.Now().Add(d.server.ReadHeaderTimeout)) // fails only if it is closed
 			return n, err
 		}
-		if !d.begin(c) || !d.answer(c, p[:n]) || !d.await(c, d.server.IdleTimeout) {
-			return 0, net.ErrClosed
+		if !d.begin(c) || !d.answer(c, req) || !d.await(c, d.server.IdleTimeout) {
+			return 0, io.EOF // net/http closes the connection, and answers nothing
 		}
 	}
+}
+
+// parse returns nil for a request that is left to net/http.
+func (d *direct) parse(head []byte) *http.Request {
+	if !isPlainGet(head, d.path) {
+		return nil
+	}
+	parser, _ := d.parsers.Get().(*bufio.Reader)
+	defer d.parsers.Put(parser)
+	parser.Reset(bytes.NewReader(head))
+	req, err := http.ReadRequest(parser)
+	if err != nil || req.Host == "" {
+		return nil
+	}
+	return req
 }
 
 // await gives the next request its time, unless the server stops.
@@ -86,8 +104,9 @@ func (d *direct) leave(c *conn) {
 	}
 }
 
-// stop ends the connections without a request in flight, and the others after it or when ctx is done.
-func (d *direct) stop(ctx context.Context) {
+// stop ends the connections without a request in flight at once, and the others after it. It reports whether all ended
+// before ctx did. There must be no new connections any more.
+func (d *direct) stop(ctx context.Context) bool {
 	d.mu.Lock()
 	d.stopping = true
 	left := len(d.conns)
@@ -98,24 +117,18 @@ func (d *direct) stop(ctx context.Context) {
 	}
 	d.mu.Unlock()
 	if left == 0 {
-		return
+		return true
 	}
 	select {
 	case <-d.empty:
+		return true
 	case <-ctx.Done():
+		return false
 	}
 }
 
 // answer reports whether the connection can have another request.
-func (d *direct) answer(c *conn, head []byte) (again bool) {
-	parser, _ := d.parsers.Get().(*bufio.Reader)
-	parser.Reset(bytes.NewReader(head))
-	req, err := http.ReadRequest(parser)
-	d.parsers.Put(parser)
-	if err != nil {
-		(&directWriter{conn: c, header: http.Header{"Connection": {"close"}}, status: 0}).fail(http.StatusBadRequest)
-		return false
-	}
+func (d *direct) answer(c *conn, req *http.Request) (again bool) {
 	ctx, cancel := context.WithCancel(c.base)
 	defer cancel()
 	req = req.WithContext(ctx)
@@ -161,13 +174,15 @@ func (w *clientWatch) run() {
 	var failed error
 	err = raw.Read(func(fd uintptr) bool {
 		n, _, failed = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
-		return failed != syscall.EAGAIN && failed != syscall.EINTR
+		return failed != syscall.EAGAIN
 	})
-	switch {
-	case err != nil: // end has set the deadline, or the connection is closed
-	case failed != nil:
-		w.cancel()
-	case n == 0 && w.conn.awaitAnswer() != nil: // it has closed its side
+	if err != nil || n > 0 {
+		return // end has set the deadline, or there is another request already
+	}
+	if failed == nil { // it has closed its side
+		failed = w.conn.awaitAnswer()
+	}
+	if !errors.Is(failed, os.ErrDeadlineExceeded) {
 		w.cancel()
 	}
 }
@@ -199,9 +214,12 @@ func isPlainGet(b []byte, path string) bool {
 			bytes.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }) {
 			return false
 		}
-		switch lower := strings.ToLower(string(name)); lower {
+		switch strings.ToLower(string(name)) {
 		case "host":
 			hosts++
+			if bytes.ContainsFunc(value, notInHost) {
+				return false
+			}
 		case "connection", "content-length", "expect", "http2-settings", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade":
 			return false
 		}
@@ -209,7 +227,7 @@ func isPlainGet(b []byte, path string) bool {
 	return hosts == 1 && bytes.Equal(rest, crlf)
 }
 
-var crlf = []byte("\r\n")
+func notInHost(c rune) bool { return notInName(c) && !strings.ContainsRune(".:[] ", c) }
 
 func notInName(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'

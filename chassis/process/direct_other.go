@@ -14,4 +14,4 @@ func newDirect(*http.Server, http.Handler, string) *direct { return nil }
 
 func (d *direct) serve(c *conn, p []byte) (int, error) { return c.TCPConn.Read(p) }
 
-func (d *direct) stop(context.Context) {}
+func (d *direct) stop(context.Context) bool { return true }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package process
 
 import (
@@ -13,6 +15,8 @@ import (
 
 // smallBody is how many bytes of an answer without a Content-Length are counted before any of them is sent.
 const smallBody = 2 << 10
+
+var crlf = []byte("\r\n")
 
 var errIncomplete = errors.New("the answer is incomplete")
 
@@ -138,13 +142,6 @@ func (w *directWriter) FlushError() error {
 
 // Flush is FlushError.
 func (w *directWriter) Flush() { _ = w.FlushError() } // the next write fails, too
-
-// fail answers with a status alone.
-func (w *directWriter) fail(status int) {
-	w.header.Set("Content-Length", "0")
-	w.WriteHeader(status)
-	_, _ = w.send(nil) // fails only if the client is gone
-}
 
 // finish ends the answer. After an error the connection cannot have another.
 func (w *directWriter) finish() error {

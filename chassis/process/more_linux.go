@@ -18,7 +18,7 @@ func (c *conn) writeMore(p []byte) error {
 			n, failed = syscall.SendmsgN(int(fd), p, nil, nil, syscall.MSG_MORE)
 			p = p[max(0, n):]
 		}
-		if failed == syscall.EAGAIN || failed == syscall.EINTR {
+		if failed == syscall.EAGAIN {
 			failed = nil
 			return false
 		}

@@ -75,11 +75,7 @@ func (s Service) Run(ctx context.Context) error {
 	s.Log.Info("stopping")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), DrainTime)
 	defer cancel()
-	if connections.direct != nil {
-		_ = connections.Close() // so that there are no new ones; Shutdown closes it again
-		connections.direct.stop(drain)
-	}
-	if server.Shutdown(drain) != nil {
+	if !connections.stop(drain) || server.Shutdown(drain) != nil {
 		connections.cut.Store(true) // the drain time is over
 		_ = server.Close()
 	}
