@@ -1,0 +1,85 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestOpenFiles: a video stays open for the next request, but not for long, and never when its name has other bytes.
+func TestOpenFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := t.TempDir()
+		dir, other := openTestDirectory(t, path), openTestDirectory(t, path)
+		defer dir.Close()
+		defer other.Close()
+		create := func(content string) {
+			t.Helper()
+			if err := other.Create(t.Context(), "x", "video/mp4", strings.NewReader(content)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		open := func() *video {
+			t.Helper()
+			v, err := dir.Open(t.Context(), "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		read := func(v *video, want string) io.ReadSeekCloser {
+			t.Helper()
+			file := v.ReadSeekCloser
+			if got, err := io.ReadAll(v); string(got) != want || err != nil {
+				t.Errorf("%q, %v, want %q", got, err, want)
+			}
+			if err := v.Close(); err != nil {
+				t.Error(err)
+			}
+			return file
+		}
+		create("first")
+		one, two := open(), open()
+		first := read(one, "first")
+		if read(two, "first") == first {
+			t.Error("two requests have one file")
+		}
+		if read(open(), "first"); len(dir.open.idle) != 2 {
+			t.Errorf("the files are not used again: %d are idle", len(dir.open.idle))
+		}
+		if err := other.Delete(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dir.Open(t.Context(), "x"); err != errNotFound { //nolint:errorlint // as the contract has it
+			t.Errorf("after another process has deleted it: %v", err)
+		}
+		create("other")
+		read(open(), "other")
+
+		var all []*video
+		for range 2 * maxIdleFiles {
+			all = append(all, open())
+		}
+		for _, v := range all {
+			read(v, "other")
+		}
+		if n := len(dir.open.idle); n != maxIdleFiles {
+			t.Errorf("%d files are idle", n)
+		}
+		time.Sleep(idleFileTime) // in the test's own time
+		synctest.Wait()
+		if n := len(dir.open.idle); n != 0 {
+			t.Errorf("later, %d files are idle", n)
+		}
+		read(open(), "other")
+		if err := dir.Delete(t.Context(), "x"); err != nil || len(dir.open.idle) != 0 {
+			t.Errorf("after it deleted the video: %v, %d files are idle", err, len(dir.open.idle))
+		}
+		if _, err := first.(*os.File).Stat(); err == nil {
+			t.Error("the file of a deleted video is open")
+		}
+	})
+}
