@@ -41,7 +41,7 @@ func (o *openFiles) take(id videoID, path string) (openFile, bool) {
 			return f, true
 		}
 	}
-	f.Close()
+	_ = f.Close() // nothing was written to it
 	return f, false
 }
 
@@ -94,7 +94,7 @@ func (o *openFiles) closeOld() {
 // forget closes the idle files of a video.
 func (o *openFiles) forget(id videoID) {
 	for f, ok := o.remove(id); ok; f, ok = o.remove(id) {
-		f.Close()
+		_ = f.Close()
 	}
 }
 

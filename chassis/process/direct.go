@@ -164,7 +164,7 @@ func watchClient(c *conn, cancel func()) *clientWatch {
 
 func (w *clientWatch) run() {
 	defer close(w.ended)
-	raw, err := w.conn.TCPConn.SyscallConn()
+	raw, err := w.conn.SyscallConn()
 	if err != nil {
 		w.cancel()
 		return
@@ -174,7 +174,7 @@ func (w *clientWatch) run() {
 	var failed error
 	err = raw.Read(func(fd uintptr) bool {
 		n, _, failed = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
-		return failed != syscall.EAGAIN
+		return !errors.Is(failed, syscall.EAGAIN)
 	})
 	if err != nil || n > 0 {
 		return // end has set the deadline, or there is another request already

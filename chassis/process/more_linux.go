@@ -1,6 +1,9 @@
 package process
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 // writeMore writes p, which the system may hold back until there is more to send with it.
 func (c *conn) writeMore(p []byte) error {
@@ -18,7 +21,7 @@ func (c *conn) writeMore(p []byte) error {
 			n, failed = syscall.SendmsgN(int(fd), p, nil, nil, syscall.MSG_MORE)
 			p = p[max(0, n):]
 		}
-		if failed == syscall.EAGAIN {
+		if errors.Is(failed, syscall.EAGAIN) {
 			failed = nil
 			return false
 		}
