@@ -143,6 +143,41 @@ func TestCountsAreNonsense(t *testing.T) {
 	}
 }
 
+// TestOwnChangesAreSeen: an owner sees at once what another gateway has changed, though this one remembers the video.
+func TestOwnChangesAreSeen(t *testing.T) {
+	ann := strings.Repeat("a", 32)
+	var name atomic.Value // "" if it is removed
+	name.Store("Before")
+	gateway := start(t, soon, fakes{
+		"metadata": func(w http.ResponseWriter, r *http.Request) {
+			videos := map[string]object{}
+			if now := name.Load().(string); now != "" {
+				videos["1"] = named("1", now)
+				videos["1"]["owner"] = ann
+			}
+			library([]string{"1"}, videos)(w, r)
+		},
+		"history": answers(object{}), "recommendations": answers(object{}),
+	})
+	open := func(path string, status int) string {
+		t.Helper()
+		return page(t, gateway+path, status, "Cookie", cookie(ann))
+	}
+	for _, now := range []string{"Before", "Renamed once"} {
+		name.Store(now)
+		for _, path := range []string{"/", "/video?id=1"} {
+			if body := open(path, http.StatusOK); !strings.Contains(body, now) {
+				t.Errorf("%s has not %q: %s", path, now, body)
+			}
+		}
+	}
+	name.Store("")
+	if body := open("/", http.StatusOK); strings.Contains(body, "Renamed once") {
+		t.Errorf("the removed video is listed: %s", body)
+	}
+	open("/video?id=1", http.StatusNotFound)
+}
+
 // TestViewsAreNotWaitedForTwice: while recommendations hangs, a page waits for it once.
 func TestViewsAreNotWaitedForTwice(t *testing.T) {
 	var asked atomic.Int32

@@ -23,7 +23,8 @@ type Metadata struct {
 	client
 	known *lru.Cache[string, struct{}] // ids of videos that exist, or have existed
 
-	// What metadata answers is the same for every viewer. The requests name the viewer who asked first.
+	// What metadata answers is the same for every viewer; the requests name the viewer who asked first. But an owner sees
+	// the own changes at once, also those that were made by another gateway.
 	newest *remembered[[]Video] // by limit
 	videos *remembered[Video]   // by id
 }
@@ -46,6 +47,10 @@ type Video struct {
 	Poster          bool    // it has one
 	ContentType     string
 	Captions        []string // the languages in which it has captions
+}
+
+func ownedBy(viewer string) func(Video) bool {
+	return func(v Video) bool { return viewer != "" && v.Owner == viewer }
 }
 
 // UnmarshalJSON never fails because of a field.
@@ -81,7 +86,8 @@ func (m Metadata) Newest(ctx context.Context, viewer, search string, skip, limit
 		return m.list(ctx, viewer, search, skip, limit)
 	}
 	key := strconv.FormatInt(limit, 10)
-	found, err := m.newest.get(ctx, []string{key}, func(ctx context.Context, _ []string) (map[string][]Video, error) {
+	ownsOne := func(videos []Video) bool { return slices.ContainsFunc(videos, ownedBy(viewer)) }
+	found, err := m.newest.getUnless(ctx, []string{key}, ownsOne, func(ctx context.Context, _ []string) (map[string][]Video, error) {
 		videos, err := m.list(ctx, viewer, "", 0, limit)
 		return map[string][]Video{key: videos}, err
 	})
@@ -112,7 +118,7 @@ func (m Metadata) listed(ctx context.Context, viewer, path string, query url.Val
 
 // Video returns one video, perhaps as it was a moment ago. found is false if there is none.
 func (m Metadata) Video(ctx context.Context, viewer, id string) (video Video, found bool, err error) {
-	one, err := m.videos.get(ctx, []string{id}, func(ctx context.Context, _ []string) (map[string]Video, error) {
+	one, err := m.videos.getUnless(ctx, []string{id}, ownedBy(viewer), func(ctx context.Context, _ []string) (map[string]Video, error) {
 		var answer struct {
 			Video Video `json:"video"`
 		}
@@ -142,7 +148,7 @@ func (m Metadata) Exists(ctx context.Context, viewer, id string) (bool, error) {
 
 // Videos returns those of up to limits.IDs ids that exist, by id, perhaps as they were a moment ago.
 func (m Metadata) Videos(ctx context.Context, viewer string, ids []string) (map[string]Video, error) {
-	return m.videos.get(ctx, ids, func(ctx context.Context, ids []string) (map[string]Video, error) {
+	return m.videos.getUnless(ctx, ids, ownedBy(viewer), func(ctx context.Context, ids []string) (map[string]Video, error) {
 		var answer struct {
 			Videos []Video `json:"videos"`
 		}
@@ -157,19 +163,16 @@ func (m Metadata) Videos(ctx context.Context, viewer string, ids []string) (map[
 
 // Rename gives a video of the viewer another name.
 func (m Metadata) Rename(ctx context.Context, viewer, id, name string) error {
-	defer m.forget()
 	return m.change(ctx, viewer, http.MethodPatch, "video", url.Values{"id": {id}}, map[string]string{"name": name})
 }
 
 // Remove removes a video of the viewer.
 func (m Metadata) Remove(ctx context.Context, viewer, id string) error {
-	defer m.forget()
 	return m.change(ctx, viewer, http.MethodDelete, "video", url.Values{"id": {id}}, nil)
 }
 
 // PutCaptions gives a video of the viewer captions in a language, from a WebVTT or SubRip file.
 func (m Metadata) PutCaptions(ctx context.Context, viewer, id, language string, file []byte) error {
-	defer m.forget()
 	req, err := m.newRequest(ctx, viewer, http.MethodPut, "captions", url.Values{"id": {id}, "language": {language}}, file)
 	if err != nil {
 		return err
@@ -183,11 +186,5 @@ func (m Metadata) PutCaptions(ctx context.Context, viewer, id, language string, 
 
 // RemoveCaptions removes them from a video of the viewer.
 func (m Metadata) RemoveCaptions(ctx context.Context, viewer, id, language string) error {
-	defer m.forget()
 	return m.change(ctx, viewer, http.MethodDelete, "captions", url.Values{"id": {id}, "language": {language}}, nil)
-}
-
-func (m Metadata) forget() {
-	m.newest.forget()
-	m.videos.forget()
 }

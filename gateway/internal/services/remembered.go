@@ -3,9 +3,7 @@ package services
 import (
 	"context"
 	"slices"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -22,12 +20,14 @@ const (
 
 // remembered has answers that are the same for every viewer, for a second or two. A stale answer is still returned, and looked
 // up again in the background. Requests that need the same ones at the same time look them up once. Nothing is remembered of
-// what does not exist, or failed.
+// what does not exist, or failed. The memory is that of one process: another may have changed what is in it.
 type remembered[V any] struct {
 	answers *lru.Cache[string, timed[V]]
 	looking singleflight.Group
-	changes atomic.Int64
 }
+
+// lookUp finds the values of those keys that have one.
+type lookUp[V any] func(ctx context.Context, keys []string) (map[string]V, error)
 
 type timed[V any] struct {
 	value V
@@ -40,10 +40,23 @@ func newRemembered[V any]() *remembered[V] {
 	return &remembered[V]{answers: answers}
 }
 
-// get returns the values of those keys that have one. lookUp finds those of some keys; it works on when this request ends
-// before it, because others may wait for it, too.
-func (r *remembered[V]) get(ctx context.Context, keys []string, lookUp func(context.Context, []string) (map[string]V, error)) (map[string]V, error) {
-	change := r.changes.Load()
+// getUnless returns remembered values unless stop says of one that it must not be: then it looks all of them up.
+func (r *remembered[V]) getUnless(ctx context.Context, keys []string, stop func(V) bool, find lookUp[V]) (map[string]V, error) {
+	values, err := r.get(ctx, keys, find)
+	if err != nil {
+		return values, err
+	}
+	for _, value := range values {
+		if stop(value) {
+			return find(ctx, keys)
+		}
+	}
+	return values, nil
+}
+
+// get returns the values of those keys that have one. find works on when this request ends before it, because others may
+// wait for it, too.
+func (r *remembered[V]) get(ctx context.Context, keys []string, find lookUp[V]) (map[string]V, error) {
 	values := make(map[string]V, len(keys))
 	var due []string
 	wait := false
@@ -64,19 +77,17 @@ func (r *remembered[V]) get(ctx context.Context, keys []string, lookUp func(cont
 	}
 	slices.Sort(due)
 	due = slices.Compact(due)
-	found := r.looking.DoChan(strconv.FormatInt(change, 10)+"\x00"+strings.Join(due, "\x00"), func() (any, error) {
+	found := r.looking.DoChan(strings.Join(due, "\x00"), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTimeout)
 		defer cancel()
 		began := time.Now()
-		found, err := lookUp(ctx, due)
+		found, err := find(ctx, due)
 		if err != nil {
 			return nil, err
 		}
 		now := time.Now()
 		for key, value := range found {
-			if r.changes.Load() == change {
-				r.answers.Add(key, timed[V]{value, now, max(minFresh, now.Sub(began))})
-			}
+			r.answers.Add(key, timed[V]{value, now, max(minFresh, now.Sub(began))})
 		}
 		return found, nil
 	})
@@ -95,10 +106,4 @@ func (r *remembered[V]) get(ctx context.Context, keys []string, lookUp func(cont
 		}
 		return values, nil
 	}
-}
-
-// forget makes the next requests look everything up: a viewer must see the own change at once.
-func (r *remembered[V]) forget() {
-	r.changes.Add(1)
-	r.answers.Purge()
 }

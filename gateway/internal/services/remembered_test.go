@@ -78,18 +78,6 @@ func TestRemembered(t *testing.T) {
 		want(2, map[string]int{"a": 1, "b": 2}, "a", "b", "none")
 		want(3, map[string]int{}, "none") // what does not exist may come to be at any time
 
-		// A change is seen at once, also by a request that would join a look-up from before it.
-		l.change(3, nil)
-		asking.Go(func() error { _, err := r.get(t.Context(), []string{"a"}, l.find); return err })
-		synctest.Wait()
-		r.forget()
-		l.change(4, nil)
-		want(5, map[string]int{"a": 4}, "a")
-		if err := asking.Wait(); err != nil {
-			t.Error(err)
-		}
-		want(5, map[string]int{"a": 4}, "a")
-
 		// After a failure the next request asks again.
 		<-time.After(2 * minFresh)
 		down := errors.New("down")
@@ -98,14 +86,32 @@ func TestRemembered(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		l.change(4, nil)
-		want(7, map[string]int{"a": 4}, "a")
+		want(5, map[string]int{"a": 4}, "a")
 
 		// A stale answer is returned, and looked up again for the next.
 		<-time.After(minFresh)
 		l.change(5, nil)
-		want(8, map[string]int{"a": 4}, "a")
+		want(6, map[string]int{"a": 4}, "a")
 		<-time.After(time.Second)
 		synctest.Wait()
-		want(8, map[string]int{"a": 5}, "a")
+		want(6, map[string]int{"a": 5}, "a")
+	})
+}
+
+// TestNotRemembered: a value that must not be remembered is looked up, and the others are not.
+func TestNotRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l := newRemembered[int](), &lookUps{values: map[string]int{"a": 1}}
+		for i, c := range []struct{ value, stop, want, lookUps int }{
+			{1, 0, 1, 1}, // nothing is remembered yet
+			{4, 0, 1, 1},
+			{4, 1, 4, 2},
+		} {
+			l.change(c.value, nil)
+			got, err := r.getUnless(t.Context(), []string{"a"}, func(v int) bool { return v == c.stop }, l.find)
+			if err != nil || got["a"] != c.want || l.count != c.lookUps {
+				t.Errorf("%d: %v, %v after %d look-ups; want %d after %d", i, got, err, l.count, c.want, c.lookUps)
+			}
+		}
 	})
 }
