@@ -299,7 +299,7 @@ func (d development) testUnreadable() {
 	if err := os.Chmod(filepath.Join(d.dir, "history", "go.mod"), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
-	d.env = append(d.env, "DEV_USER=12345:12345") // it is not the owner, whoever runs the test
+	d.env = append(d.env, "DEV_USER=12345:12345") // not the owner of the sources
 	output, err := d.try("run", "--rm", "--no-deps", "-T", "caches")
 	if err == nil || !strings.Contains(output, "./history/go.mod cannot be read as user 12345: put DEV_USER=") {
 		d.t.Errorf("unreadable sources: %v\n%s", err, output)

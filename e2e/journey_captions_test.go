@@ -48,7 +48,7 @@ func TestJourneyCaptions(t *testing.T) {
 	add(good)
 	anna.until(`document.querySelector("track")?.label === "한국어"`)
 	anna.until(firstCue + ` === "<i>안녕하세요</i> &amp; &lt;script&gt;alert(1)&lt;/script&gt;"`)
-	anna.click(`#start`)
+	anna.pressPicture()
 	anna.until(`document.getElementById("player").currentTime > 0`)
 	anna.click(ownersForm("/video/captions") + ` summary`)
 	anna.screenshot("captions", "added")

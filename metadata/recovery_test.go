@@ -60,7 +60,7 @@ func TestOwnVideos(t *testing.T) {
 	}
 }
 
-// TestRecovery: whoever has a viewer's last code becomes that viewer, until it is revoked.
+// TestRecovery: the last code of a viewer makes its user that viewer, until it is revoked.
 func TestRecovery(t *testing.T) {
 	s := newTestStore(t)
 	h := chassistest.Documented(t, newHandler(s, func() {}, quiet))

@@ -15,8 +15,7 @@
 //
 // An id is 1 to 64 letters, digits, '-' and '_'. Videos are also deleted when a video-removed message says so (queue
 // video-storage.video-removed; the announcements come from video-storage.video-uploaded), and once an hour those that are
-// older than a day and that metadata does not know: see
-// sweep.
+// older than a day and that metadata does not know: see sweep.
 //
 // Variables:
 //
