@@ -28,11 +28,7 @@ func runDead(ctx context.Context, c call) error {
 	if err != nil {
 		return err
 	}
-	address, err := brokerAddress(ctx, c)
-	if err != nil {
-		return err
-	}
-	broker, err := brokers.Connect(address)
+	broker, err := connectBroker(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -84,6 +80,15 @@ func parseDead(args []string, exact string) (verb string, which selection, err e
 
 func (s selection) has(l messaging.Delivery) bool {
 	return s.all || printable(l.ID) == s.id || !s.exact && short(l) == s.id
+}
+
+// connectBroker connects to that of brokerAddress. The caller closes the connection.
+func connectBroker(ctx context.Context, c call) (messaging.Connection, error) {
+	address, err := brokerAddress(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return brokers.Connect(address)
 }
 
 // brokerAddress is RABBIT, or else the broker in the site that runs on the data folder.

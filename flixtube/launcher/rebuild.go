@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	"flixtube/chassis/messaging"
-	"flixtube/chassis/messaging/brokers"
 	"flixtube/contracts"
 	"flixtube/contracts/limits"
 )
@@ -20,11 +19,7 @@ func (v videos) rebuild(ctx context.Context, c call) error {
 	if err != nil {
 		return err
 	}
-	address, err := brokerAddress(ctx, c)
-	if err != nil {
-		return err
-	}
-	broker, err := brokers.Connect(address)
+	broker, err := connectBroker(ctx, c)
 	if err != nil {
 		return err
 	}
