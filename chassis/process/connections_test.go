@@ -155,9 +155,9 @@ func TestAnswerToASender(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	for _, expect := range []string{"", "100-continue"} {
 		var senders errgroup.Group
-		for range 20 {
+		for range 10 {
 			senders.Go(func() error {
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+server, bytes.NewReader(make([]byte, 16<<20)))
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+server, bytes.NewReader(make([]byte, 8<<20)))
 				if err != nil {
 					return err
 				}
