@@ -18,23 +18,25 @@ type declarer struct {
 // declare opens a channel and calls f, which declares. If the user lacks the right to, exchanges and queues are taken as
 // they are: another channel, since the broker has closed the first, and f again, passively. If one is not there, the
 // error is the refusal: somebody with the right must declare it.
-func declare(open func() (*amqp.Channel, error), f func(declarer) error) (*amqp.Channel, error) {
+func declare(open func() (*amqp.Channel, error), f func(declarer) error) (declarer, error) {
 	ch, err := open()
 	if err != nil {
-		return nil, err
+		return declarer{}, err
 	}
-	refused := f(declarer{ch: ch})
+	d := declarer{ch: ch}
+	refused := f(d)
 	var answer *amqp.Error
 	if !errors.As(refused, &answer) || answer.Code != amqp.AccessRefused {
-		return ch, refused
+		return d, refused
 	}
 	if ch, err = open(); err != nil {
-		return nil, err
+		return declarer{}, err
 	}
-	if err := f(declarer{ch: ch, passive: true}); err != nil {
-		return nil, fmt.Errorf("%w; and to use it as it is: %w", refused, err)
+	d = declarer{ch: ch, passive: true}
+	if err := f(d); err != nil {
+		return declarer{}, fmt.Errorf("%w; and to use it as it is: %w", refused, err)
 	}
-	return ch, nil
+	return d, nil
 }
 
 func (d declarer) exchange(name string) error {

@@ -16,6 +16,10 @@ import (
 const (
 	window         = 1000             // unconfirmed messages at a time
 	confirmTimeout = 30 * time.Second // for everything that one Publish sends
+
+	// declareEvery is for how long an exchange goes on without a queue that somebody has deleted. The broker returns only
+	// messages that reach no queue at all.
+	declareEvery = 5 * time.Second
 )
 
 // publisher has a channel for its destination, on which it sends one window at a time.
@@ -25,6 +29,8 @@ type publisher struct {
 
 	mu       sync.Mutex
 	ch       *amqp.Channel
+	passive  bool // the user may not declare
+	declared time.Time
 	returned chan amqp.Return
 }
 
@@ -50,6 +56,10 @@ func (p *publisher) Publish(ctx context.Context, msgs []messaging.Message) error
 func (p *publisher) publish(ctx context.Context, msgs []messaging.Message) error {
 	if p.ch == nil || p.ch.IsClosed() {
 		if err := p.open(ctx); err != nil {
+			return err
+		}
+	} else if time.Since(p.declared) > declareEvery {
+		if err := p.declare(declarer{p.ch, p.passive}); err != nil {
 			return err
 		}
 	}
@@ -95,24 +105,27 @@ func (p *publisher) publish(ctx context.Context, msgs []messaging.Message) error
 
 // open makes the channel and declares the destination.
 func (p *publisher) open(ctx context.Context) error {
-	open := func() (*amqp.Channel, error) { return p.link.channel(ctx) }
-	ch, err := declare(open, func(d declarer) error {
-		if p.to.Exchange != "" {
-			if err := d.exchange(p.to.Exchange); err != nil {
-				return err
-			}
-		}
-		for _, q := range p.to.Queues {
-			if _, err := d.queue(q); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	d, err := declare(func() (*amqp.Channel, error) { return p.link.channel(ctx) }, p.declare)
 	if err != nil {
 		return err
 	}
-	p.ch = ch
-	p.returned = ch.NotifyReturn(make(chan amqp.Return, window))
-	return ch.Confirm(false)
+	p.ch, p.passive = d.ch, d.passive
+	p.returned = p.ch.NotifyReturn(make(chan amqp.Return, window))
+	return p.ch.Confirm(false)
+}
+
+// declare declares the destination.
+func (p *publisher) declare(d declarer) error {
+	if p.to.Exchange != "" {
+		if err := d.exchange(p.to.Exchange); err != nil {
+			return err
+		}
+	}
+	for _, q := range p.to.Queues {
+		if _, err := d.queue(q); err != nil {
+			return err
+		}
+	}
+	p.declared = time.Now()
+	return nil
 }

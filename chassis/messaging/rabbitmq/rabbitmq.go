@@ -71,13 +71,14 @@ func (b *Broker) Open(ctx context.Context, q messaging.Queue, prefetch int) (_ m
 	s := &session{counted: isQuorum(q), out: make(chan messaging.Delivery), closed: make(chan struct{})}
 	var in <-chan amqp.Delivery
 	s.conn, err = b.use(ctx, func(conn *connection) error {
-		s.ch, err = declare(conn.Channel, func(d declarer) error {
+		d, err := declare(conn.Channel, func(d declarer) error {
 			_, err := d.queue(q)
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		s.ch = d.ch
 		if err := s.ch.Qos(prefetch, 0, false); err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ func TestRabbitMQ(t *testing.T) {
 	messagingtest.TestBroker(t, server.URL, func(address string) (messaging.Connection, error) {
 		return rabbitmq.Connect(address), nil
 	})
+	t.Run("one of two queues deleted", func(t *testing.T) { queueDeleted(t, server.URL) })
 	t.Run("plainly declared by others", func(t *testing.T) { plainlyDeclared(t, server.URL) })
 	t.Run("headers of others", func(t *testing.T) { headersOfOthers(t, server.URL) })
 	t.Run("a rejected queue makes the service not ready", func(t *testing.T) { rejectedQueue(t, server) })
@@ -207,6 +208,28 @@ func connect(t *testing.T, address string) messaging.Connection {
 	b := rabbitmq.Connect(address)
 	t.Cleanup(func() { b.Close() })
 	return b
+}
+
+// queueDeleted has a publisher to two queues, of which somebody deletes one: the broker says nothing, and the publisher makes
+// it again.
+func queueDeleted(t *testing.T, address string) {
+	exchange, one, other := messagingtest.Unique("viewed"), messagingtest.Unique("history.viewed"), messagingtest.Unique("others.viewed")
+	publisher := connect(t, address).Publisher(messaging.Fanout(exchange, one, other))
+	if err := publisher.Publish(t.Context(), messagingtest.Messages(1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := foreignChannel(t, address).QueueDelete(one, false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := chassistest.Poll(timeout, func() error {
+		if err := publisher.Publish(t.Context(), messagingtest.Messages(1)); err != nil {
+			return err
+		}
+		_, err := foreignChannel(t, address).QueueDeclarePassive(one, true, false, false, false, nil)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 const timeout = 90 * time.Second
