@@ -209,8 +209,14 @@ func TestJourneyOwner(t *testing.T) {
 		return err
 	})
 	otto.ignore("404")
-	otto.open(videoPage(id))
-	otto.until(`document.querySelector(".error .status")?.textContent === "404" && document.querySelectorAll("#next-list > div").length > 0`)
+	chassistest.Eventually(t, timeout, "others cannot find it", func() error { // pages may be a moment old
+		otto.open(videoPage(id))
+		if status := eval[string](otto, `document.querySelector(".error .status")?.textContent ?? ""`); status != "404" {
+			return fmt.Errorf("the status is %q", status)
+		}
+		return nil
+	})
+	otto.until(`document.querySelectorAll("#next-list > div").length > 0`)
 }
 
 // TestJourneyLanguage: pages are in the browser's language, or in the one that was chosen.
