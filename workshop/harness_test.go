@@ -122,7 +122,7 @@ func TestReader(t *testing.T) {
 				if err := os.MkdirAll(reader.dir, 0o755); err != nil {
 					t.Fatal(err)
 				}
-				err = reader.do(steps)
+				err = reader.do(t.Context(), steps)
 			}
 			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 				t.Errorf("%v, and not %q", err, tc.want)

@@ -64,8 +64,8 @@ func newReader(repository, chapter, home string) (*reader, error) {
 	}, nil
 }
 
-// do follows the steps up to the first that fails. Nothing that a step started runs on afterwards.
-func (r *reader) do(steps []step) (err error) {
+// do follows the steps up to the first that fails, or until ctx is done. Nothing that a step started runs on afterwards.
+func (r *reader) do(ctx context.Context, steps []step) (err error) {
 	defer func() {
 		for name, t := range r.terminals {
 			if !t.running() {
@@ -79,7 +79,11 @@ func (r *reader) do(steps []step) (err error) {
 	}()
 	for _, s := range steps {
 		started := time.Now()
-		if err := r.step(s); err != nil {
+		err := ctx.Err()
+		if err == nil {
+			err = r.step(ctx, s)
+		}
+		if err != nil {
 			return fmt.Errorf("line %d: %s %s: %w", s.line, s.kind, s.name, err)
 		}
 		r.log("line %d: %s %s: %v", s.line, s.kind, s.name, time.Since(started).Round(time.Millisecond))
@@ -87,11 +91,11 @@ func (r *reader) do(steps []step) (err error) {
 	return nil
 }
 
-func (r *reader) step(s step) error {
+func (r *reader) step(ctx context.Context, s step) error {
 	path := filepath.Join(r.dir, filepath.FromSlash(s.name))
 	switch s.kind {
 	case "sh":
-		return r.run(s)
+		return r.run(ctx, s)
 	case "terminal":
 		return r.start(s)
 	case "stop":
@@ -175,8 +179,8 @@ func (r *reader) command(ctx context.Context, s step) *exec.Cmd {
 	return cmd
 }
 
-func (r *reader) run(s step) error {
-	ctx, cancel := context.WithTimeout(context.Background(), longestSteps)
+func (r *reader) run(ctx context.Context, s step) error {
+	ctx, cancel := context.WithTimeout(ctx, longestSteps)
 	defer cancel()
 	s.text = r.substitute(s.text)
 	output, err := r.command(ctx, s).CombinedOutput()

@@ -10,11 +10,13 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,6 +43,8 @@ func TestChapters(t *testing.T) {
 	if os.Getenv("WORKSHOP") == "" {
 		t.Skip("the chapters use fixed ports and Docker, and take some 20 minutes: WORKSHOP=1 runs them")
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // a test that is cut off cleans up, too
+	defer stop()
 	repository := repository(t)
 	chapters, err := Chapters(repository)
 	if err != nil || len(chapters) == 0 {
@@ -62,7 +66,7 @@ func TestChapters(t *testing.T) {
 			}
 			reader.log, reader.update, reader.instead = t.Logf, *update, substitutions()
 			equip(t, reader, steps)
-			if err := reader.do(steps); err != nil {
+			if err := reader.do(ctx, steps); err != nil {
 				t.Fatalf("README.md: %v", err)
 			}
 			if chapter.Number > 0 {
