@@ -118,7 +118,7 @@ func program(t *testing.T, name string) {
 	}
 }
 
-// kubernetes also removes the namespace that a text which failed has left behind.
+// kubernetes also removes the namespace that a text which failed or was killed has left behind.
 func kubernetes(t *testing.T, r *reader) {
 	t.Helper()
 	config := os.Getenv("KUBECONFIG")
@@ -135,14 +135,17 @@ func kubernetes(t *testing.T, r *reader) {
 	if exec.CommandContext(ctx, "kubectl", "get", "nodes").Run() != nil {
 		chassistest.Missing(t, "a Kubernetes cluster")
 	}
-	t.Cleanup(func() {
+	remove := func() {
 		if err := exec.Command("kubectl", "delete", "namespace", "workshop", "--ignore-not-found").Run(); err != nil {
 			t.Errorf("delete the namespace: %v", err)
 		}
-	})
+	}
+	remove()
+	t.Cleanup(remove)
 }
 
-// docker also removes what a text that failed has left behind: containers whose names begin with workshop-, as all do here.
+// docker also removes what a text that failed or was killed has left behind: containers whose names begin with workshop-, as
+// all do here.
 func docker(t *testing.T, r *reader, commands string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -156,14 +159,22 @@ func docker(t *testing.T, r *reader, commands string) {
 	dockerConfig(t, r)
 	standIns(t, commands, "registry:3", "rabbitmq:4-management", "mongo:8", "golang:1.26-bookworm")
 	r.env = append(r.env, builder(commands)...)
-	t.Cleanup(func() {
-		if strings.Contains(commands, "docker compose") {
-			_ = exec.Command("docker", "compose", "-p", "workshop", "down", "-v", "--rmi", "local").Run() // a text that passed has done it
-		}
+	remove := func() int {
+		_ = exec.Command("docker", "compose", "-p", "workshop", "down", "-v", "--rmi", "local").Run() // without Compose there is nothing
 		output, err := exec.Command("docker", "ps", "-aq", "--filter", "name=^workshop-").Output()
-		if left := strings.Fields(string(output)); err != nil || len(left) > 0 {
-			t.Errorf("the text leaves %d containers behind (%v)", len(left), err)
-			_ = exec.Command("docker", append([]string{"rm", "-f", "-v"}, left...)...).Run() // said above
+		left := strings.Fields(string(output))
+		if err == nil && len(left) > 0 {
+			err = exec.Command("docker", append([]string{"rm", "-f", "-v"}, left...)...).Run()
+		}
+		if err != nil {
+			t.Errorf("remove the containers: %v", err)
+		}
+		return len(left)
+	}
+	remove()
+	t.Cleanup(func() {
+		if left := remove(); left > 0 {
+			t.Errorf("the text leaves %d containers behind", left)
 		}
 	})
 }
