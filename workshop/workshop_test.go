@@ -144,8 +144,8 @@ func kubernetes(t *testing.T, r *reader) {
 	t.Cleanup(remove)
 }
 
-// docker also removes what a text that failed or was killed has left behind: containers whose names begin with workshop-, as
-// all do here.
+// docker also removes what a text that failed or was killed has left behind: containers and images whose names
+// begin with workshop, as all do here.
 func docker(t *testing.T, r *reader, commands string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -168,6 +168,13 @@ func docker(t *testing.T, r *reader, commands string) {
 		}
 		if err != nil {
 			t.Errorf("remove the containers: %v", err)
+		}
+		output, err = exec.Command("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "workshop/*").Output()
+		if images := strings.Fields(string(output)); err == nil && len(images) > 0 {
+			err = exec.Command("docker", append([]string{"rmi", "-f"}, images...)...).Run()
+		}
+		if err != nil {
+			t.Errorf("remove the images: %v", err)
 		}
 		return len(left)
 	}
