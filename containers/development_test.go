@@ -122,6 +122,7 @@ func TestDevelopment(t *testing.T) {
 		{"ports", development.testPorts},
 		{"journeys", func(d development) { journeys(d.t, d.url("gateway"), "^TestJourney") }},
 		{"reload", development.testReload},
+		{"save during a download", development.testSaveDuringDownload},
 		{"broken", development.testBroken},
 		{"does not start", development.testDoesNotStart},
 		{"go test", development.testGoTest},

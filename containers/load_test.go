@@ -3,13 +3,10 @@
 package containers
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -84,22 +81,11 @@ func (l *load) stop() (made int, failed []error, worst time.Duration) {
 // statuses of the answers. Without an answer it is 0.
 func uploadCrowd(t *testing.T, site string, uploads, size int) map[int]int {
 	t.Helper()
-	head, err := os.ReadFile(samples(t)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
 	statuses, client := make(chan int, uploads), &http.Client{Timeout: 2 * time.Minute}
 	defer client.CloseIdleConnections()
 	for i := range uploads {
+		req := uploadRequest(context.Background(), t, site, fmt.Sprintf("crowd%d", i), size)
 		go func() {
-			body := io.MultiReader(bytes.NewReader(head), io.LimitReader(zeros{}, int64(size-len(head))))
-			req, err := http.NewRequest(http.MethodPost, site+"/api/upload", body)
-			if err != nil {
-				statuses <- 0
-				return
-			}
-			req.ContentLength = int64(size)
-			req.Header.Set("File-Name", fmt.Sprintf("crowd%d.mp4", i))
 			req.Header.Set("X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i%250+1))
 			res, err := client.Do(req)
 			if err != nil {
@@ -116,13 +102,6 @@ func uploadCrowd(t *testing.T, site string, uploads, size int) map[int]int {
 		counts[<-statuses]++
 	}
 	return counts
-}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
 }
 
 // testUploadsUnderViews: uploads without number disturb no view, and no service dies of them. How a slow store
@@ -180,6 +159,7 @@ func (p *production) testAzurite() {
 		return nil
 	})
 	p.testUploadsUnderViews("Azurite", videos, true)
+	p.watchSlowly("Azurite", uploadLong(p.t, p.site))
 	up()
 	p.compose("-f", override, "rm", "-sfv", "azurite")
 }

@@ -70,6 +70,7 @@ func TestProduction(t *testing.T) {
 		{"hung", (*production).testHung},
 		{"RabbitMQ killed", (*production).testBrokerKilled},
 		{"scaled", (*production).testScaled},
+		{"slow watchers", (*production).testSlowWatchers},
 		{"down and up", (*production).testDownAndUp},
 		{"upgrade", (*production).testUpgrade},
 		{"rollback", (*production).testRollback},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"sync"
@@ -24,6 +25,10 @@ const (
 	halfClosedTimeout = 30 * time.Second
 
 	maxHeaderBytes = 32 << 10 // of a request; more is answered with 431
+
+	// connectionTime is how long a connection takes requests. A client that keeps one for ever keeps to one replica: one that
+	// is added later would get nothing to do.
+	connectionTime = 10 * time.Second
 )
 
 // Connections bounds the connections of a server.
@@ -143,6 +148,7 @@ type conn struct {
 	*net.TCPConn
 	sendTimeout       time.Duration // of a write
 	halfClosedTimeout time.Duration
+	since             time.Time
 	last              atomic.Bool // nothing more is read
 	cut               *atomic.Bool
 	left              func()
@@ -154,8 +160,8 @@ type conn struct {
 
 func newConn(tcp *net.TCPConn, sendTimeout, halfClosedTimeout time.Duration, cut *atomic.Bool, left func()) *conn {
 	return &conn{
-		TCPConn: tcp, sendTimeout: sendTimeout, halfClosedTimeout: halfClosedTimeout, cut: cut, left: sync.OnceFunc(left),
-		expired: make(chan struct{}),
+		TCPConn: tcp, sendTimeout: sendTimeout, halfClosedTimeout: halfClosedTimeout, since: time.Now(), cut: cut,
+		left: sync.OnceFunc(left), expired: make(chan struct{}),
 	}
 }
 
@@ -298,6 +304,17 @@ func lastRequest(ctx context.Context) {
 	if c, ok := ctx.Value(connKey{}).(*conn); ok {
 		c.last.Store(true)
 	}
+}
+
+// renewConnections answers the first request after a time with Connection: close (RFC 9112 section 9.6), so that the client
+// sends its next one by another connection.
+func renewConnections(next http.Handler, after time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if c, ok := req.Context().Value(connKey{}).(*conn); ok && time.Since(c.since) > after {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, req)
+	})
 }
 
 // manyDescriptors is what a process is taken to have where the system has no limit.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -378,6 +379,30 @@ func TestBodyDeadlines(t *testing.T) {
 	c.send("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx")
 	if err := <-result; !errors.Is(err, ErrBodyTimeout) {
 		t.Errorf("an upload that stands still: %v", err)
+	}
+}
+
+func TestConnectionsAreRenewed(t *testing.T) {
+	for after, want := range map[time.Duration]int{0: 3, time.Hour: 1} {
+		var mu sync.Mutex
+		clients := map[string]bool{}
+		address, _ := serve(t, renewConnections(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			clients[req.RemoteAddr] = true
+		}), after), Connections{}, defaultBodyTimes)
+		client := &http.Client{Transport: &http.Transport{}}
+		for range 3 {
+			res, err := client.Get("http://" + address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+		}
+		client.CloseIdleConnections()
+		if len(clients) != want {
+			t.Errorf("after %v: three requests by %d connections, want %d", after, len(clients), want)
+		}
 	}
 }
 

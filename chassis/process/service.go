@@ -41,7 +41,7 @@ func (s Service) Run(ctx context.Context) error {
 	// No WriteTimeout, which would cut long streams, and no ReadTimeout, which would cut long uploads: conn and body
 	// have deadlines for the next bytes instead.
 	server := &http.Server{
-		Handler:           guardBodies(s.Handler, defaultBodyTimes),
+		Handler:           renewConnections(guardBodies(s.Handler, defaultBodyTimes), connectionTime),
 		ConnContext:       withConn,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ReadHeaderTimeout: 10 * time.Second,
