@@ -113,6 +113,7 @@ func (p *production) makeSecrets() {
 	if p.readSecrets(); p.secrets["viewer-key"] != before || len(before) != 64 {
 		p.t.Errorf("make-secrets makes another viewer-key: %s", first)
 	}
+	p.refusesWeakSecrets()
 	label, err := exec.Command("docker", "image", "inspect", "-f", `{{index .Config.Labels "stand-in"}}`, "mongo:8").Output()
 	if err != nil || strings.TrimSpace(string(label)) == "" {
 		return
@@ -126,6 +127,34 @@ func (p *production) makeSecrets() {
 		}
 	}
 	p.readSecrets()
+}
+
+// refusesWeakSecrets puts a secret that can be guessed in the place of each kind.
+func (p *production) refusesWeakSecrets() {
+	p.t.Helper()
+	for name, weak := range map[string]string{
+		"mongo-root-password": "passwordpassword",
+		"viewer-key":          "for-development-alone-everybody-knows-it",
+		"rabbit-history":      "amqp://history:short@rabbit:5672",
+		"dbhost-metadata":     "mongodb://metadata:aaaaaaaaaaaaaaaaaaaaaaaa@db:27017/?authSource=metadata",
+	} {
+		path := filepath.Join(p.dir, "secrets", name)
+		before, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, []byte(weak+"\n"), 0o644)
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		output, err := p.script("make-secrets").CombinedOutput()
+		if err == nil || !strings.Contains(string(output), "secrets/"+name+" can be guessed") {
+			p.t.Errorf("%s is %q: %v\n%s", name, weak, err, output)
+		}
+		if err := os.WriteFile(path, before, 0o644); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	p.runScript("make-secrets")
 }
 
 // readSecrets finds the passwords in the files, some of which are addresses.

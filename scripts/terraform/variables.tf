@@ -215,6 +215,15 @@ variable "network_range" {
     condition     = can(cidrnetmask(var.network_range)) && try(tonumber(split("/", var.network_range)[1]) <= 24, false)
     error_message = "network_range must be an IPv4 range of at least 256 addresses, such as 10.240.0.0/16."
   }
+
+  # Two ranges overlap if the wider one holds the first address of the other.
+  validation {
+    condition = try(
+      cidrhost("${split("/", var.network_range)[0]}/${min(16, split("/", var.network_range)[1])}", 0) !=
+      cidrhost("10.244.0.0/${min(16, split("/", var.network_range)[1])}", 0),
+    true) # no range at all is the error above
+    error_message = "network_range must not overlap the pods' addresses, 10.244.0.0/16."
+  }
 }
 
 # --- videos

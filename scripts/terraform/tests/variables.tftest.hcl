@@ -234,6 +234,22 @@ run "network_range_small" {
   expect_failures = [var.network_range]
 }
 
+run "network_range_in_the_pods" {
+  command = plan
+  variables {
+    network_range = "10.244.8.0/22"
+  }
+  expect_failures = [var.network_range]
+}
+
+run "network_range_around_the_pods" {
+  command = plan
+  variables {
+    network_range = "10.0.0.0/8"
+  }
+  expect_failures = [var.network_range]
+}
+
 run "network_range_no_prefix" {
   command = plan
   variables {
