@@ -17,6 +17,7 @@ func NewTransport() *http.Transport {
 	t.Proxy = nil
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 128
 	t.DisableCompression = true
+	t.DialContext = NewDialer().DialContext
 	return t
 }
 

@@ -28,7 +28,7 @@ const (
 
 	// connectionTime is how long a connection takes requests. A client that keeps one for ever keeps to one replica: one that
 	// is added later would get nothing to do.
-	connectionTime = 10 * time.Second
+	connectionTime = time.Minute
 )
 
 // Connections bounds the connections of a server.

@@ -15,12 +15,13 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"flixtube/chassis/httpclient"
 )
 
 const (
 	maxIdle        = 128 // connections to one target
 	maxIdleTime    = time.Minute
-	dialTimeout    = 10 * time.Second
 	headerTimeout  = 30 * time.Second // where the transport has none
 	maxHeader      = 64 << 10         // bytes of an answer's header, interim answers included
 	maxInterim     = 5                // interim answers (1xx)
@@ -31,7 +32,7 @@ const (
 type pool struct {
 	address string
 	timeout time.Duration // until an answer's header is there
-	dialer  net.Dialer
+	dialer  httpclient.Dialer
 
 	mu   sync.Mutex
 	idle []*upstream // the last used last
@@ -45,7 +46,7 @@ func newPool(target *url.URL, timeout time.Duration) *pool {
 	if timeout == 0 {
 		timeout = headerTimeout
 	}
-	return &pool{address: address, timeout: timeout, dialer: net.Dialer{Timeout: dialTimeout}}
+	return &pool{address: address, timeout: timeout, dialer: httpclient.NewDialer()}
 }
 
 // upstream is a connection to a target.

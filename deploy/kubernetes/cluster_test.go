@@ -202,6 +202,14 @@ type pod struct {
 		DeletionTimestamp string
 		Labels            map[string]string
 	}
+	Spec struct {
+		Volumes []struct {
+			Name      string
+			Projected struct {
+				Sources []struct{ ServiceAccountToken *struct{} }
+			}
+		}
+	}
 	Status struct {
 		Conditions        []struct{ Type, Status string }
 		ContainerStatuses []struct {
