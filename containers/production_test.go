@@ -95,7 +95,7 @@ func (p *production) image(service string) string { return p.registry + "/" + se
 // settings makes .env. What docker-proxy forwards comes from an address of Docker's networks.
 func (p *production) settings(port string) {
 	p.t.Helper()
-	text := fmt.Sprintf("GATEWAY_PORT=%s\nREGISTRY=%s\nTAG=%s\nREVISION=0123abcd\nTRUSTED_PROXIES=172.16.0.0/12,192.168.0.0/16\nFRONT_SUBNET=10.213.%d.0/29\n",
+	text := fmt.Sprintf("GATEWAY_PORT=%s\nREGISTRY=%s\nTAG=%s\nREVISION=0123abcd\nTRUSTED_PROXIES=172.16.0.0/12,192.168.0.0/16\nFRONT_SUBNET=10.213.%d.0/28\n",
 		port, p.registry, p.tag, os.Getpid()%256)
 	if err := os.WriteFile(filepath.Join(p.dir, ".env"), []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
