@@ -4,7 +4,6 @@ package containers
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -152,17 +151,7 @@ func (d development) testPorts() {
 			d.t.Errorf("the log of %s may have %q", service, limit)
 		}
 	}
-	var config struct {
-		Services map[string]struct{ Attach *bool }
-	}
-	if err := json.Unmarshal([]byte(d.compose("config", "--format", "json")), &config); err != nil {
-		d.t.Fatal(err)
-	}
-	for service, c := range config.Services {
-		if quiet := c.Attach != nil && !*c.Attach; quiet != slices.Contains(servers, service) {
-			d.t.Errorf("%s writes into the foreground's log: %t", service, !quiet)
-		}
-	}
+	d.testAttached(append(slices.Clone(servers), "contracts", "contracts-db")...)
 	published := d.published()
 	if len(published) != len(services)+1 {
 		d.t.Errorf("published are %v", published)
@@ -175,7 +164,7 @@ func (d development) testPorts() {
 }
 
 func (d development) testReload() {
-	starts, connections := d.starts(), d.connections()
+	starts, connections, complaints := d.starts(), d.connections(), d.complaints()
 	if len(connections) != len(services)-1 {
 		d.t.Fatalf("connected to the broker are %v", connections)
 	}
@@ -197,6 +186,9 @@ func (d development) testReload() {
 	d.reload("CSS", d.edit("gateway/internal/site/assets/flixtube.css", "\n→/* TEXT */\n"), asset("flixtube.css"))
 	d.reload("JS", d.edit("gateway/internal/site/assets/upload.js", "\n→// TEXT\n"), asset("upload.js"))
 
+	if n := d.complaints(); n != complaints {
+		d.t.Errorf("of good builds the log complains %d times", n-complaints)
+	}
 	for service, n := range d.starts() {
 		if edited := service == "history" || service == "gateway"; edited != (n > starts[service]) {
 			d.t.Errorf("%s has started %d times, before %d", service, n, starts[service])
@@ -208,6 +200,13 @@ func (d development) testReload() {
 	if fmt.Sprint(now) != fmt.Sprint(connections) {
 		d.t.Errorf("connections of others were disturbed: %v became %v", connections, now)
 	}
+}
+
+// complaints counts those of scripts/develop about builds of the two services that testReload edits.
+func (d development) complaints() int {
+	d.t.Helper()
+	log := d.log("history") + d.log("gateway")
+	return strings.Count(log, "is not rebuilt") + strings.Count(log, "not ready yet")
 }
 
 func (d development) testBroken() {

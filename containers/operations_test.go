@@ -6,8 +6,12 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -62,6 +66,42 @@ func (p *production) testUpgrade() {
 	}
 	p.tag = next
 	p.runsEverywhere(next, scale)
+	p.replaceWhilePlaying()
+}
+
+// downgrade starts the gateway with an older tag, so that an upgrade to p.tag replaces it alone.
+func (p *production) downgrade(args ...string) {
+	p.t.Helper()
+	const older = "v0.0.0-older"
+	docker(p.t, "tag", p.image("gateway"), p.registry+"/gateway:"+older)
+	with := *p.project
+	with.env = append(slices.Clone(p.env), "TAG="+older)
+	with.compose(append([]string{"up", "-d", "--no-build", "--no-deps"}, args...)...)
+}
+
+// replaceWhilePlaying upgrades the only gateway while a video is played through it, for which it waits: it is away for longer.
+func (p *production) replaceWhilePlaying() {
+	const perSecond = 20
+	p.downgrade("gateway")
+	waitFor(p.t, "the gateway", deadline, func() error { _, err := get(p.site + "/readyz"); return err })
+	long := p.site + "/api/video?id=" + uploadLong(p.t, p.site)
+	played := make(chan error, 1)
+	go func() {
+		_, err := playFrom(p.t.Context(), long, 0, io.Discard)
+		played <- err
+	}()
+	views := startLoad(p.t, p.site, p.videos, perSecond)
+	p.runScript("upgrade", p.tag)
+	during(time.Second)
+	made, failed, _ := views.stop()
+	gap := time.Duration(len(failed)) * time.Second / perSecond
+	measured(p.t, fmt.Sprintf("upgrade of the gateway while it plays a video: of %d views %d failed, which is", made, len(failed)), gap)
+	if gap > 15*time.Second {
+		p.t.Error("the gateway was away for longer than it takes to drain and to start")
+	}
+	if err := <-played; err == nil {
+		p.t.Error("the gateway did not end the video that it played: it was not open during the upgrade, or is longer than the time to drain")
+	}
 }
 
 // runsEverywhere checks that the containers have this tag, and that those that are scaled are two.
@@ -108,10 +148,20 @@ func (p *production) testRollback() {
 
 // testBackup makes a backup under views, removes everything, and restores it. Then the databases alone.
 func (p *production) testBackup() {
+	const last = "just-before-the-backup"
 	stop := p.watching()
 	during(2 * time.Second)
 	before := stop()
+	p.allRecorded(before)
+	counts := p.waitCounted()
+	p.compose("stop", "history") // so its queue holds views
+	stop = p.watching()
+	during(2 * time.Second)
+	waiting := stop()
+	waitFor(p.t, "views in the queue of history", deadline, func() error { return p.queued("history.viewed", len(waiting)) })
+
 	folder := filepath.Join(p.t.TempDir(), "backup")
+	uploaded := upload(p.t, p.site, last, 2<<20)
 	load := startLoad(p.t, p.site, p.videos, 20)
 	started := time.Now()
 	output := p.runScript("backup", folder)
@@ -121,6 +171,13 @@ func (p *production) testBackup() {
 		p.t.Errorf("%d of %d views failed during the backup: %v", len(failed), made, failed[0])
 	}
 	p.t.Log(output)
+	var videos []string
+	waitFor(p.t, "the last upload on the home page", deadline, func() (err error) {
+		if videos, err = listed(p.site); err == nil && !slices.Contains(videos, uploaded) {
+			err = fmt.Errorf("it lists %v", videos)
+		}
+		return err
+	})
 	measured(p.t, fmt.Sprintf("backup under %d views, of which the slowest began after %.2f s", made, worst.Seconds()), took)
 
 	if output, err := p.script("restore", folder).CombinedOutput(); err == nil || !strings.Contains(string(output), "there is data here") {
@@ -137,8 +194,18 @@ func (p *production) testBackup() {
 	waitFor(p.t, "the gateway", deadline, func() error { _, err := get(p.site + "/readyz"); return err })
 	measured(p.t, "restore into an empty machine, until the site is ready", time.Since(started))
 	p.plays()
-	p.allRecorded(before)
-	measured(p.t, "views confirmed before the backup, none missing after the restore", len(before))
+	waitFor(p.t, "the home page as it was", deadline, func() error {
+		page, err := get(p.site + "/")
+		if err == nil && !strings.Contains(page, last) {
+			err = fmt.Errorf("it has no video %s", last)
+		}
+		return errors.Join(err, p.lists(videos))
+	})
+	p.allRecorded(append(slices.Clone(before), waiting...))
+	p.counts(counts)
+	measured(p.t, "views confirmed before the backup, some of them in a queue, and none missing after the restore",
+		fmt.Sprintf("%d, %d", len(before)+len(waiting), len(waiting)))
+	measured(p.t, "videos on the home page before the backup, and after the restore", len(videos))
 
 	stop = p.watching()
 	during(time.Second)
@@ -147,10 +214,78 @@ func (p *production) testBackup() {
 	p.runScript("restore", folder, "db")
 	waitFor(p.t, "the gateway", deadline, func() error { _, err := get(p.site + "/readyz"); return err })
 	p.plays()
+	// What the databases had not heard of when they were saved, has been handled since, and is lost.
+	videos = slices.DeleteFunc(videos, func(id string) bool { return id == uploaded })
+	waitFor(p.t, "the home page as it was", deadline, func() error { return p.lists(videos) })
 	p.allRecorded(before)
+	p.counts(counts)
 	since := docker(p.t, "inspect", "-f", "{{.Config.Env}}", p.id("video-storage"))
 	if !strings.Contains(since, "SWEEP_SINCE=20") {
 		p.t.Errorf("video-storage would sweep newer videos: %s", since)
+	}
+}
+
+// queued returns an error unless at least n messages wait in a queue.
+func (p *production) queued(queue string, n int) error {
+	queues, err := p.try("exec", "-T", "rabbit", "rabbitmqctl", "-q", "list_queues", "name", "messages")
+	if err != nil {
+		return err
+	}
+	_, rest, _ := strings.Cut("\n"+queues, "\n"+queue+"\t")
+	number, _, _ := strings.Cut(rest, "\n")
+	if found, err := strconv.Atoi(strings.TrimSpace(number)); err != nil || found < n {
+		return fmt.Errorf("%d do not wait in %s:\n%s", n, queue, queues)
+	}
+	return nil
+}
+
+// lists returns an error unless each of the videos is on the home page.
+func (p *production) lists(videos []string) error {
+	now, err := listed(p.site)
+	if err != nil {
+		return err
+	}
+	for _, id := range videos {
+		if !slices.Contains(now, id) {
+			return fmt.Errorf("%s is not among %v", id, now)
+		}
+	}
+	return nil
+}
+
+// counted returns how often each of the samples was watched, as recommendations knows it.
+func (p *production) counted() (map[string]int64, error) {
+	var answer struct{ Views map[string]int64 }
+	err := p.ask("recommendations", "/views?"+url.Values{"id": p.videos}.Encode(), &answer)
+	return answer.Views, err
+}
+
+// waitCounted waits until each of the samples was watched.
+func (p *production) waitCounted() (counts map[string]int64) {
+	p.t.Helper()
+	waitFor(p.t, "views that recommendations counts", deadline, func() (err error) {
+		counts, err = p.counted()
+		for _, id := range p.videos {
+			if err == nil && counts[id] == 0 {
+				err = fmt.Errorf("counted are %v", counts)
+			}
+		}
+		return err
+	})
+	return counts
+}
+
+// counts checks that no view is missing of those that recommendations had counted.
+func (p *production) counts(before map[string]int64) {
+	p.t.Helper()
+	now, err := p.counted()
+	if err != nil {
+		p.t.Error(err)
+	}
+	for id, n := range before {
+		if now[id] < n {
+			p.t.Errorf("of %d views of %s recommendations counts %d", n, id, now[id])
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package containers
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -66,15 +67,18 @@ func TestProduction(t *testing.T) {
 		{"rights", (*production).testRights},
 		{"networks", (*production).testNetworks},
 		{"journeys", func(p *production) { journeys(p.t, p.site, "^TestJourney") }},
-		{"uploads under views", func(p *production) { p.testUploadsUnderViews("folder", p.videos, false) }},
+		{"uploads under views", func(p *production) { p.testUploadsUnderViews("folder", p.videos, 200, ownAddress) }},
+		{"uploads of one address", func(p *production) { p.testUploadsUnderViews("folder, one address", p.videos, 40, oneAddress) }},
 		{"hung", (*production).testHung},
 		{"RabbitMQ killed", (*production).testBrokerKilled},
 		{"scaled", (*production).testScaled},
 		{"slow watchers", (*production).testSlowWatchers},
+		{"database's log", (*production).testDatabaseLog},
 		{"down and up", (*production).testDownAndUp},
 		{"upgrade", (*production).testUpgrade},
 		{"rollback", (*production).testRollback},
 		{"backup", (*production).testBackup},
+		{"videos of others", (*production).testVideosOfOthers},
 		{"Azurite", (*production).testAzurite},
 		{"TLS", (*production).testTLS}, // it publishes other ports
 	} {
@@ -237,6 +241,7 @@ func (p *production) testImages() {
 
 func (p *production) testContainment() {
 	p.testVolumes()
+	p.testAttached("rabbit", "db", "tls")
 	all := append(slices.Clone(services), "rabbit", "db")
 	for _, service := range all {
 		c := p.inspect(service)
@@ -274,6 +279,32 @@ func (p *production) healthy(service string) error {
 		return fmt.Errorf("%+v", c.State.Health)
 	}
 	return nil
+}
+
+// testDatabaseLog: its health check leaves nothing in the database's log, where it wrote 45 lines a minute without --quiet.
+func (p *production) testDatabaseLog() {
+	const limit = 10 // lines a minute
+	db := p.inspect("db")
+	started, err := time.Parse(time.RFC3339Nano, db.State.StartedAt)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	since := started.Add(time.Minute) // without what it says when it starts
+	minutes := time.Since(since).Minutes()
+	if minutes < 1 {
+		p.t.Skip("the database has run for less than two minutes")
+	}
+	log, err := exec.Command("docker", "logs", "--since", since.Format(time.RFC3339Nano), p.id("db")).CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("docker logs: %v\n%s", err, log)
+	}
+	perMinute := float64(bytes.Count(log, []byte("\n"))) / minutes
+	measured(p.t, "lines a minute in the database's log", fmt.Sprintf("%.1f", perMinute))
+	if what := standIn(db.Image); what != "" {
+		p.t.Logf("NOTE that is the log of a stand-in: %s", what)
+	} else if perMinute > limit {
+		p.t.Errorf("the database writes %.1f lines a minute, of which the last are\n%s", perMinute, log[max(0, len(log)-4000):])
+	}
 }
 
 // testHung stops a process without ending it, as if all of it hung.
@@ -320,22 +351,36 @@ func (p *production) testNetworks() {
 	}
 }
 
+// ask decodes the JSON that an inner service answers to a GET.
+func (p *production) ask(service, path string, answer any) error {
+	const script = `exec 3<>"/dev/tcp/$0/80"; printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$1" "$0" >&3; cat <&3`
+	output, err := exec.Command("docker", "run", "--rm", "--network", p.name+"_pages", "--entrypoint", "bash", shell,
+		"-c", script, service, path).CombinedOutput()
+	head, body, _ := strings.Cut(string(output), "\r\n\r\n")
+	if err == nil && !strings.Contains(head, " 200 ") {
+		err = errors.New("it is not answered with 200")
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(body), answer)
+	}
+	if err != nil {
+		return fmt.Errorf("%s%s: %w\n%.2000s", service, path, err, output)
+	}
+	return nil
+}
+
 // recorded returns the ids of all views that history lists.
 func (p *production) recorded() (ids []string) {
 	p.t.Helper()
 	const page = 500
 	for skip := 0; ; skip += page {
-		answer := docker(p.t, "run", "--rm", "--network", p.name+"_pages", "--entrypoint", "bash", shell, "-c", fmt.Sprintf(
-			`exec 3<>/dev/tcp/history/80; printf 'GET /history?skip=%d&limit=%d HTTP/1.0\r\nHost: history\r\n\r\n' >&3; cat <&3`,
-			skip, page))
-		_, body, _ := strings.Cut(answer, "\r\n\r\n")
 		var list struct {
 			History []struct {
 				ID string `json:"_id"`
 			} `json:"history"`
 		}
-		if err := json.Unmarshal([]byte(body), &list); err != nil {
-			p.t.Fatalf("history: %v\n%s", err, answer)
+		if err := p.ask("history", fmt.Sprintf("/history?skip=%d&limit=%d", skip, page), &list); err != nil {
+			p.t.Fatal(err)
 		}
 		for _, view := range list.History {
 			ids = append(ids, view.ID)
@@ -399,7 +444,26 @@ func (p *production) testBrokerKilled() {
 	measured(p.t, fmt.Sprintf("RabbitMQ killed for 5 s under %d views, none lost; the last recorded after", len(views)), time.Since(started))
 }
 
+// refusesSecondGateway: at a single port there can be one. It goes on when Docker refuses another.
+func (p *production) refusesSecondGateway() {
+	p.t.Helper()
+	first := p.id("gateway")
+	output, err := p.try("up", "-d", "--no-build", "--no-deps", "--scale", "gateway=2", "gateway")
+	if err == nil || !strings.Contains(output, "port is already allocated") {
+		p.t.Errorf("a second gateway at one port: %v\n%s", err, output)
+	}
+	if _, err := get(p.site + "/readyz"); err != nil {
+		p.t.Errorf("the first gateway, after a second one was refused: %v", err)
+	}
+	for id := range strings.FieldsSeq(p.compose("ps", "-aq", "gateway")) {
+		if id != first {
+			docker(p.t, "rm", "-f", id)
+		}
+	}
+}
+
 func (p *production) testScaled() {
+	p.refusesSecondGateway()
 	p.compose("up", "-d", "--no-build", "--scale", "history=2", "--scale", "recommendations=2", "--scale", "video-streaming=2")
 	waitFor(p.t, "two of each", deadline, func() error {
 		health := p.compose("ps", "--format", "{{.Service}} {{.Health}}")

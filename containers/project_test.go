@@ -88,12 +88,20 @@ func newProject(t *testing.T, kind, file string, env ...string) *project {
 	return p
 }
 
+// standIn says what an image is that stands in for another, by its own label; for others it is empty.
+func standIn(image string) string {
+	label, err := exec.Command("docker", "image", "inspect", "-f", `{{index .Config.Labels "stand-in"}}`, image).Output()
+	if err != nil {
+		return "" // it is not here yet
+	}
+	return strings.TrimSpace(string(label))
+}
+
 // images tells which of the images that others make are not what their name says, by their own label.
 func images(t *testing.T, p *project) {
 	t.Helper()
 	for image := range strings.FieldsSeq(p.compose("config", "--images")) {
-		label, err := exec.Command("docker", "image", "inspect", "-f", `{{index .Config.Labels "stand-in"}}`, image).Output()
-		if what := strings.TrimSpace(string(label)); err == nil && what != "" && !strings.HasPrefix(image, "flixtube/") {
+		if what := standIn(image); what != "" && !strings.HasPrefix(image, "flixtube/") {
 			t.Logf("NOTE %s is a stand-in: %s", image, what)
 		}
 	}
@@ -247,6 +255,22 @@ func (p *project) testVolumes() {
 	}
 }
 
+// testAttached: the log in the foreground is that of all services but these.
+func (p *project) testAttached(quiet ...string) {
+	p.t.Helper()
+	var config struct {
+		Services map[string]struct{ Attach *bool }
+	}
+	if err := json.Unmarshal([]byte(p.compose("--profile", "*", "config", "--format", "json")), &config); err != nil {
+		p.t.Fatal(err)
+	}
+	for service, c := range config.Services {
+		if attached := c.Attach == nil || *c.Attach; attached == slices.Contains(quiet, service) {
+			p.t.Errorf("%s writes into the foreground's log: %t", service, attached)
+		}
+	}
+}
+
 // published maps each published port to the address it is bound to.
 func (p *project) published() map[string]string {
 	p.t.Helper()
@@ -334,12 +358,13 @@ func do(client *http.Client, req *http.Request) (string, error) {
 
 var videoLink = regexp.MustCompile(`/video\?id=([^"&]+)"`)
 
-// listed returns the ids of the videos on the home page.
+// listed returns the ids of the videos on the home page, without those that it recommends.
 func listed(site string) ([]string, error) {
 	page, err := get(site + "/")
 	if err != nil {
 		return nil, err
 	}
+	_, page, _ = strings.Cut(page, `id="video-list"`)
 	var ids []string
 	for _, m := range videoLink.FindAllStringSubmatch(page, -1) {
 		if !slices.Contains(ids, m[1]) {

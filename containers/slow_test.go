@@ -49,10 +49,10 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// uploadLong returns the id of a longVideo that it has uploaded.
-func uploadLong(t *testing.T, site string) (id string) {
+// upload returns the id of a video of some bytes that it has uploaded.
+func upload(t *testing.T, site, name string, size int) (id string) {
 	t.Helper()
-	answer, err := do(http.DefaultClient, uploadRequest(t.Context(), t, site, "long", longVideo))
+	answer, err := do(http.DefaultClient, uploadRequest(t.Context(), t, site, name, size))
 	var uploaded struct {
 		Video struct{ ID string }
 	}
@@ -62,6 +62,13 @@ func uploadLong(t *testing.T, site string) (id string) {
 	if id = uploaded.Video.ID; err != nil || id == "" {
 		t.Fatalf("upload: %v: %s", err, answer)
 	}
+	return id
+}
+
+// uploadLong returns the id of a longVideo that can be watched.
+func uploadLong(t *testing.T, site string) (id string) {
+	t.Helper()
+	id = upload(t, site, "long", longVideo)
 	waitFor(t, "the long video", deadline, func() error {
 		_, err := get(site+"/api/video?id="+id, "Range", "bytes=0-0")
 		return err

@@ -20,7 +20,7 @@ func (p *production) testTLS() {
 	port := freePorts(p.t) * 10
 	p.env = append(p.env, "DOMAIN=localhost", "TRUSTED_PROXIES=", "COMPOSE_PROFILES=tls",
 		fmt.Sprintf("GATEWAY_PORT=%d-%d", port, port+4), fmt.Sprintf("HTTP_PORT=%d", port+8), fmt.Sprintf("HTTPS_PORT=%d", port+9))
-	p.compose("up", "-d", "--no-build", "--scale", "gateway=2")
+	p.downgrade("--scale", "gateway=2", "gateway", "tls")
 	site := "https://localhost:" + strconv.Itoa(port+9)
 	authorities, root := x509.NewCertPool(), ""
 	waitFor(p.t, "the certificate of the local authority", deadline, func() error {
@@ -93,5 +93,20 @@ func (p *production) testTLS() {
 		p.t.Errorf("%d of %d views failed: %v", len(failed), made, errors.Join(failed[:min(5, len(failed))]...))
 	}
 	measured(p.t, "HTTP/2 and TLS, one of two gateways stopped and started: views that did not fail, and the slowest",
+		fmt.Sprintf("%d of %d, %.2f s", made-len(failed), made, worst.Seconds()))
+
+	views = startLoadBy(client, p.t, site, p.videos, 20)
+	started := time.Now()
+	p.t.Log(p.runScript("upgrade", p.tag))
+	took := time.Since(started)
+	during(time.Second)
+	made, failed, worst = views.stop()
+	if len(failed) > 0 {
+		p.t.Errorf("%d of %d views failed during the upgrade: %v", len(failed), made, errors.Join(failed[:min(5, len(failed))]...))
+	}
+	if images := p.compose("ps", "--format", "{{.Image}}", "gateway"); strings.Count(images, p.image("gateway")+"\n") != 2 {
+		p.t.Errorf("the gateways run %s", images)
+	}
+	measured(p.t, fmt.Sprintf("HTTP/2 and TLS, upgrade of two gateways in %.1f s: views that did not fail, and the slowest", took.Seconds()),
 		fmt.Sprintf("%d of %d, %.2f s", made-len(failed), made, worst.Seconds()))
 }
