@@ -38,8 +38,8 @@ const manual = `FlixTube with one command, and nothing but Go installed. In the 
   flixtube videos show ID   shows what metadata knows of one
   flixtube videos remove ID removes it
   flixtube videos rename ID TITLE
-  flixtube videos rebuild   lists again what is stored, after metadata lost its database
                             gives it another title
+  flixtube videos rebuild   lists again what is stored, after metadata lost its database
   flixtube servers          runs only the broker and the database, to work on one service; prints their
                             addresses as DBHOST=... and RABBIT=...
   flixtube help             prints this
