@@ -58,15 +58,21 @@ func (p *production) testUpgrade() {
 	}
 	measured(p.t, "upgrade of the seven services", time.Since(started))
 	during(time.Second)
-	made, failed, _ := gateway.stop()
-	gap := time.Duration(len(failed)) * time.Second / perSecond
-	measured(p.t, fmt.Sprintf("upgrade of the gateway: of %d views %d failed, which is", made, len(failed)), gap)
-	if gap > 10*time.Second {
-		p.t.Error("the gateway was away for longer than its drain time")
-	}
+	p.away("upgrade of the gateway", gateway, perSecond, 10*time.Second)
 	p.tag = next
 	p.runsEverywhere(next, scale)
 	p.replaceWhilePlaying()
+}
+
+// away measures for how long the gateway was away, by the views that failed.
+func (p *production) away(what string, views *load, perSecond int, limit time.Duration) {
+	p.t.Helper()
+	made, failed, _ := views.stop()
+	gap := time.Duration(len(failed)) * time.Second / time.Duration(perSecond)
+	measured(p.t, fmt.Sprintf("%s: of %d views %d failed, which is", what, made, len(failed)), gap)
+	if gap > limit {
+		p.t.Errorf("%s: it was away for longer than %v", what, limit)
+	}
 }
 
 // downgrade starts the gateway with an older tag, so that an upgrade to p.tag replaces it alone.
@@ -93,12 +99,7 @@ func (p *production) replaceWhilePlaying() {
 	views := startLoad(p.t, p.site, p.videos, perSecond)
 	p.runScript("upgrade", p.tag)
 	during(time.Second)
-	made, failed, _ := views.stop()
-	gap := time.Duration(len(failed)) * time.Second / perSecond
-	measured(p.t, fmt.Sprintf("upgrade of the gateway while it plays a video: of %d views %d failed, which is", made, len(failed)), gap)
-	if gap > 15*time.Second {
-		p.t.Error("the gateway was away for longer than it takes to drain and to start")
-	}
+	p.away("upgrade of the gateway while it plays a video", views, perSecond, 15*time.Second) // eight of which drain
 	if err := <-played; err == nil {
 		p.t.Error("the gateway did not end the video that it played: it was not open during the upgrade, or is longer than the time to drain")
 	}
