@@ -72,7 +72,7 @@ func TestDeployment(t *testing.T) {
 
 func (d *deployment) waitListed() {
 	d.t.Helper()
-	waitFor(d.t, "all videos on the home page", func() error {
+	waitFor(d.t, "all videos in the library", func() error {
 		ids, err := listed(d.site)
 		for _, id := range append(slices.Clone(d.ids), d.long) {
 			if err == nil && !slices.Contains(ids, id) {

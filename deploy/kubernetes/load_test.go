@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	mathrand "math/rand/v2"
 	"net/http"
@@ -307,20 +308,28 @@ func upload(t *testing.T, site, name string, content []byte) string {
 	return string(match[1]) + string(match[2])
 }
 
-var videoLink = regexp.MustCompile(`/video\?id=([^"&]+)"`)
+var (
+	videoLink = regexp.MustCompile(`/video\?id=([^"&]+)"`)
+	nextPage  = regexp.MustCompile(`rel="next" href="([^"]+)"`)
+)
 
-// listed returns the ids of the videos on the home page.
-func listed(site string) ([]string, error) {
-	page, err := get(site + "/")
-	if err != nil {
-		return nil, err
+// listed returns the ids of the videos on the home page and on those behind it: the journeys leave videos, too.
+func listed(site string) (ids []string, err error) {
+	for address := site + "/"; ; {
+		page, err := get(address)
+		if err != nil {
+			return nil, err
+		}
+		for _, match := range videoLink.FindAllStringSubmatch(page, -1) {
+			ids = append(ids, match[1])
+		}
+		next := nextPage.FindStringSubmatch(page)
+		if next == nil {
+			slices.Sort(ids)
+			return slices.Compact(ids), nil
+		}
+		address = site + html.UnescapeString(next[1])
 	}
-	var ids []string
-	for _, match := range videoLink.FindAllStringSubmatch(page, -1) {
-		ids = append(ids, match[1])
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids), nil
 }
 
 func get(url string, headers ...string) (string, error) {
