@@ -2,7 +2,9 @@ package httpclient
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -13,8 +15,9 @@ const (
 
 // Dialer connects to a service, of which any replica may be gone without a word: its machine or its network went with it.
 type Dialer struct {
-	first time.Duration
-	dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	first  time.Duration
+	lookup func(ctx context.Context, host string) ([]string, error)
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // NewDialer returns a Dialer whose connections find out within some twelve seconds that the other side is gone: a stream would
@@ -24,17 +27,48 @@ func NewDialer() Dialer {
 		Timeout:         dialTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3},
 	}
-	return Dialer{firstDial, d.DialContext}
+	return Dialer{firstDial, net.DefaultResolver.LookupHost, d.DialContext}
 }
 
-// DialContext is that of a net.Dialer, but tries twice: one address may stand for several replicas, and the second try comes to
-// another one.
+// DialContext connects to one of a host's addresses by chance, so that replicas share what is asked at the same time, and then
+// tries the others, or the same one again: in Kubernetes one address stands for several replicas.
 func (d Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	first, cancel := context.WithTimeout(ctx, d.first)
-	defer cancel()
-	conn, err := d.dial(first, network, address)
-	if err != nil && first.Err() != nil && ctx.Err() == nil {
-		return d.dial(ctx, network, address)
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := d.lookup(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	shuffle(hosts)
+	if len(hosts) == 1 {
+		hosts = append(hosts, hosts[0])
+	}
+	var conn net.Conn
+	for i, host := range hosts {
+		try, cancel := ctx, func() {}
+		if i < len(hosts)-1 {
+			try, cancel = context.WithTimeout(ctx, d.first)
+		}
+		conn, err = d.dial(try, network, net.JoinHostPort(host, port))
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			break
+		}
 	}
 	return conn, err
+}
+
+// shuffle leaves the addresses of the other IP version last, where the resolver has put them.
+func shuffle(hosts []string) {
+	version := func(host string) bool {
+		address, err := netip.ParseAddr(host)
+		return err == nil && address.Is4()
+	}
+	same := 0
+	for same < len(hosts) && version(hosts[same]) == version(hosts[0]) {
+		same++
+	}
+	rand.Shuffle(same, func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
 }

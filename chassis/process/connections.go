@@ -20,6 +20,9 @@ const (
 	// writeChunk is how many bytes must go within the SendTimeout.
 	writeChunk = 1 << 20
 
+	// maxUnsent is how many bytes the system holds back for a client that reads slowly.
+	maxUnsent = 128 << 10
+
 	// halfClosedTimeout is how long a client that sends nothing more may have to wait for bytes of its answer before it is
 	// taken for gone.
 	halfClosedTimeout = 30 * time.Second
@@ -159,6 +162,7 @@ type conn struct {
 }
 
 func newConn(tcp *net.TCPConn, sendTimeout, halfClosedTimeout time.Duration, cut *atomic.Bool, left func()) *conn {
+	limitUnsent(tcp, maxUnsent)
 	return &conn{
 		TCPConn: tcp, sendTimeout: sendTimeout, halfClosedTimeout: halfClosedTimeout, since: time.Now(), cut: cut,
 		left: sync.OnceFunc(left), expired: make(chan struct{}),

@@ -26,6 +26,9 @@ const (
 	maxHeader      = 64 << 10         // bytes of an answer's header, interim answers included
 	maxInterim     = 5                // interim answers (1xx)
 	upstreamBuffer = 4 << 10
+
+	// receiveBuffer is for bytes, in the system, that a client does not take yet. By itself it grows to megabytes.
+	receiveBuffer = 256 << 10
 )
 
 // pool has the connections to one target. Each carries one request at a time.
@@ -95,6 +98,10 @@ func (p *pool) take(ctx context.Context) (u *upstream, reused bool, err error) {
 	}
 	conn, err := p.dialer.DialContext(ctx, "tcp", p.address)
 	if err != nil {
+		return nil, false, err
+	}
+	if err := conn.(*net.TCPConn).SetReadBuffer(receiveBuffer); err != nil {
+		conn.Close()
 		return nil, false, err
 	}
 	u = &upstream{conn: conn, pool: p}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package process
+
+import "net"
+
+func limitUnsent(*net.TCPConn, int) {}
