@@ -109,6 +109,14 @@ func (b tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
+// speaks sets the viewer's language, for the pages that are opened next.
+func (b tab) speaks(language string) {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: "test", AcceptLanguage: language}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func (b tab) open(path string) {
 	b.t.Helper()
 	b.do("open "+path, chromedp.Navigate(b.gateway+path))
@@ -496,9 +504,7 @@ func TestBrowserFacts(t *testing.T) {
 		if _, err := chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: viewer.zone}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := chromedp.Call(b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: "test", AcceptLanguage: viewer.language}); err != nil {
-			t.Fatal(err)
-		}
+		b.speaks(viewer.language)
 		b.open("/")
 		b.until(fmt.Sprintf(`document.querySelector(".facts time").innerText === %q && document.querySelector(".views").innerText === %q`, viewer.age, viewer.views))
 		b.open("/history")
