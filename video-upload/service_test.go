@@ -95,6 +95,23 @@ func newFakeStorage(t *testing.T) *fakeStorage {
 			w.WriteHeader(http.StatusNotFound)
 		}
 	})
+	stored := func(find func(id string) []byte) http.HandlerFunc {
+		return func(w http.ResponseWriter, req *http.Request) {
+			f.mu.Lock()
+			content := find(req.URL.Query().Get("id"))
+			f.mu.Unlock()
+			http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(content))
+		}
+	}
+	mux.HandleFunc("GET /poster", stored(func(id string) []byte { return f.posters[id] }))
+	mux.HandleFunc("GET /video", stored(func(id string) []byte {
+		for _, upload := range f.uploads {
+			if upload.id == id {
+				return upload.body
+			}
+		}
+		return nil
+	}))
 	mux.HandleFunc("PUT /poster", func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		f.mu.Lock()
