@@ -29,7 +29,7 @@ var demuxers = map[string]string{
 	"video/mp4": "mov", "video/quicktime": "mov", "video/webm": "matroska", "video/x-matroska": "matroska", "video/ogg": "ogg",
 }
 
-// FFmpeg makes posters with the program of that name. Its zero value is not ready to use: Path must be set.
+// FFmpeg makes posters with the program of that name. Both fields are required.
 type FFmpeg struct {
 	Path    string
 	Encoder *Encoder
