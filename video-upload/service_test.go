@@ -707,6 +707,20 @@ func TestMissingVariables(t *testing.T) {
 	}
 }
 
+func TestPostersByFFmpegCanBeOff(t *testing.T) {
+	vars := map[string]string{"PORT": "1", "RABBIT": "nats://x", "OUTBOX_DIR": "x"}
+	for value, want := range map[string]bool{"": true, "true": true, "false": false} {
+		vars["POSTERS_BY_FFMPEG"] = value
+		if cfg, err := readConfig(chassistest.Env(vars)); err != nil || cfg.ffmpeg != want {
+			t.Errorf("%q gives %v, %v", value, cfg.ffmpeg, err)
+		}
+	}
+	vars["POSTERS_BY_FFMPEG"] = "off"
+	if _, err := readConfig(chassistest.Env(vars)); err == nil || !strings.Contains(err.Error(), "POSTERS_BY_FFMPEG must be true or false") {
+		t.Error(err)
+	}
+}
+
 // TestService stops the service in the middle of an upload, which it lets end, and starts it again: the video is announced.
 func TestService(t *testing.T) {
 	storage := newFakeStorage(t)
