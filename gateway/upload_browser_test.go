@@ -537,7 +537,8 @@ func TestBrowserUploadCancelledUnheard(t *testing.T) {
 	b.choose(sample(t))
 	b.until(row + `.querySelector(".state").textContent.includes("Trying again")`)
 	b.until(`document.querySelector("#said[role=status]").textContent.includes("Trying again")`) // for screen readers
-	b.do("cancel", chromedp.Click(chromedp.CSS(".cancel")))
+	// The button is hidden while a try has sent all bytes.
+	b.until(`!document.querySelector(".cancel").hidden && (document.querySelector(".cancel").click(), true)`)
 	s.set(func() { s.cut = 0 })
 	b.do("send it after all", chromedp.Click(chromedp.CSS(".retry")))
 	b.until(`document.querySelectorAll("#uploads li.done a").length === 1`)
