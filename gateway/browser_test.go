@@ -109,6 +109,21 @@ func (b tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
+// speaks sets the viewer's language, for the pages that are opened next.
+func (b tab) speaks(language string) {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: "test", AcceptLanguage: language}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b tab) livesIn(zone string) {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: zone}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func (b tab) open(path string) {
 	b.t.Helper()
 	b.do("open "+path, chromedp.Navigate(b.gateway+path))
@@ -468,7 +483,9 @@ func TestBrowserSearch(t *testing.T) {
 // TestBrowserFacts: times are in the viewer's time zone and language, and so are the days of the history.
 func TestBrowserFacts(t *testing.T) {
 	now := time.Now().UTC()
-	evening := time.Date(now.Year()-1, 7, 9, 20, 30, 0, 0, time.UTC) // and the next morning in Seoul
+	// In Seoul these are the morning and the evening of one day. In UTC, and so for the history, they are on two.
+	morning := time.Date(now.Year()-1, 7, 9, 20, 30, 0, 0, time.UTC)
+	evening := morning.Add(14 * time.Hour)
 	fact := named("1", "One")
 	fact["uploadedAt"] = now.Add(-(3*24 + 1) * time.Hour)
 	gateway := start(t, soon, fakes{
@@ -483,22 +500,18 @@ func TestBrowserFacts(t *testing.T) {
 		"history": answers(object{"history": []object{
 			{"_id": "a", "videoId": "1", "viewedAt": now},
 			{"_id": "b", "videoId": "1", "viewedAt": evening},
-			{"_id": "c", "videoId": "1", "viewedAt": evening.Add(-10 * time.Hour)}, // another day there, the same in London
+			{"_id": "c", "videoId": "1", "viewedAt": morning},
 		}}),
 	})
 	browser := startBrowser(t)
 	for _, viewer := range []struct{ language, zone, age, views, today, days, clock string }{
-		{"en-GB", "Europe/London", "3 days ago", "1.2m views", "Today", "1,2", "21:30"},
-		{"en-US", "America/New_York", "3 days ago", "1.2M views", "Today", "1,2", "4:30 PM"},
-		{"ko-KR", "Asia/Seoul", "3일 전", "조회수 123만회", "오늘", "1,1,1", "오전 5:30"},
+		{"en-GB", "Europe/London", "3 days ago", "1.2m views", "Today", "1,1,1", "11:30"},
+		{"en-US", "America/New_York", "3 days ago", "1.2M views", "Today", "1,1,1", "6:30 AM"},
+		{"ko-KR", "Asia/Seoul", "3일 전", "조회수 123만회", "오늘", "1,1", "오후 7:30"},
 	} {
 		b := newTab(browser, t, gateway)
-		if _, err := chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: viewer.zone}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := chromedp.Call(b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: "test", AcceptLanguage: viewer.language}); err != nil {
-			t.Fatal(err)
-		}
+		b.livesIn(viewer.zone)
+		b.speaks(viewer.language)
 		b.open("/")
 		b.until(fmt.Sprintf(`document.querySelector(".facts time").innerText === %q && document.querySelector(".views").innerText === %q`, viewer.age, viewer.views))
 		b.open("/history")
@@ -510,13 +523,19 @@ func TestBrowserFacts(t *testing.T) {
 func TestBrowserHistory(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Now()
-	lines := []object{{"_id": "a", "videoId": "1", "viewedAt": now}, {"_id": "b", "videoId": "1", "viewedAt": now}}
-	for i := len(lines); i < 24+2; i++ {
-		lines = append(lines, object{"_id": strconv.Itoa(i), "videoId": "1", "viewedAt": now.AddDate(0, 0, -3)})
+	var lines []object
+	videos := map[string]object{}
+	for i := range 24 + 2 {
+		id, at := strconv.Itoa(i), now
+		if i >= 2 {
+			at = now.AddDate(0, 0, -3)
+		}
+		videos[id] = named(id, "One")
+		lines = append(lines, object{"_id": "view" + id, "videoId": id, "viewedAt": at})
 	}
 	asked, failing := 0, false
 	gateway := start(t, soon, fakes{
-		"metadata": library(nil, map[string]object{"1": named("1", "One")}),
+		"metadata": library(nil, videos),
 		"history": func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -565,4 +584,39 @@ func TestBrowserHistory(t *testing.T) {
 	b.until(`location.pathname === "/history/clear" && document.readyState === "complete"`)
 	b.do("yes", chromedp.Click(chromedp.CSS("main button")))
 	b.until(`location.pathname === "/history" && !!document.querySelector(".empty")`)
+}
+
+// TestBrowserHistoryFolded: a line that stands for two of the server's removes both.
+func TestBrowserHistoryFolded(t *testing.T) {
+	var mu sync.Mutex
+	evening := time.Date(2025, 7, 10, 10, 30, 0, 0, time.UTC) // in Seoul, where the third is from the morning of that day
+	lines := []object{
+		{"_id": "a", "videoId": "1", "viewedAt": evening, "position": 30, "duration": 60},
+		{"_id": "b", "videoId": "2", "viewedAt": evening.Add(-time.Hour)},
+		{"_id": "c", "videoId": "1", "viewedAt": evening.Add(-14 * time.Hour), "position": 30, "duration": 60},
+	}
+	gateway := start(t, soon, fakes{
+		"metadata": library(nil, map[string]object{"1": named("1", "One"), "2": named("2", "Two")}),
+		"history": func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			if r.Method == http.MethodDelete {
+				lines = slices.DeleteFunc(lines, func(line object) bool { return line["_id"] == r.FormValue("id") })
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			answer(w, object{"history": lines})
+		},
+	})
+	b := newTab(startBrowser(t), t, gateway)
+	b.livesIn("Asia/Seoul")
+	b.open("/history")
+	b.until(`[...document.querySelectorAll("#history-list li .title")].map((e) => e.innerText).join() === "One,Two"`)
+	b.do("remove the first line", chromedp.Click(chromedp.CSS("#history-list li:first-child button")))
+	b.until(`[...document.querySelectorAll("#history-list li .title")].map((e) => e.innerText).join() === "Two"`)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(lines) != 1 || lines[0]["_id"] != "b" {
+		t.Errorf("left: %v", lines)
+	}
 }

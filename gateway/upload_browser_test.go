@@ -318,14 +318,26 @@ func TestBrowserUploadContinues(t *testing.T) {
 	}
 }
 
-// TestBrowserUploadWithoutPicture: the page warns of a picture that the browser cannot decode, and of no other.
+// TestBrowserUploadWithoutPicture: the page warns of a picture that the browser cannot decode, with or without sound, and of
+// no other. It uploads the file all the same.
 func TestBrowserUploadWithoutPicture(t *testing.T) {
 	s := newFakeUpload(t)
 	b := newTab(startBrowser(t), t, s.start())
 	b.open("/upload")
 	b.choose(soundOnly(t), sample(t))
 	b.until(`document.querySelectorAll("#uploads li.done a").length === 2`)
-	b.until(`[...document.querySelectorAll("#uploads .warning")].map((w) => w.hidden).join() === "false,true"`)
+	b.until(`[...document.querySelectorAll("#uploads .warning")].map((w) => w.innerText).join("|") ===
+		"This browser cannot show the picture of this video. Others may hear only its sound.|"`)
+	silent := undecodable(t, "-an")
+	for language, want := range map[string]string{
+		"en": "This browser cannot play this video.", "ko": "이 브라우저는 이 동영상을 재생할 수 없습니다.",
+	} {
+		b.speaks(language)
+		b.open("/upload")
+		b.choose(silent)
+		b.until(`document.querySelectorAll("#uploads li.done a").length === 1`)
+		b.until(fmt.Sprintf(`document.querySelector("#uploads .warning").innerText === %q && document.getElementById("said").textContent.endsWith(%[1]q)`, want))
+	}
 }
 
 // TestBrowserUploadOfAnotherBrowser: an upload in the list continues with the file of its size, and no other.
@@ -393,7 +405,7 @@ func TestBrowserUploadRejected(t *testing.T) {
 	}
 	b.choose(empty, text, stream, large, other)
 	b.until(`[...document.querySelectorAll("#uploads .failed .state")].map((e) => e.textContent).join(" ") ===
-		"The file is empty. “b.txt” is not a video. “e.ts” is in a format that browsers do not play. The video is too large. At most 1 MB are allowed. This is not a video in a format that browsers play."`)
+		"“a.mp4”: The file is empty. “b.txt”: This is not a video. “e.ts”: This is not a format that browsers play. “c.mp4”: The video is too large. At most 1 MB are allowed. “d.mp4”: This is not a video in a format that browsers play."`)
 	b.until(`document.querySelectorAll("#uploads .retry:not([hidden]), #uploads .cancel:not([hidden])").length === 0`)
 	if n := s.count("POST"); n != 1 {
 		t.Errorf("%d uploads were created", n)
@@ -409,6 +421,28 @@ func TestBrowserUploadRejected(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestBrowserBlankTitle: the page says of which file the title is, and takes the title from its name again.
+func TestBrowserBlankTitle(t *testing.T) {
+	s := newFakeUpload(t)
+	b := newTab(startBrowser(t), t, s.start())
+	empty := filepath.Join(t.TempDir(), "a b.mp4")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for language, want := range map[string]string{
+		"en": "A title must not be blank. It comes from the file “a b.mp4” again.",
+		"ko": "제목은 비워 둘 수 없습니다. “a b.mp4” 파일의 이름을 다시 사용합니다.",
+	} {
+		b.speaks(language)
+		b.open("/upload")
+		b.choose(empty)
+		b.until(row + `?.querySelector(".title").value === "a b"`)
+		b.do("clear the title", chromedp.Evaluate[chromedp.Void](row+`.querySelector(".title").select()`))
+		b.keys("  \t")
+		b.until(fmt.Sprintf(row+`.querySelector(".title").validationMessage === %q && `+row+`.querySelector(".title").value === "a b"`, want))
+	}
 }
 
 // TestBrowserUploadWithoutLibrary: while metadata is down, the page does not say that the video is in the library.
@@ -503,7 +537,8 @@ func TestBrowserUploadCancelledUnheard(t *testing.T) {
 	b.choose(sample(t))
 	b.until(row + `.querySelector(".state").textContent.includes("Trying again")`)
 	b.until(`document.querySelector("#said[role=status]").textContent.includes("Trying again")`) // for screen readers
-	b.do("cancel", chromedp.Click(chromedp.CSS(".cancel")))
+	// The button is hidden while a try has sent all bytes.
+	b.until(`!document.querySelector(".cancel").hidden && (document.querySelector(".cancel").click(), true)`)
 	s.set(func() { s.cut = 0 })
 	b.do("send it after all", chromedp.Click(chromedp.CSS(".retry")))
 	b.until(`document.querySelectorAll("#uploads li.done a").length === 1`)

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
@@ -55,6 +59,19 @@ func TestViewedThenHistory(t *testing.T) {
 		if got := strings.TrimSpace(res.Body.String()); res.Code != http.StatusOK || got != test.want {
 			t.Errorf("GET %s as %q: %d\ngot  %s\nwant %s", test.target, test.viewer, res.Code, got, test.want)
 		}
+	}
+}
+
+// TestDirectIsLogged: a view that comes directly leaves the line that one from a queue does.
+func TestDirectIsLogged(t *testing.T) {
+	var out bytes.Buffer
+	h := newHandler(newTestStore(t), slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	body := fmt.Sprintf(`{"id":"one","viewedAt":%q,"viewer":{"id":"ann"},"video":{"id":"x"}}`, time.Now().Add(-1500*time.Millisecond).UTC().Format(time.RFC3339Nano))
+	if res := request(h, "POST", "/viewed", body, ""); res.Code != http.StatusNoContent {
+		t.Fatalf("%d %s", res.Code, res.Body)
+	}
+	if !regexp.MustCompile(`msg="fact handled" id=one delivery=direct delay_ms=\d{4,}\n`).MatchString(out.String()) {
+		t.Errorf("the log is\n%s", &out)
 	}
 }
 

@@ -372,6 +372,42 @@ func TestUploaded(t *testing.T) {
 	}
 }
 
+// TestPosterLater: a video that is announced again, with a poster, has one from then on, whatever comes first. Nothing else
+// of it changes, and a removed one stays removed.
+func TestPosterLater(t *testing.T) {
+	without := func(id string) string {
+		return `{"id":"1","owner":{"id":"ann"},"video":{"id":"` + id + `","name":"n"}}`
+	}
+	with := func(id string) string {
+		return `{"id":"2","owner":{"id":"ann"},"video":{"id":"` + id + `","name":"n","poster":true}}`
+	}
+	s := newTestStore(t)
+	h := newHandler(s, func() {}, quiet)
+	if err := uploaded(t, s, without("a"), without("none"), without("removed"), with("b"), without("c"), with("c")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.rename(t.Context(), "a", "ann", "new")
+	if err := errors.Join(err, s.remove(t.Context(), "removed", "ann")); err != nil {
+		t.Fatal(err)
+	}
+	if err := uploaded(t, s, with("a"), without("b"), with("removed"), with("d")); err != nil {
+		t.Fatal(err)
+	}
+	for id, name := range map[string]string{"a": "new", "b": "n", "c": "n", "d": "n"} {
+		_, answer := call(t, h, "GET", "/video?id="+id, "", "")
+		if v, _ := answer["video"].(map[string]any); v["poster"] != true || v["name"] != name {
+			t.Errorf("%s: %v", id, answer)
+		}
+	}
+	if _, answer := call(t, h, "GET", "/video?id=none", "", ""); answer["video"].(map[string]any)["poster"] != nil {
+		t.Errorf("without a poster: %v", answer)
+	}
+	var removed bson.M
+	if err := s.videos.FindOne(t.Context(), bson.D{{Key: "_id", Value: "removed"}}).Decode(&removed); err != nil || removed["poster"] != nil {
+		t.Errorf("removed: %v, %v", removed, err)
+	}
+}
+
 // TestSamples: metadata accepts and sends the messages of the contracts.
 func TestSamples(t *testing.T) {
 	sample := func(name string) []byte {

@@ -83,14 +83,32 @@ func (s *store) ready(ctx context.Context) error {
 	)
 }
 
-// add stores videos; those that exist already, or were removed, are left as they are.
+// add stores videos; those that exist already, or were removed, are left as they are. But a video may get a poster later, and
+// is then announced again.
 func (s *store) add(ctx context.Context, videos []video) error {
 	for i := range videos {
 		videos[i].SearchWords = indexWords(videos[i].Name)
 	}
-	_, err := s.videos.InsertMany(ctx, videos, options.InsertMany().SetOrdered(false))
-	if err := database.IgnoreDuplicates(err); err != nil {
+	_, existed := s.videos.InsertMany(ctx, videos, options.InsertMany().SetOrdered(false))
+	if err := database.IgnoreDuplicates(existed); err != nil {
 		return fmt.Errorf("store %d videos: %w", len(videos), err)
+	}
+	if existed == nil {
+		return nil
+	}
+	return s.addPosters(ctx, videos)
+}
+
+// addPosters notes which of the videos have a poster now.
+func (s *store) addPosters(ctx context.Context, videos []video) error {
+	for _, v := range videos {
+		if !v.Poster {
+			continue
+		}
+		filter := bson.D{{Key: "_id", Value: v.ID}, notRemoved}
+		if _, err := s.videos.UpdateOne(ctx, filter, bson.D{{Key: "$set", Value: bson.D{{Key: "poster", Value: true}}}}); err != nil {
+			return fmt.Errorf("note the poster of video %s: %w", v.ID, err)
+		}
 	}
 	return nil
 }

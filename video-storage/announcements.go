@@ -50,6 +50,10 @@ func announcement(videos store) messaging.Subscription {
 				if err != nil {
 					continue // nothing can be stored under it
 				}
+				// A video may be announced again, with a poster, and either message may arrive last.
+				if kept, err := videos.OpenAnnouncement(ctx, id); err == nil && hasPoster(kept) && !hasPoster(a.message) {
+					continue
+				}
 				if err := videos.SaveAnnouncement(ctx, id, a.message); err != nil && !errors.Is(err, errNotFound) {
 					return fmt.Errorf("keep the announcement of video %s: %w", id, err)
 				}
@@ -57,6 +61,11 @@ func announcement(videos store) messaging.Subscription {
 			return nil
 		}),
 	}
+}
+
+func hasPoster(message []byte) bool {
+	var m struct{ Video struct{ Poster bool } }
+	return json.Unmarshal(message, &m) == nil && m.Video.Poster
 }
 
 // storedVideo is a video in the list of all. Announcement is null if none is kept: the video was stored by an older

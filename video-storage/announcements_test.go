@@ -73,6 +73,14 @@ func testAnnouncements(t *testing.T, base string, videos store) {
 	}
 	expect(t, 400, "GET", base+"/videos?limit=x", "")
 
+	with := messaging.Message{Body: []byte(`{"id":"2","video":{"id":"zz3","name":"Title of zz3","poster":true}}`)}
+	if err := announcement(videos).Handler(t.Context(), []messaging.Message{with, message("zz3")}); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := videos.OpenAnnouncement(t.Context(), "zz3"); err != nil || string(kept) != string(with.Body) {
+		t.Errorf("after an announcement with a poster and one without: %s, %v", kept, err)
+	}
+
 	expect(t, 204, "DELETE", base+"/video?id=zz1", "")
 	handle("zz1") // delivered again after the removal
 	if left := contents(t, videos, "zz1"); left != "" {

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"strconv"
 
 	"flixtube/chassis/process"
 )
@@ -12,6 +13,7 @@ type config struct {
 	addr, rabbit, outboxDir, uploadsDir string
 	storage                             *url.URL
 	uploadLimit, outboxLimit            int64
+	ffmpeg                              bool
 	logLevel                            slog.Level
 }
 
@@ -27,5 +29,9 @@ func readConfig(getenv func(string) string) (config, error) {
 		outboxLimit: env.Int("OUTBOX_LIMIT", 100_000),
 	}
 	cfg.uploadsDir = env.Optional("UPLOADS_DIR", filepath.Join(cfg.outboxDir, "unfinished"))
+	var err error
+	if cfg.ffmpeg, err = strconv.ParseBool(env.Optional("POSTERS_BY_FFMPEG", "true")); err != nil {
+		env.Invalid("POSTERS_BY_FFMPEG", "must be true or false")
+	}
 	return cfg, env.Err()
 }

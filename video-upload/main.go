@@ -23,6 +23,9 @@
 //
 // An announcement waits in the outbox until the broker has confirmed it. It goes to the exchange video-uploaded.
 //
+// A video that is announced without a poster gets one from ffmpeg, if that is found in PATH at the start, and is then
+// announced again. One video after another; those that wait when the service stops stay without a poster.
+//
 // Unfinished uploads are bounded: a viewer may have 20, an address (X-Client-Address, which the gateway sets) 100. When they
 // hold 2 times UPLOAD_LIMIT for a viewer or 4 times for an address, as with too many of them, POST /uploads answers 429.
 // When all together are 1000, or hold 8 times UPLOAD_LIMIT, a new one replaces others that stand still, the emptiest and
@@ -40,11 +43,13 @@
 //	VIDEO_STORAGE_URL  http://video-storage
 //	UPLOADS_DIR        the directory of unfinished uploads: by default "unfinished" in OUTBOX_DIR
 //	UPLOAD_LIMIT       bytes of the largest video (4 GB)
+//	POSTERS_BY_FFMPEG  false: no video gets its poster from ffmpeg (true)
 package main
 
 import (
 	"context"
 	"io"
+	"os/exec"
 	"time"
 
 	"flixtube/chassis/messaging"
@@ -54,6 +59,7 @@ import (
 	"flixtube/chassis/relay"
 	"flixtube/chassis/web"
 	"flixtube/contracts"
+	"flixtube/video-upload/internal/poster"
 	"flixtube/video-upload/internal/spool"
 	"flixtube/video-upload/internal/storage"
 )
@@ -88,12 +94,18 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
+	if path, err := exec.LookPath("ffmpeg"); err == nil && cfg.ffmpeg {
+		service.publisher.MakePosters(poster.FFmpeg{Path: path, Encoder: &service.encoder})
+		log.InfoContext(ctx, "videos without a poster get one from ffmpeg", "path", path)
+	}
 	to := contracts.VideoUploaded.Destination()
 	announce := broker.Publisher(to).Publish
 	return process.Service{
-		Addr:       cfg.addr,
-		Handler:    web.Inner(service.handler(videos.Check(), messaging.Check(broker))),
-		Log:        log,
-		Background: []func(context.Context) error{relay.New(box, announce, log.With("to", to.String())).Run, service.publisher.Run},
+		Addr:    cfg.addr,
+		Handler: web.Inner(service.handler(videos.Check(), messaging.Check(broker))),
+		Log:     log,
+		Background: []func(context.Context) error{
+			relay.New(box, announce, log.With("to", to.String())).Run, service.publisher.Run, service.publisher.RunPosters,
+		},
 	}.Run(ctx)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -9,12 +10,15 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"flixtube/chassis/chassistest"
 	"flixtube/chassis/web"
 	"flixtube/contracts/limits"
+	"flixtube/video-upload/internal/poster"
 )
 
 // jpegOf is a JPEG of so many pixels.
@@ -152,5 +156,61 @@ func TestPosterReplaced(t *testing.T) {
 	config, err := jpeg.DecodeConfig(bytes.NewReader(storage.posters[filepath.Base(path)]))
 	if err != nil || config.Width != 20 || !announced(t, box)[0].Video.Poster || len(names(t, u)) != 2 {
 		t.Errorf("%+v, %v, left: %v", config, err, names(t, u))
+	}
+}
+
+// TestPosterByFFmpeg: a video that comes without a poster gets one after it is announced, and is announced again. One that
+// ffmpeg cannot decode does not keep others from theirs.
+func TestPosterByFFmpeg(t *testing.T) {
+	path, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		chassistest.Missing(t, "ffmpeg (apt install ffmpeg)")
+	}
+	file, err := os.ReadFile("../flixtube/samples/Two waves meet.mp4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	indexLast := filepath.Join(t.TempDir(), "b.mp4")
+	if out, err := exec.Command(path, "-loglevel", "error", "-i", "../flixtube/samples/Two waves meet.mp4", "-c", "copy", indexLast).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg: %v %s", err, out)
+	}
+	another, err := os.ReadFile(indexLast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann, u, storage, box := newTestClient(t, 1<<20)
+	u.publisher.MakePosters(poster.FFmpeg{Path: path, Encoder: &u.encoder})
+	ann.expect(201, ann.ask("POST", "/upload", bytes.NewReader(mp4(5000)), "File-Name: broken.mp4"))
+	ann.expect(201, ann.ask("POST", "/upload", bytes.NewReader(file), "File-Name: a.mp4"))
+	ann.expect(204, ann.patch(ann.create(len(another), "filename", "b.mp4"), 0, bytes.NewReader(another)))
+	ann.expect(201, ann.ask("POST", "/upload", bytes.NewReader(file), "File-Name: short.mp4", "Video-Duration: 1000")) // it is not that long
+	first := announced(t, box)
+	if len(first) != 4 || len(storage.posters) != 0 {
+		t.Fatalf("announced %d times, %d posters", len(first), len(storage.posters))
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- u.publisher.RunPosters(ctx) }()
+	for i, before := range first[1:3] {
+		eventually(t, "the video is announced again", func() bool { return len(box.added()) > 4+i })
+		again := announced(t, box)[4+i]
+		want := before.Video
+		want.Poster = true
+		if before.Video.Poster || again.Video != want || again.Owner != before.Owner || again.UploadedAt != before.UploadedAt || again.ID == before.ID {
+			t.Errorf("announced as %+v, and then as %+v", before, again)
+		}
+		res, err := http.Get(storage.URL + "/poster?id=" + want.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := jpeg.DecodeConfig(res.Body)
+		res.Body.Close()
+		if err != nil || config.Width != 640 || config.Height != 360 {
+			t.Errorf("the poster is answered %d: %+v, %v", res.StatusCode, config, err)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil || len(box.added()) != 6 {
+		t.Errorf("%v, announced %d times", err, len(box.added()))
 	}
 }

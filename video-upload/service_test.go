@@ -95,6 +95,23 @@ func newFakeStorage(t *testing.T) *fakeStorage {
 			w.WriteHeader(http.StatusNotFound)
 		}
 	})
+	stored := func(find func(id string) []byte) http.HandlerFunc {
+		return func(w http.ResponseWriter, req *http.Request) {
+			f.mu.Lock()
+			content := find(req.URL.Query().Get("id"))
+			f.mu.Unlock()
+			http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(content))
+		}
+	}
+	mux.HandleFunc("GET /poster", stored(func(id string) []byte { return f.posters[id] }))
+	mux.HandleFunc("GET /video", stored(func(id string) []byte {
+		for _, upload := range f.uploads {
+			if upload.id == id {
+				return upload.body
+			}
+		}
+		return nil
+	}))
 	mux.HandleFunc("PUT /poster", func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		f.mu.Lock()
@@ -687,6 +704,20 @@ func TestMissingVariables(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v does not name %s", err, name)
 		}
+	}
+}
+
+func TestPostersByFFmpegCanBeOff(t *testing.T) {
+	vars := map[string]string{"PORT": "1", "RABBIT": "nats://x", "OUTBOX_DIR": "x"}
+	for value, want := range map[string]bool{"": true, "true": true, "false": false} {
+		vars["POSTERS_BY_FFMPEG"] = value
+		if cfg, err := readConfig(chassistest.Env(vars)); err != nil || cfg.ffmpeg != want {
+			t.Errorf("%q gives %v, %v", value, cfg.ffmpeg, err)
+		}
+	}
+	vars["POSTERS_BY_FFMPEG"] = "off"
+	if _, err := readConfig(chassistest.Env(vars)); err == nil || !strings.Contains(err.Error(), "POSTERS_BY_FFMPEG must be true or false") {
+		t.Error(err)
 	}
 }
 

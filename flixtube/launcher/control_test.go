@@ -179,3 +179,23 @@ func TestWithoutBroker(t *testing.T) {
 		t.Errorf("the broker answers, and the line begins with %q", line)
 	}
 }
+
+// TestReadyWithoutBroker: the line that says that the site is ready begins with the broker that does not answer.
+func TestReadyWithoutBroker(t *testing.T) {
+	s := newTestSite(t, "amqp://127.0.0.1:1")
+	var said bytes.Buffer
+	s.output = launch.NewOutput(&said)
+	t.Setenv(childVariable, "1")
+	for _, service := range s.system.Services {
+		service.Path = os.Args[0]
+	}
+	t.Cleanup(s.system.Stop)
+	if err := s.start(briefly(t), call{options: options{data: t.TempDir()}, getenv: noEnv}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+	_, last, _ := strings.Cut(lines[len(lines)-1], "| ")
+	if !strings.HasPrefix(last, "the broker at amqp://127.0.0.1:1 does not answer (") || !strings.HasSuffix(last, "; FlixTube is ready at "+s.system.URL) {
+		t.Errorf("the last line is %q", last)
+	}
+}

@@ -119,6 +119,7 @@ func commands() map[string]command {
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	c := call{getenv: getenv, stdout: stdout}
+	version := false
 	flags := flag.NewFlagSet("flixtube", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&c.data, "data", "", "")
@@ -126,11 +127,16 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	flags.IntVar(&c.port, "port", 4000, "")
 	flags.BoolVar(&c.watch, "watch", false, "")
 	flags.BoolVar(&c.remove, "remove", false, "")
+	flags.BoolVar(&version, "version", false, "")
 	words, err := parse(flags, args)
 	if errors.Is(err, flag.ErrHelp) {
 		words = []string{"help"}
 	} else if err != nil {
 		return usageError(err.Error())
+	}
+	if version {
+		_, err := fmt.Fprintln(stdout, process.Name(), process.Version)
+		return err
 	}
 	name := ""
 	if len(words) > 0 {

@@ -8,11 +8,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"flixtube/chassis/chassistest"
+	"flixtube/chassis/process"
 	"flixtube/flixtube/internal/datafolder"
 )
 
@@ -109,9 +111,29 @@ func TestHelp(t *testing.T) {
 			t.Errorf("the manual lacks %s", name)
 		}
 	}
+	for _, name := range []string{"dead", "videos"} {
+		for usage := range strings.SplitSeq(commands()[name].args, " | ") {
+			verb, _, _ := strings.Cut(usage, " ")
+			line := regexp.MustCompile(`\n  flixtube ` + name + ` ` + verb + `( [A-Z]+)*( +|\n {28})[a-z]`)
+			if !line.MatchString(manual) {
+				t.Errorf("the manual does not say what %s %s does", name, verb)
+			}
+		}
+	}
 	for _, name := range []string{"-data", "-port", "-watch", "-id", "-remove", "-version"} {
 		if !strings.Contains(manual, name) {
 			t.Errorf("the manual lacks %s", name)
+		}
+	}
+}
+
+// TestVersion: the flag may be anywhere, as others may.
+func TestVersion(t *testing.T) {
+	want := process.Name() + " " + process.Version + "\n"
+	for _, args := range []string{"-version", "status -version", "-data x -version", "-version dead list"} {
+		var out bytes.Buffer
+		if err := run(briefly(t), strings.Fields(args), noEnv, &out); err != nil || out.String() != want {
+			t.Errorf("%s: error %v, output %q", args, err, &out)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"flixtube/chassis/backoff"
 	"flixtube/chassis/messaging"
+	"flixtube/video-upload/internal/poster"
 	"flixtube/video-upload/internal/spool"
 	"flixtube/video-upload/internal/storage"
 	"flixtube/video-upload/internal/video"
@@ -32,6 +33,9 @@ type Publisher struct {
 	outbox  Outbox
 	log     *slog.Logger
 	retry   chan struct{} // wakes Run
+
+	ffmpeg        poster.FFmpeg
+	withoutPoster chan withoutPoster // nil if no posters are made
 }
 
 // New returns a Publisher. Its Run must run for uploads that fail at first to be tried again.
@@ -39,7 +43,7 @@ func New(s *spool.Spool, c *storage.Client, outbox Outbox, log *slog.Logger) *Pu
 	return &Publisher{spool: s, storage: c, outbox: outbox, log: log, retry: make(chan struct{}, 1)}
 }
 
-// Announce adds the message to the outbox that a video is stored. factID is the same each time a video is announced.
+// Announce adds the message to the outbox that a video is stored. One without a poster gets it later: see MakePosters. factID is the same each time a video is announced.
 func (p *Publisher) Announce(ctx context.Context, factID string, at time.Time, v video.Video, ownerID string) error {
 	m, err := newVideoUploaded(factID, at, v, ownerID)
 	if err != nil {
@@ -47,6 +51,9 @@ func (p *Publisher) Announce(ctx context.Context, factID string, at time.Time, v
 	}
 	if err := p.outbox.Add(ctx, m); err != nil {
 		return fmt.Errorf("announce video %s: %w", v.ID, err)
+	}
+	if !v.Poster {
+		p.wantPoster(withoutPoster{v, at, ownerID})
 	}
 	return nil
 }

@@ -148,6 +148,9 @@ func (c *Client) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
+// Address is the http address of a stored video.
+func (c *Client) Address(id string) string { return c.target("video", id) }
+
 // target is the address of the video or the poster of an id.
 func (c *Client) target(part, id string) string {
 	target := c.base.JoinPath(part)

@@ -90,10 +90,13 @@ export default {
   "There are no accounts: your videos and your history belong to this browser. With a recovery code, another browser has them, too. Keep the code as you keep a password.": "계정이 없으므로 동영상과 시청 기록은 이 브라우저에 속합니다. 복구 코드를 입력하면 다른 브라우저에서도 사용할 수 있습니다. 코드는 비밀번호처럼 안전하게 보관해 주세요.",
   "There are no more videos.": "동영상이 더 없습니다.",
   "There are no older entries.": "더 오래된 기록이 없습니다.",
+  "This browser cannot play this video.": "이 브라우저는 이 동영상을 재생할 수 없습니다.",
   "This browser cannot show the picture of this video. Others may hear only its sound.": "이 브라우저는 이 동영상의 화면을 표시할 수 없습니다. 다른 사람에게도 소리만 들릴 수 있습니다.",
   "This browser will have the videos and the history of the other one, and no longer its own.": "이 브라우저는 다른 브라우저의 동영상과 시청 기록을 사용하며, 지금 이 브라우저의 것은 더 이상 쓸 수 없습니다.",
   "This deletes the list of videos that you watched, and where you stopped in each. It cannot be undone.": "시청한 동영상 목록과 각 동영상의 멈춘 위치가 삭제됩니다. 되돌릴 수 없습니다.",
   "This is another file. The unfinished upload is one of %s.": "다른 파일입니다. 끝나지 않은 업로드의 크기는 %s입니다.",
+  "This is not a format that browsers play.": "브라우저에서 재생할 수 없는 형식입니다.",
+  "This is not a video.": "동영상이 아닙니다.",
   "This video is no longer available.": "더 이상 볼 수 없는 동영상입니다.",
   "Title": "제목",
   "Title of %s": "%s의 제목",
@@ -129,8 +132,6 @@ export default {
   "Your videos": "내 동영상",
   "your videos": "내 동영상",
   "Your videos in another browser": "다른 브라우저에서 내 동영상 사용하기",
-  "“%s” is in a format that browsers do not play.": "“%s”: 브라우저에서 재생할 수 없는 형식입니다.",
-  "“%s” is not a video.": "“%s”: 동영상이 아닙니다.",
   "“%s”: %s": "“%s”: %s",
   "← Newer": "← 더 최근"
 }

@@ -6,7 +6,7 @@ const largest = 1e6; // bytes that the server accepts
 
 // lookInto never fails. What the browser cannot read is missing, and the file is uploaded without it.
 export async function lookInto(file) {
-  const found = { duration: 0, canvas: null, picture: null, unseen: false };
+  const found = { duration: 0, canvas: null, picture: null, unseen: false, unplayable: false };
   const video = document.createElement("video");
   const address = URL.createObjectURL(file);
   const timeout = AbortSignal.timeout(limit);
@@ -32,7 +32,7 @@ export async function lookInto(file) {
     const jpeg = await new Promise((resolve) => found.canvas.toBlob(resolve, "image/jpeg", 0.8));
     if (jpeg?.size <= largest) found.picture = jpeg;
   } catch {
-    // this browser cannot play it
+    found.unplayable = video.error !== null; // otherwise it took too long, or the frame cannot be drawn
   } finally {
     video.removeAttribute("src");
     video.load();

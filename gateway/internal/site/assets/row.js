@@ -16,6 +16,7 @@ export function addRow(file, events) {
   const part = (selector) => item.querySelector(selector);
   const [title, state, progress, cancel, retry] = [".title", ".state", "progress", ".cancel", ".retry"].map(part);
   let edited = false;
+  let warning = "";
   let meter, step, shown;
 
   title.value = defaultTitle(file).slice(0, title.maxLength);
@@ -49,7 +50,7 @@ export function addRow(file, events) {
 
   function say(text, ...more) {
     state.replaceChildren(text, ...more);
-    heard.textContent = `${title.value}: ${text}`;
+    heard.textContent = `${title.value}: ${text} ${warning}`.trim();
   }
 
   // buttons shows these and hides the others. The focus stays in the line when its button is hidden.
@@ -58,6 +59,13 @@ export function addRow(file, events) {
     for (const button of shown) button.hidden = false;
     if (gone.includes(document.activeElement)) (shown[0] ?? title).focus();
     for (const button of gone) button.hidden = true;
+  }
+
+  function ended(text, canRetry) {
+    item.classList.add("failed");
+    progress.hidden = true;
+    buttons(...(canRetry ? [retry] : []));
+    say(text);
   }
 
   return {
@@ -71,9 +79,13 @@ export function addRow(file, events) {
       title.value = text;
       showInitial();
     },
-    picture({ canvas, unseen }) {
+    picture({ canvas, unseen, unplayable }) {
       if (canvas) part(".thumb").replaceChildren(canvas);
-      part(".warning").hidden = !unseen;
+      if (unseen) warning = t("This browser cannot show the picture of this video. Others may hear only its sound.");
+      if (unplayable) warning = t("This browser cannot play this video.");
+      part(".warning").textContent = warning;
+      part(".warning").hidden = !warning;
+      if (warning) heard.textContent = `${title.value}: ${warning}`;
     },
     waits(text) {
       item.classList.remove("failed");
@@ -104,12 +116,8 @@ export function addRow(file, events) {
       buttons();
       say(text, ...more);
     },
-    failed(text, canRetry) {
-      item.classList.add("failed");
-      progress.hidden = true;
-      buttons(...(canRetry ? [retry] : []));
-      say(text);
-    },
+    failed: (reason, canRetry) => ended(t("“%s”: %s", file.name, reason), canRetry),
+    cancelled: () => ended(t("Cancelled"), true),
   };
 }
 

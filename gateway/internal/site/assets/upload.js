@@ -51,8 +51,8 @@ async function add(file, continued) {
 
 // reasonToReject returns why a file need not be sent at all, or nothing.
 async function reasonToReject(file) {
-  if (/\.m?ts$/i.test(file.name)) return t("“%s” is in a format that browsers do not play.", file.name);
-  if (file.type && !file.type.startsWith("video/")) return t("“%s” is not a video.", file.name);
+  if (/\.m?ts$/i.test(file.name)) return t("This is not a format that browsers play.");
+  if (file.type && !file.type.startsWith("video/")) return t("This is not a video.");
   if (!file.size) return errorText({ code: "empty_file" }, 400);
   const limit = await sizeLimit();
   if (file.size > limit) return errorText({ code: "video_too_large", args: { max: limit } }, 413);
@@ -117,7 +117,7 @@ function cancel(upload) {
   withdraw(upload);
   upload.cancelled = upload.cancel?.();
   upload.end?.();
-  upload.row.failed(t("Cancelled"), true);
+  upload.row.cancelled();
 }
 
 // enlist waits until the library has the video, and then renames it if the viewer has changed the title.
