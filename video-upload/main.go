@@ -11,7 +11,7 @@
 //	                           storage is down, when the file is safe on disk, to be stored later. HEAD shows for a day
 //	                           that an upload is finished. An upload without progress is removed after a day, and
 //	                           one without a byte after ten minutes
-//	PUT /uploads/<id>/poster   before the last PATCH: a JPEG of up to 1 MB, 20 scans, 1280 pixels on a side and 1280x720 in
+//	PUT /uploads/<id>/poster   before the last PATCH: a JPEG of up to 1 MB, 12 scans, 1280 pixels on a side and 1280x720 in
 //	                           all; 204. 20 are received at a time, of them 4 of one viewer and 10 of one address
 //
 // POST /upload receives 12 videos at a time, of them up to 4 of one viewer and 8 of one address. Others wait for up to ten
