@@ -2,6 +2,7 @@ package site
 
 import (
 	"context"
+	"errors"
 	"mime"
 	"net/http"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"flixtube/chassis/process"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
 )
@@ -29,7 +31,9 @@ func readForm(c echo.Context) (url.Values, error) {
 		return nil, errNoForm
 	}
 	req.Body = http.MaxBytesReader(c.Response(), req.Body, maxForm)
-	if err := req.ParseForm(); err != nil {
+	if err := req.ParseForm(); errors.Is(err, process.ErrBodyTimeout) {
+		return nil, web.BodyTimeout()
+	} else if err != nil {
 		return nil, errInvalidForm.Because(err)
 	}
 	return req.PostForm, nil
