@@ -64,7 +64,7 @@ type requestBody struct {
 }
 
 // BodyError returns the error of a body of NewBody, or nil if it has none. It waits for a Read in progress: net/http cancels
-// the request's context before a Read that fails returns, so who sees the one cannot see the other yet.
+// the request's context before a Read that fails returns, so it is for those who see [context.Canceled] and not yet the other.
 func BodyError(body io.ReadCloser) *Error {
 	b, ok := body.(*requestBody)
 	if !ok {

@@ -84,7 +84,7 @@ func readCaptionsForm(c echo.Context) (form captionsForm, err error) {
 			break
 		}
 		if err != nil {
-			return form, errInvalidForm.Because(err)
+			return form, formError(err)
 		}
 		if err := form.read(part); err != nil {
 			return form, err
@@ -100,7 +100,7 @@ func (f *captionsForm) read(part *multipart.Part) error {
 	content, err := io.ReadAll(io.LimitReader(part, limits.Captions+1))
 	var tooLarge *http.MaxBytesError
 	if err != nil && !errors.As(err, &tooLarge) {
-		return errInvalidForm.Because(err)
+		return formError(err)
 	}
 	switch part.FormName() {
 	case "id":

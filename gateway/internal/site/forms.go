@@ -31,12 +31,18 @@ func readForm(c echo.Context) (url.Values, error) {
 		return nil, errNoForm
 	}
 	req.Body = http.MaxBytesReader(c.Response(), req.Body, maxForm)
-	if err := req.ParseForm(); errors.Is(err, process.ErrBodyTimeout) {
-		return nil, web.BodyTimeout()
-	} else if err != nil {
-		return nil, errInvalidForm.Because(err)
+	if err := req.ParseForm(); err != nil {
+		return nil, formError(err)
 	}
 	return req.PostForm, nil
+}
+
+// formError is the answer to a form that cannot be read.
+func formError(err error) error {
+	if errors.Is(err, process.ErrBodyTimeout) {
+		return web.BodyTimeout()
+	}
+	return errInvalidForm.Because(err)
 }
 
 // changeContext bounds how long a service may take for a change.
