@@ -107,7 +107,7 @@ func TestCaptionsForm(t *testing.T) {
 	if res.StatusCode != 303 || asked != "DELETE /captions?id=a%26b&language=ko " {
 		t.Errorf("remove: %s, asked %q", res.Status, asked)
 	}
-	shown := page(t, gateway+"/video?id=a%26b", 200)
+	shown := page(t, gateway+"/video?id=a%26b", 200, "Cookie", cookie(strings.Repeat("v", 32)))
 	if !strings.Contains(shown, `<track kind="captions" src="/api/captions?id=a%26b&amp;language=ko" srclang="ko" label="한국어">`) ||
 		strings.Contains(shown, "<script>") || !strings.Contains(shown, `<option value="zh-Hant" lang="zh-Hant">繁體中文</option>`) {
 		t.Errorf("the player's tracks, or the form's languages:\n%s", shown)

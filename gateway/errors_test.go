@@ -7,6 +7,33 @@ import (
 	"time"
 )
 
+// TestRejectedRequests: a service's HTTP server that rejects a request as too long or too slow says nothing of use, but whose
+// fault it is.
+func TestRejectedRequests(t *testing.T) {
+	status := 0
+	rejects := func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", status) }
+	gateway := start(t, soon, fakes{"metadata": rejects, "history": rejects, "video-streaming": rejects})
+	viewer := cookie(strings.Repeat("v", 32))
+	for _, c := range []struct {
+		from, to int
+	}{{408, 408}, {413, 413}, {414, 414}, {431, 431}, {401, 502}, {500, 502}} {
+		status = c.from
+		for _, ask := range []string{
+			"GET /api/poster?id=x", "GET /api/captions?id=x&language=ko", "POST /video/captions/remove id=x&language=ko",
+			"POST /video/rename id=x&name=x", "POST /history/clear", "PATCH /api/video?id=x {}",
+		} {
+			method, path, _ := strings.Cut(ask, " ")
+			path, body, _ := strings.Cut(path, " ")
+			res, answer := do(t, request(t, method, gateway+path, strings.NewReader(body), "Cookie", viewer,
+				"Content-Type", "application/x-www-form-urlencoded"))
+			isJSON := strings.HasPrefix(answer, `{"error":`)
+			if res.StatusCode != c.to || isJSON != strings.HasPrefix(path, "/api/") || res.Header.Get("Cache-Control") == "private, max-age=3600" {
+				t.Errorf("%s: %s after %d: %.200s", ask, res.Status, c.from, answer)
+			}
+		}
+	}
+}
+
 func TestErrorPages(t *testing.T) {
 	asked := func(_ http.ResponseWriter, r *http.Request) { t.Errorf("asked for %s", r.URL) }
 	gateway := start(t, time.Second, fakes{"metadata": asked, "recommendations": asked, "history": asked})

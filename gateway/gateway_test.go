@@ -183,7 +183,8 @@ func TestHungServices(t *testing.T) {
 		if method == http.MethodPatch {
 			body = "{}"
 		}
-		req := request(t, method, gateway+path, strings.NewReader(body), "Content-Type", "application/x-www-form-urlencoded")
+		req := request(t, method, gateway+path, strings.NewReader(body), "Content-Type", "application/x-www-form-urlencoded",
+			"Cookie", cookie(strings.Repeat("v", 32)))
 		if res, body := do(t, req); res.StatusCode != 502 {
 			t.Errorf("%s: %s %s", ask, res.Status, body)
 		}

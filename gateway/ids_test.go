@@ -33,6 +33,7 @@ func startInFrontOf(t *testing.T, service http.HandlerFunc) (address string) {
 func TestLongValues(t *testing.T) {
 	gateway := startInFrontOf(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Connection", "close") // the first request of a connection has the strictest limit
 		for _, values := range r.URL.Query() {
 			if len(values[0]) > limits.ID {
 				t.Errorf("%s %.50s is asked with %d bytes", r.Method, r.URL, len(values[0]))
@@ -43,14 +44,18 @@ func TestLongValues(t *testing.T) {
 			w.WriteHeader(http.StatusCreated)
 			return
 		}
-		if r.URL.Path == "/poster" {
+		switch r.URL.Path {
+		case "/poster":
 			w.Header().Set("Content-Type", "image/jpeg")
+		case "/captions":
+			w.Header().Set("Content-Type", "text/vtt; charset=utf-8")
 		}
 		answer(w, object{"video": object{}, "videos": []object{}, "history": []object{}, "positions": []object{}, "recommendations": []object{}})
 	})
 	for _, size := range []int{limits.ID + 1, 5_000, 30_000, 33_000, 36_000, 36_400, 36_600, 36_650, 36_700, 36_750, 36_800, 60_000, 400_000} {
 		long := strings.Repeat("x", size)
 		form := url.Values{"id": {long}, "name": {"A title"}}.Encode()
+		captions := url.Values{"id": {"x"}, "language": {long}}.Encode()
 		part, multipartType := formWith(t, long+".mp4", []byte("film"))
 		typed := strings.Replace(string(part), "Content-Type: ", "Content-Type: "+long, 1)
 		const formType = "application/x-www-form-urlencoded"
@@ -69,6 +74,8 @@ func TestLongValues(t *testing.T) {
 			{"POST", "/video/rename", form, false, []string{"Content-Type", formType}},
 			{"POST", "/video/remove", form, false, []string{"Content-Type", formType}},
 			{"POST", "/history/remove", form, false, []string{"Content-Type", formType}},
+			{"POST", "/video/captions/remove", captions, false, []string{"Content-Type", formType}},
+			{"GET", "/api/captions?id=x&language=" + long, "", false, nil},
 			{"GET", "/video?id=" + long, "", false, nil},
 			{"GET", "/?q=" + long, "", false, nil},
 			{"HEAD", "/api/uploads/" + long, "", false, nil},
@@ -76,9 +83,12 @@ func TestLongValues(t *testing.T) {
 			{"POST", "/upload", typed, false, []string{"Content-Type", multipartType}},
 			{"GET", "/api/video?id=x&view=" + long, "", true, nil},
 			{"GET", "/api/poster?id=x&view=" + long, "", true, nil},
-			{"POST", "/api/position?video=x&view=" + long, `{"position":1,"duration":2}`, true, nil},
+			{"POST", "/api/position?video=x&view=" + long, `{"position":1,"duration":2}`, true, []string{"Cookie", cookie(strings.Repeat("v", 32))}},
 			{"GET", "/api/video?id=x", "", true, []string{"Range", "bytes=" + long}},
 			{"GET", "/api/video?id=x", "", true, []string{"If-None-Match", long}},
+			{"GET", "/api/poster?id=x", "", true, []string{"If-None-Match", long}},
+			{"GET", "/api/poster?id=x", "", true, []string{"If-Modified-Since", long}},
+			{"GET", "/api/captions?id=x&language=ko", "", true, []string{"If-None-Match", long}},
 			{"POST", "/api/upload", "film", true, []string{"File-Name", long}},
 			{"POST", "/api/uploads", "", true, []string{"Upload-Metadata", long}},
 			{"GET", "/", "", true, []string{"Cookie", "viewer=" + long}},

@@ -56,7 +56,8 @@ func TestPositionOfNoVideo(t *testing.T) {
 	})
 	save := func(video string) (int, string) {
 		t.Helper()
-		res, body := do(t, request(t, "POST", gateway+"/api/position?video="+video, strings.NewReader(`{"position":1,"duration":2}`)))
+		res, body := do(t, request(t, "POST", gateway+"/api/position?video="+video, strings.NewReader(`{"position":1,"duration":2}`),
+			"Cookie", cookie(strings.Repeat("v", 32))))
 		return res.StatusCode, body
 	}
 	for range 3 {

@@ -87,7 +87,7 @@ http {
 	if !rejected {
 		t.Error("an address behind the proxy has no limit of its own")
 	}
-	if status := ask("127.0.0.3"); status != http.StatusOK {
+	if status := ask("127.0.0.3"); status != http.StatusNoContent {
 		t.Errorf("another address behind the proxy: %d", status)
 	}
 

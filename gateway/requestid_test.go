@@ -74,7 +74,7 @@ func TestRequestID(t *testing.T) {
 		method, path, _ := strings.Cut(c.ask, " ")
 		path, form, _ := strings.Cut(path, " ")
 		res, body := do(t, request(t, method, gateway+path, strings.NewReader(form), requestid.Header, "chosen",
-			"Content-Type", "application/x-www-form-urlencoded"))
+			"Content-Type", "application/x-www-form-urlencoded", "Cookie", cookie(strings.Repeat("v", 32))))
 		ids := res.Header.Values(requestid.Header)
 		if len(ids) != 1 || ids[0] == "chosen" || seen[ids[0]] {
 			t.Fatalf("%s: the answer has the ids %q", c.ask, ids)

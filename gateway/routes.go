@@ -18,6 +18,8 @@ var (
 	tusByID = []string{http.MethodHead, http.MethodPatch, http.MethodDelete}
 )
 
+func noContent(c echo.Context) error { return c.NoContent(http.StatusNoContent) }
+
 // routes are all that the gateway answers, beside /livez and /readyz.
 func (g gateway) routes(e *echo.Echo) {
 	e.Match(read, "/", g.site.Home, g.viewer)
@@ -29,7 +31,7 @@ func (g gateway) routes(e *echo.Echo) {
 	e.Match(read, "/history", g.site.History, g.viewer)
 	e.POST("/history/remove", g.site.RemoveViewing, g.viewer, g.cheap)
 	e.Match(read, "/history/clear", g.site.ClearHistoryPage, g.viewer)
-	e.POST("/history/clear", g.site.ClearHistory, g.viewer, g.cheap)
+	e.POST("/history/clear", g.site.ClearHistory, g.viewer, g.cheap, edge.ForNewViewers(g.site.HistoryIsClear))
 	e.POST("/language", g.site.ChooseLanguage)
 	e.Match(read, "/upload", g.site.UploadPage, g.viewer)
 	e.POST("/upload", g.site.UploadForm, g.viewer, g.expensive, edge.LongBody)
@@ -43,7 +45,7 @@ func (g gateway) routes(e *echo.Echo) {
 	e.PATCH("/api/video", g.site.RenameByScript, g.viewer, g.cheap, edge.RequireID("id"))
 	e.Match(read, "/api/poster", g.poster, g.viewer, g.cheap, edge.RequireID("id"), g.timeout)
 	e.Match(read, "/api/captions", g.captions, edge.OwnPages, g.viewer, g.cheap, edge.RequireID("id"), g.timeout)
-	e.POST("/api/position", g.position, g.viewer, g.cheap, edge.RequireID("video"), g.timeout, g.existing)
+	e.POST("/api/position", g.position, g.viewer, g.cheap, edge.RequireID("video"), edge.ForNewViewers(noContent), g.timeout, g.existing)
 	e.POST("/api/upload", g.upload, g.viewer, g.expensive, edge.LongBody)
 	e.OPTIONS("/api/uploads", g.tus, g.viewer, g.cheap)
 	e.POST("/api/uploads", g.tus, g.viewer, g.expensive, edge.LongBody)

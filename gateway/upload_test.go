@@ -2,16 +2,20 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"flixtube/chassis/process"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
 )
@@ -130,7 +134,7 @@ func TestUploadForm(t *testing.T) {
 	}
 
 	half := bytes.NewReader(form[:bytes.Index(form, []byte("one"))+2])
-	if res, _ := do(t, request(t, "POST", gateway+"/upload", half, "Content-Type", contentType)); res.StatusCode < 400 {
+	if res, _ := do(t, request(t, "POST", gateway+"/upload", half, "Content-Type", contentType)); res.StatusCode != 400 {
 		t.Errorf("half a form: %s", res.Status)
 	}
 	_ = within(t, "the break of the upload upstream", broken)
@@ -180,5 +184,48 @@ func TestUploadFormPartlyAccepted(t *testing.T) {
 	res, body = send(cookie(strings.Repeat("v", 32)), many...)
 	if res.StatusCode != 429 || res.Header.Get("Retry-After") == "" || accepted != 3 || !strings.Contains(body, "Videos accepted: 3. "+rest) {
 		t.Errorf("%d were accepted: %s %s", accepted, res.Status, body)
+	}
+}
+
+// stalling is a body that begins and then does not arrive in time. As in net/http, that cancels the request.
+type stalling struct {
+	io.Reader
+	cancel func()
+}
+
+func (s stalling) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil {
+		s.cancel()
+		time.Sleep(10 * time.Millisecond) // others see the one before the other
+		return n, process.ErrBodyTimeout
+	}
+	return n, nil
+}
+
+// TestStalledForm: a form whose file stops arriving is the client's fault.
+func TestStalledForm(t *testing.T) {
+	upload := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { _, _ = io.Copy(io.Discard, req.Body) }))
+	defer upload.Close()
+	u, err := url.Parse(upload.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler, err := newHandler(config{
+		metadata: u, history: u, recommendations: u, streams: u, upload: u, rateLimit: 1000, viewerKeys: [][]byte{[]byte(testKey)},
+	}, time.Second, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	form, contentType := formWith(t, "a.mp4", make([]byte, 1<<20))
+	for name, arrived := range map[string]int{"before the file": 10, "within it": 1 << 19} {
+		ctx, cancel := context.WithCancel(t.Context())
+		req := httptest.NewRequestWithContext(ctx, "POST", "/upload", stalling{bytes.NewReader(form[:arrived]), cancel})
+		req.Header.Set("Content-Type", contentType)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, req)
+		if w.Code != http.StatusRequestTimeout {
+			t.Errorf("%s: %d", name, w.Code)
+		}
 	}
 }

@@ -69,6 +69,29 @@ func TestViewer(t *testing.T) {
 	}
 }
 
+// TestNewViewersStoreNothing: a request without a valid cookie is made by another viewer each time, of whom there is nothing to
+// clear and nothing to keep.
+func TestNewViewersStoreNothing(t *testing.T) {
+	asked := 0
+	gateway := start(t, soon, fakes{
+		"metadata": library(nil, map[string]object{"x": {}}),
+		"history":  func(w http.ResponseWriter, _ *http.Request) { asked++; w.WriteHeader(http.StatusNoContent) },
+	})
+	viewer := cookie(strings.Repeat("v", 32))
+	for ask, status := range map[string]int{"/history/clear": http.StatusSeeOther, "/api/position?video=x": http.StatusNoContent} {
+		for header, want := range map[string]int{"": 0, viewer + "x": 0, viewer: 1} {
+			asked = 0
+			res, body := do(t, request(t, "POST", gateway+ask, strings.NewReader(`{"position":1,"duration":2}`), "Cookie", header))
+			if res.StatusCode != status || body != "" || asked != want || (len(res.Cookies()) == 0) != (want == 1 && ask != "/history/clear") {
+				t.Errorf("%s with the cookie %q: %s %v %q, history was asked %d times", ask, header, res.Status, res.Header, body, asked)
+			}
+			if status == http.StatusSeeOther && res.Header.Get("Location") != "/history" {
+				t.Errorf("%s with the cookie %q leads to %q", ask, header, res.Header.Get("Location"))
+			}
+		}
+	}
+}
+
 // askForUpload returns the cookies that the gateway sets, by name, with a page or an answer of the API.
 func askForUpload(t *testing.T, cfg config, address string, header ...string) map[string]*http.Cookie {
 	t.Helper()

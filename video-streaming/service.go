@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -132,6 +133,8 @@ func startsAtZero(res *http.Response) bool {
 	}
 	asked := strings.TrimPrefix(res.Request.Header.Get("Range"), "bytes=")
 	return slices.ContainsFunc(strings.Split(asked, ","), func(part string) bool {
-		return strings.HasPrefix(strings.TrimSpace(part), "0-")
+		first, _, _ := strings.Cut(part, "-")
+		position, err := strconv.ParseInt(strings.TrimSpace(first), 10, 64) // as the servers of videos read it
+		return err == nil && position == 0
 	})
 }

@@ -11,10 +11,10 @@
 //	                           storage is down, when the file is safe on disk, to be stored later. HEAD shows for a day
 //	                           that an upload is finished. An upload without progress is removed after a day, and
 //	                           one without a byte after ten minutes
-//	PUT /uploads/<id>/poster   before the last PATCH: a JPEG of up to 1 MB, 20 scans, 1280 pixels on a side and 1280x720 in
+//	PUT /uploads/<id>/poster   before the last PATCH: a JPEG of up to 1 MB, 12 scans, 1280 pixels on a side and 1280x720 in
 //	                           all; 204. 20 are received at a time, of them 4 of one viewer and 10 of one address
 //
-// POST /upload receives 12 videos at a time, of them up to 4 of one viewer and 8 of one address. Others wait for up to ten
+// POST /upload receives 12 videos at a time, of them up to 2 of one viewer and 4 of one address. Others wait for up to ten
 // seconds; then, as when too many wait, they are answered with 503 and Retry-After.
 //
 // The content of a file shows its type; the type that the client claims does not matter. An MP4 without a whole moov box is
@@ -27,9 +27,9 @@
 // announced again. One video after another; those that wait when the service stops stay without a poster.
 //
 // Unfinished uploads are bounded: a viewer may have 20, an address (X-Client-Address, which the gateway sets) 100. When they
-// hold 2 times UPLOAD_LIMIT for a viewer or 4 times for an address, as with too many of them, POST /uploads answers 429.
-// When all together are 1000, or hold 8 times UPLOAD_LIMIT, a new one replaces others that stand still, the emptiest and
-// oldest first; if there is none of these it is answered with 503. At 3, 6 and 16 times UPLOAD_LIMIT, as on a full disk,
+// hold UPLOAD_LIMIT for a viewer or 2 times as much for an address, as with too many of them, POST /uploads answers 429.
+// When all together are 1000, or hold 9 times UPLOAD_LIMIT, a new one replaces others that stand still, the emptiest and
+// oldest first; if there is none of these it is answered with 503. At 2, 3 and 16 times UPLOAD_LIMIT, as on a full disk,
 // PATCH answers 507 and the bytes that have arrived are kept, so that the upload can continue. While the disk of the outbox
 // is full no video can be announced, and POST /upload answers 503: give UPLOADS_DIR a disk of its own where that matters.
 // Replicas may share it, on a volume where flock(2) works between them.

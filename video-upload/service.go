@@ -33,14 +33,14 @@ import (
 var openAPI []byte
 
 // The slots of POST /upload. There are fewer than video-storage has for uploads to Azure, so that resumable uploads, which
-// hold one only while the file goes from disk to disk, find some free however slow the clients here are. No share reaches
-// the number of slots.
+// hold one only while the file goes from disk to disk, find some free however slow the clients here are. No address has
+// more than a third of them.
 const (
 	maxUploads     = 12
 	maxQueued      = 24
 	maxWait        = 10 * time.Second
-	viewerUploads  = 4
-	addressUploads = 8
+	viewerUploads  = 2
+	addressUploads = 4
 	retryAfter     = "10" // seconds
 )
 

@@ -549,6 +549,13 @@ func stall(t *testing.T, base *url.URL) {
 	base.Host = strings.TrimPrefix(stalled.URL, "http://")
 }
 
+// TestSharesAreBelowTheTotal: not even two addresses together take all slots.
+func TestSharesAreBelowTheTotal(t *testing.T) {
+	if addressUploads > maxUploads/3 || viewerUploads >= addressUploads {
+		t.Errorf("%d of %d slots for an address, %d for a viewer", addressUploads, maxUploads, viewerUploads)
+	}
+}
+
 // TestPlainUploadsAreBounded: no viewer and no address alone takes all slots, and a rejected client is told when to retry.
 func TestPlainUploadsAreBounded(t *testing.T) {
 	t.Parallel()
@@ -582,8 +589,8 @@ func TestPlainUploadsAreBounded(t *testing.T) {
 		begin(fmt.Sprint("viewer", i), "192.0.2.1")
 	}
 	rejected("new", "192.0.2.1")
-	for range maxUploads - addressUploads {
-		begin("bob", "192.0.2.2")
+	for i := range maxUploads - addressUploads {
+		begin(fmt.Sprint("other", i), fmt.Sprint("192.0.2.", 10+i/addressUploads))
 	}
 	waiting := make(chan int, 1)
 	go func() {

@@ -450,7 +450,7 @@ func TestSpoolIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	hold(8 * limit)
+	hold(9 * limit)
 	ann.expect(503, create())
 	conn := ann.begin(u, path, 0, mp4(100_000), limit) // but those that are begun go on
 	hold(16 * limit)

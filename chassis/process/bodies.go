@@ -38,6 +38,7 @@ type body struct {
 	over atomic.Bool // the handler has returned: a proxy's transport may still want to read
 
 	ended atomic.Bool // the body was read to its end, after which the connection has no deadline
+	late  atomic.Bool // the body did not arrive in time
 
 	mu    sync.Mutex // one read at a time
 	begun bool
@@ -53,9 +54,13 @@ func LongBody(req *http.Request, idle time.Duration) {
 	}
 }
 
-// EndBody allows the rest of the body of a request for d in all, that of an upload too.
+// EndBody allows the rest of the body of a request for d in all, that of an upload too. One that did not arrive in time gets
+// no more.
 func EndBody(req *http.Request, d time.Duration) {
 	if b, ok := req.Context().Value(bodyKey{}).(*body); ok {
+		if b.late.Load() {
+			d = 0
+		}
 		b.setIdle(0, d)
 	}
 }
@@ -94,6 +99,7 @@ func (b *body) read(p []byte) (int, error) {
 		_ = b.control.SetReadDeadline(time.Time{}) // net/http goes on to read, to notice when the client is gone
 		b.ended.Store(true)
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.late.Store(true)
 		err = ErrBodyTimeout
 	}
 	return n, err

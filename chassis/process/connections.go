@@ -29,6 +29,10 @@ const (
 
 	maxHeaderBytes = 32 << 10 // of a request; more is answered with 431
 
+	// maxHeaderLines bounds the lines of a request before its body; more is answered with 400. As fields of a few bytes each,
+	// the 36 KiB that net/http reads in fact would take half a megabyte of memory.
+	maxHeaderLines = 100
+
 	// connectionTime is how long a connection takes requests. A client that keeps one for ever keeps to one replica: one that
 	// is added later would get nothing to do.
 	connectionTime = time.Minute
@@ -37,7 +41,7 @@ const (
 // Connections bounds the connections of a server.
 type Connections struct {
 	Total      int // further ones wait to be accepted
-	PerAddress int // further ones of one address are closed at once; 0: no bound
+	PerAddress int // further ones of one address are closed at once; 0: three quarters of Total
 
 	// Trusted are the addresses without a bound of their own: proxies, whose connections are those of many clients.
 	Trusted []netip.Prefix
@@ -155,6 +159,7 @@ type conn struct {
 	last              atomic.Bool // nothing more is read
 	cut               *atomic.Bool
 	left              func()
+	header            headerLines // touched by one read at a time, and between requests
 
 	mu      sync.Mutex
 	expired chan struct{} // closed while the deadline of reads is in the past, and once the connection is closed
@@ -173,11 +178,53 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.last.Load() {
 		return 0, net.ErrClosed // not io.EOF, which would end the body in flight
 	}
+	if c.header.n > maxHeaderLines {
+		c.last.Store(true)
+		return 0, errHeaderLines
+	}
 	n, err := c.TCPConn.Read(p)
+	n = c.header.add(p[:n])
 	if errors.Is(err, io.EOF) && len(p) == 1 {
 		return 0, c.awaitAnswer()
 	}
 	return n, err
+}
+
+var errHeaderLines = errors.New("the request has too many header fields")
+
+// headerLines counts the lines of a request up to the empty one, behind which its body begins.
+type headerLines struct {
+	n     int
+	ended bool
+	line  string // "" if nothing of a line has come, "\r", or "x" for anything else
+}
+
+// add returns how many bytes of p are within the bound, or make up the line that is not.
+func (h *headerLines) add(p []byte) int {
+	for i := 0; i < len(p) && !h.ended; i++ {
+		if h.n > maxHeaderLines {
+			return i
+		}
+		switch {
+		case p[i] == '\n' && h.n > 0 && h.line != "x":
+			h.ended = true
+		case p[i] == '\n':
+			h.n++
+			h.line = ""
+		case p[i] == '\r' && h.line == "":
+			h.line = "\r"
+		default:
+			h.line = "x"
+		}
+	}
+	return len(p)
+}
+
+// nextHeader is the ConnState of a server: it begins to count at each request.
+func nextHeader(c net.Conn, state http.ConnState) {
+	if c, ok := c.(*conn); ok && state == http.StateIdle {
+		c.header = headerLines{}
+	}
 }
 
 // awaitAnswer holds the end of the input back until the request is answered. While a handler works, net/http reads a
@@ -321,8 +368,9 @@ func renewConnections(next http.Handler, after time.Duration) http.Handler {
 	})
 }
 
-// manyDescriptors is what a process is taken to have where the system has no limit.
-const manyDescriptors = 1 << 14
+// manyDescriptors is what a process is taken to have where the system has more, or no limit. The requests of half as many
+// connections, with headers as large as they may be, leave room in the 256 MiB that a service has in production.
+const manyDescriptors = 5 << 10
 
 // DefaultConnections is the Total of Connections that name none. Half of the descriptors are for clients: each stream has
 // a second connection, or a file, behind it.
@@ -332,6 +380,9 @@ func DefaultConnections() int { return descriptors() / 2 }
 func (c Connections) orDefault() Connections {
 	if c.Total == 0 {
 		c.Total = DefaultConnections()
+	}
+	if c.PerAddress == 0 {
+		c.PerAddress = max(1, c.Total/4*3) // the rest is for the probes of the service's health
 	}
 	if c.SendTimeout == 0 {
 		c.SendTimeout = defaultSendTimeout

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,7 +30,7 @@ func serve(t *testing.T, handler http.Handler, bounds Connections, times bodyTim
 		t.Fatal(err)
 	}
 	l := newListener(tcp, bounds.orDefault())
-	server := &http.Server{Handler: guardBodies(handler, times), ConnContext: withConn, MaxHeaderBytes: maxHeaderBytes}
+	server := &http.Server{Handler: guardBodies(handler, times), ConnContext: withConn, ConnState: nextHeader, MaxHeaderBytes: maxHeaderBytes}
 	done := make(chan struct{})
 	go func() { _ = server.Serve(l); close(done) }()
 	t.Cleanup(func() {
@@ -415,6 +416,81 @@ func TestLargeHeaders(t *testing.T) {
 	}
 }
 
+// TestHeaderMemory: as many connections as there may be by default, with as large headers as there may be, need little more than
+// half of the 256 MiB that a service has in production, however the headers are made up.
+func TestHeaderMemory(t *testing.T) {
+	const connections, most = 50, 144 << 20 / (manyDescriptors / 2) // bytes for each
+	asked := make(chan struct{})
+	address, _ := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		asked <- struct{}{}
+		<-req.Context().Done()
+	}), Connections{}, defaultBodyTimes)
+	var distinct strings.Builder
+	for i := 0; distinct.Len() < maxHeaderBytes; i++ {
+		fmt.Fprintf(&distinct, "%x:\r\n", i)
+	}
+	for name, header := range map[string]string{
+		"one field":       "X: " + strings.Repeat("a", maxHeaderBytes) + "\r\n",
+		"many fields":     strings.Repeat("X: "+strings.Repeat("a", maxHeaderBytes/maxHeaderLines)+"\r\n", maxHeaderLines-4),
+		"the same field":  strings.Repeat("a:\r\n", maxHeaderBytes/4),
+		"distinct fields": distinct.String(),
+		"strange breaks":  "\r\r\n a: b\r\n" + distinct.String(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := heap()
+			for range connections {
+				c := dialRaw(t, address)
+				rejected := make(chan struct{})
+				go func() {
+					_, _ = c.r.ReadByte()
+					close(rejected)
+				}()
+				c.send("GET / HTTP/1.1\r\nHost: x\r\n" + header + "\r\n")
+				select {
+				case <-asked:
+				case <-rejected:
+				}
+			}
+			if each := (heap() - before) / connections; each > most {
+				t.Errorf("a connection takes %d bytes, want %d", each, most)
+			}
+		})
+	}
+}
+
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
+func TestHeaderLines(t *testing.T) {
+	address, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		w.WriteHeader(http.StatusNoContent)
+	}), Connections{}, defaultBodyTimes)
+	request := func(lines int, end string) string {
+		body := strings.Repeat("\n", 3000) // is no part of the header
+		return fmt.Sprintf("POST / HTTP/1.1%[1]sHost: x%[1]sContent-Length: %[2]d%[1]s%[3]s%[1]s%[4]s", end, len(body),
+			strings.Repeat("a: b"+end, lines-3), body)
+	}
+	for _, end := range []string{"\r\n", "\n"} {
+		c := dialRaw(t, address)
+		for range 3 {
+			c.send(request(maxHeaderLines, end))
+			if status := c.status(); status != http.StatusNoContent {
+				t.Errorf("as many lines as there may be, by %q: %d", end, status)
+			}
+		}
+		c.send(request(maxHeaderLines+1, end))
+		if status := c.status(); status != http.StatusBadRequest {
+			t.Errorf("one line more, by %q: %d", end, status)
+		}
+		c.closed()
+	}
+}
+
 func TestConnectionBounds(t *testing.T) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	ask := func(c client) int {
@@ -450,6 +526,21 @@ func TestConnectionBounds(t *testing.T) {
 				t.Error("a trusted address is bounded")
 			}
 		}
+	})
+	t.Run("default", func(t *testing.T) {
+		c := Connections{Total: 8}.orDefault()
+		if c.PerAddress != 6 {
+			t.Errorf("%d of %d connections may be of one address", c.PerAddress, c.Total)
+		}
+		address, _ := serve(t, ok, c, defaultBodyTimes)
+		for range c.PerAddress {
+			if ask(dialRaw(t, address)) != 204 {
+				t.Error("a connection within the default is not served")
+			}
+		}
+		further := dialRaw(t, address)
+		_, _ = io.WriteString(further, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		further.closed()
 	})
 	t.Run("total", func(t *testing.T) {
 		address, _ := serve(t, ok, Connections{Total: 1}, defaultBodyTimes)

@@ -23,7 +23,8 @@ type Service struct {
 	Handler http.Handler
 	Log     *slog.Logger
 
-	// Connections bounds those of clients; its zero value lets half of the process's descriptors be clients'.
+	// Connections bounds those of clients; its zero value lets half of the process's descriptors be
+	// clients', and leaves a quarter of them to other addresses than one.
 	Connections Connections
 
 	// Background holds consumers and relays. Each works until its context is done, which is after the last
@@ -43,6 +44,7 @@ func (s Service) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           renewConnections(guardBodies(s.Handler, defaultBodyTimes), connectionTime),
 		ConnContext:       withConn,
+		ConnState:         nextHeader,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,

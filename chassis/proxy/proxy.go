@@ -2,6 +2,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -44,7 +45,7 @@ var buffers = &copyBuffers{make(chan struct{}, 128), sync.Pool{New: func() any {
 
 // New returns a handler that forwards requests to the path of target. The client's query replaces that of target. rewrite
 // may change the outgoing request; watch sees the response before the client does. Both may be nil. The handler answers
-// 502 when target cannot be reached or watch returns an error, and 400 when the client's body is incomplete.
+// 502 when target cannot be reached or watch returns an error, 400 when the client's body is incomplete, and 408 when it stalls.
 func New(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 	rewrite func(*httputil.ProxyRequest), watch func(*http.Response) error,
 ) *httputil.ReverseProxy {
@@ -71,7 +72,10 @@ func New(target *url.URL, transport http.RoundTripper, log *slog.Logger,
 		ModifyResponse: watch,
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
 			answer := web.NoAnswer()
-			if !errors.As(err, &answer) && !errors.Is(err, context.Canceled) { // when the client is gone, probably
+			switch {
+			case errors.Is(err, context.Canceled): // the client is gone, or has stopped sending
+				answer = cmp.Or(web.BodyError(req.Body), answer)
+			case !errors.As(err, &answer):
 				log.ErrorContext(req.Context(), "proxied request failed", "target", target.Host, "error", err)
 			}
 			answer.Write(w, req)

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"sync"
 
 	"flixtube/chassis/process"
 )
@@ -58,10 +59,25 @@ func NewBody(body io.ReadCloser) io.ReadCloser { return &requestBody{ReadCloser:
 
 type requestBody struct {
 	io.ReadCloser
-	failed error
+	mu     sync.Mutex // held by a Read
+	failed *Error
+}
+
+// BodyError returns the error of a body of NewBody, or nil if it has none. It waits for a Read in progress: net/http cancels
+// the request's context before a Read that fails returns, so it is for those who see [context.Canceled] and not yet the other.
+func BodyError(body io.ReadCloser) *Error {
+	b, ok := body.(*requestBody)
+	if !ok {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failed
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.failed != nil {
 		return 0, b.failed
 	}

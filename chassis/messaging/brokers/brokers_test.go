@@ -14,6 +14,7 @@ func TestConnect(t *testing.T) {
 		"amqps://u:secret@127.0.0.1:1":  "",
 		"nats://u:secret@127.0.0.1:1":   "",
 		"kafka://u:secret@127.0.0.1":    `RABBIT must start with amqp:// or nats://, not with "kafka"`,
+		"http://u:secret@127.0.0.1:1":   `RABBIT must start with amqp:// or nats://, not with "http"`,
 		"amqp://u:secret@127.0.0.1:%zz": "RABBIT is not a URL",
 		"":                              `not with ""`,
 	} {

@@ -14,10 +14,15 @@ import (
 // have sent the whole body: if the connection was closed before, they would show a broken connection instead.
 const drainTimeout = 30 * time.Second
 
+// uploadIdle is how long a client may send nothing of an upload. video-upload waits as long.
+const uploadIdle = time.Minute
+
 // LongBody allows the body of an upload as long as its bytes keep arriving.
-func LongBody(next echo.HandlerFunc) echo.HandlerFunc {
+func LongBody(next echo.HandlerFunc) echo.HandlerFunc { return longBody(next, uploadIdle) }
+
+func longBody(next echo.HandlerFunc, idle time.Duration) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		process.LongBody(c.Request(), time.Minute)
+		process.LongBody(c.Request(), idle)
 		return next(c)
 	}
 }

@@ -20,6 +20,24 @@ func CheckID(name, id string) error {
 	return nil
 }
 
+// CheckLanguage is CheckID for the tag of a language, which may be empty.
+func CheckLanguage(tag string) error {
+	if len(tag) > limits.Language {
+		return web.Errorf(http.StatusBadRequest, codes.InvalidLanguage, "language must be a tag such as en, ko or zh-Hant")
+	}
+	return nil
+}
+
+// RejectedRequest returns the answer for a status by which a service rejects a request as too long or too slow, or nil for
+// other statuses. Its HTTP server may do so before the service sees the request, with no code then.
+func RejectedRequest(status int) *web.Error {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
+		return web.Errorf(status, web.CodeBadRequest, "%s", http.StatusText(status))
+	}
+	return nil
+}
+
 // RequireID is CheckID for a parameter of the query.
 func RequireID(name string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

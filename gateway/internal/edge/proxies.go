@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -87,7 +88,7 @@ func (p Proxies) Poster(streaming *url.URL) echo.HandlerFunc {
 			}
 			res.Header.Set("Cache-Control", "no-store")
 		default:
-			return fmt.Errorf("poster: unexpected answer %s %q", res.Status, contentType)
+			return unexpected("poster", res)
 		}
 		return dropOwnHeaders(res)
 	}))
@@ -97,7 +98,7 @@ func (p Proxies) Poster(streaming *url.URL) echo.HandlerFunc {
 // has replaced them.
 func (p Proxies) Captions(metadata *url.URL) echo.HandlerFunc {
 	headers := forward("If-None-Match")
-	return echo.WrapHandler(proxy.New(metadata.JoinPath("captions"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
+	captions := echo.WrapHandler(proxy.New(metadata.JoinPath("captions"), p.Transport, p.Log, func(r *httputil.ProxyRequest) {
 		headers(r)
 		query := r.In.URL.Query()
 		r.Out.URL.RawQuery = url.Values{"id": {query.Get("id")}, "language": {query.Get("language")}}.Encode()
@@ -110,11 +111,25 @@ func (p Proxies) Captions(metadata *url.URL) echo.HandlerFunc {
 				return err
 			}
 		default:
-			return fmt.Errorf("captions: unexpected answer %s %q", res.Status, contentType)
+			return unexpected("captions", res)
 		}
 		res.Header.Set("Cache-Control", "private, no-cache")
 		return dropOwnHeaders(res)
 	}))
+	return func(c echo.Context) error {
+		if CheckLanguage(c.QueryParam("language")) != nil {
+			return errNoCaptions
+		}
+		return captions(c)
+	}
+}
+
+// unexpected is the error for an answer that is not to be shown.
+func unexpected(what string, res *http.Response) error {
+	if rejected := RejectedRequest(res.StatusCode); rejected != nil {
+		return rejected
+	}
+	return fmt.Errorf("%s: unexpected answer %s %q", what, res.Status, res.Header.Get("Content-Type"))
 }
 
 // replaceBy turns a service's answer into an error.
@@ -130,6 +145,17 @@ func replaceBy(e *web.Error, res *http.Response) error {
 	return nil
 }
 
+// maxValidator bounds a list of ETags, or a date, of which a client asks whether it is still true. A longer one is dropped, and
+// the answer a whole one then: with the headers that are added, the request could be too long for a service.
+const maxValidator = 4 << 10 // bytes
+
+func tooLong(name string, values []string) bool {
+	if name != "If-None-Match" && name != "If-Modified-Since" {
+		return false
+	}
+	return len(strings.Join(values, "")) > maxValidator
+}
+
 // forward keeps these headers and no others, and adds the viewer's id, the client's address and the request's id. It runs after ReverseProxy has
 // removed hop-by-hop headers, by which a client could otherwise remove the viewer's id ("Connection: X-Viewer-Id").
 func forward(names ...string) func(*httputil.ProxyRequest) {
@@ -140,7 +166,7 @@ func forward(names ...string) func(*httputil.ProxyRequest) {
 			requestid.Header: {requestid.FromContext(r.In.Context())},
 		}
 		for _, name := range names {
-			if values := r.Out.Header.Values(name); len(values) > 0 {
+			if values := r.Out.Header.Values(name); len(values) > 0 && !tooLong(name, values) {
 				header[http.CanonicalHeaderKey(name)] = values
 			}
 		}

@@ -139,6 +139,19 @@ func (v Viewers) Recognize(next http.Handler) http.Handler {
 	})
 }
 
+// ForNewViewers answers in the place of the handler to those who come without a valid cookie. Of such a viewer there is nothing yet
+// to change, and each of these requests is another viewer's: it would store something each time. Recognize goes before.
+func ForNewViewers(answer echo.HandlerFunc) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if viewerOf(c.Request()).id == "" {
+				return answer(c)
+			}
+			return next(c)
+		}
+	}
+}
+
 // Identify puts the viewer of the cookie into X-Viewer-Id, and drops a header of that name from outside. A browser without a
 // valid cookie gets a new one. Every page renews the cookie, so that it does not expire. Recognize goes before.
 func (v Viewers) Identify(next echo.HandlerFunc) echo.HandlerFunc {

@@ -84,7 +84,7 @@ func readCaptionsForm(c echo.Context) (form captionsForm, err error) {
 			break
 		}
 		if err != nil {
-			return form, errInvalidForm.Because(err)
+			return form, formError(err)
 		}
 		if err := form.read(part); err != nil {
 			return form, err
@@ -100,7 +100,7 @@ func (f *captionsForm) read(part *multipart.Part) error {
 	content, err := io.ReadAll(io.LimitReader(part, limits.Captions+1))
 	var tooLarge *http.MaxBytesError
 	if err != nil && !errors.As(err, &tooLarge) {
-		return errInvalidForm.Because(err)
+		return formError(err)
 	}
 	switch part.FormName() {
 	case "id":
@@ -109,8 +109,8 @@ func (f *captionsForm) read(part *multipart.Part) error {
 		}
 		f.id = string(content)
 	case "language":
-		if len(content) > limits.Language {
-			return web.Errorf(http.StatusBadRequest, codes.InvalidLanguage, "language must be a tag such as en, ko or zh-Hant")
+		if err := edge.CheckLanguage(string(content)); err != nil {
+			return err
 		}
 		f.language = string(content)
 	case "file":
@@ -129,13 +129,16 @@ func (s *Site) RemoveCaptions(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	id := form.Get("id")
+	id, tag := form.Get("id"), form.Get("language")
 	if err := edge.CheckID("id", id); err != nil {
+		return err
+	}
+	if err := edge.CheckLanguage(tag); err != nil {
 		return err
 	}
 	ctx, cancel := s.changeContext(c)
 	defer cancel()
-	if err := s.Services.Metadata.RemoveCaptions(ctx, viewerOf(c), id, form.Get("language")); err != nil {
+	if err := s.Services.Metadata.RemoveCaptions(ctx, viewerOf(c), id, tag); err != nil {
 		return changeError(err)
 	}
 	return redirectToVideo(c, id)

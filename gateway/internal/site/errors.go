@@ -10,6 +10,7 @@ import (
 	"flixtube/chassis/requestid"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
+	"flixtube/gateway/internal/edge"
 	"flixtube/gateway/internal/services"
 )
 
@@ -27,8 +28,14 @@ func answerOf(err error, failed *web.Error) error {
 		return nil
 	}
 	var answer *httpclient.StatusError
-	if errors.As(err, &answer) && answer.Status < http.StatusInternalServerError && answer.Code != "" {
+	if !errors.As(err, &answer) {
+		return failed.Because(err)
+	}
+	if answer.Status < http.StatusInternalServerError && answer.Code != "" {
 		return &web.Error{Status: answer.Status, Code: answer.Code, Message: answer.Message, Args: answer.Args}
+	}
+	if rejected := edge.RejectedRequest(answer.Status); rejected != nil {
+		return rejected
 	}
 	return failed.Because(err)
 }

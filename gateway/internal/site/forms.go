@@ -2,6 +2,7 @@ package site
 
 import (
 	"context"
+	"errors"
 	"mime"
 	"net/http"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"flixtube/chassis/process"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
 )
@@ -30,9 +32,17 @@ func readForm(c echo.Context) (url.Values, error) {
 	}
 	req.Body = http.MaxBytesReader(c.Response(), req.Body, maxForm)
 	if err := req.ParseForm(); err != nil {
-		return nil, errInvalidForm.Because(err)
+		return nil, formError(err)
 	}
 	return req.PostForm, nil
+}
+
+// formError is the answer to a form that cannot be read.
+func formError(err error) error {
+	if errors.Is(err, process.ErrBodyTimeout) {
+		return web.BodyTimeout()
+	}
+	return errInvalidForm.Because(err)
 }
 
 // changeContext bounds how long a service may take for a change.

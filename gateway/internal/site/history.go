@@ -113,5 +113,10 @@ func (s *Site) ClearHistory(c echo.Context) error {
 	if err := s.Services.History.Clear(ctx, viewerOf(c)); err != nil {
 		return changeError(err)
 	}
+	return s.HistoryIsClear(c)
+}
+
+// HistoryIsClear answers when it is.
+func (s *Site) HistoryIsClear(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/history")
 }

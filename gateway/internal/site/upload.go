@@ -125,7 +125,7 @@ func (s *Site) uploadFiles(c echo.Context, form *multipart.Reader) error {
 			return &rejectedFile{error: web.Errorf(http.StatusBadRequest, codes.NoFile, "choose a video first")}
 		}
 		if err != nil {
-			return errInvalidForm.Because(err)
+			return formError(err)
 		}
 		if file.FileName() == "" {
 			continue
@@ -137,14 +137,27 @@ func (s *Site) uploadFiles(c echo.Context, form *multipart.Reader) error {
 			err = checkPart(file)
 		}
 		if err == nil {
-			err = answerOf(s.Services.VideoUpload.Upload(c.Request().Context(), viewerOf(c), web.Client(c.Request().Header), file.FileName(),
-				file.Header.Get("Content-Type"), file), errUploadFailed)
+			err = s.uploadFile(c, file)
 		}
 		if err != nil {
 			return &rejectedFile{err, accepted, text.Line(file.FileName())}
 		}
 		accepted++
 	}
+}
+
+func (s *Site) uploadFile(c echo.Context, file *multipart.Part) error {
+	content := web.NewBody(io.NopCloser(file))
+	err := s.Services.VideoUpload.Upload(c.Request().Context(), viewerOf(c), web.Client(c.Request().Header), file.FileName(),
+		file.Header.Get("Content-Type"), content)
+	var incomplete *web.Error
+	if errors.Is(err, context.Canceled) {
+		incomplete = web.BodyError(content)
+	}
+	if incomplete != nil || errors.As(err, &incomplete) {
+		return incomplete
+	}
+	return answerOf(err, errUploadFailed)
 }
 
 // checkPart rejects a file whose name or type would make the headers of the request to video-upload too long.

@@ -19,10 +19,11 @@ const (
 	maxPixels = 1280 * 720
 	quality   = 80
 
-	// maxScans is how many times a JPEG may go over its pixels. A progressive one does so some ten times. This bounds the
-	// work; the timeout is for what it does not foresee, and long enough for a good picture on a busy machine.
-	maxScans      = 20
-	decodeTimeout = 2 * time.Second
+	// maxScans is how many times a JPEG may go over its pixels. Progressive ones of libjpeg do so ten times. This bounds the
+	// work to about that for a baseline JPEG; the timeout is for what it does not foresee, and long enough for a good picture
+	// on a busy machine.
+	maxScans      = 12
+	decodeTimeout = 500 * time.Millisecond
 )
 
 // startOfScan begins a scan. In the data of a scan it does not occur, only in a preview, which has some scans itself.

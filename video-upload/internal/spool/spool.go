@@ -55,12 +55,12 @@ type bounds struct {
 	resume int64 // and with so many, none continues
 }
 
-// A client that rejects cookies is another viewer each time, and an attacker may have several addresses. No share reaches
-// the total.
+// A client that rejects cookies is another viewer each time, and an attacker may have several addresses. No share is
+// more than a third of what all have to create uploads.
 var (
-	ofViewer  = bounds{MaxOpen, 2, 3}
-	ofAddress = bounds{100, 4, 6}
-	ofAll     = bounds{1000, 8, 16}
+	ofViewer  = bounds{MaxOpen, 1, 2}
+	ofAddress = bounds{100, 2, 3}
+	ofAll     = bounds{1000, 9, 16}
 )
 
 const (
