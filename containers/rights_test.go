@@ -68,7 +68,7 @@ func (p *production) testRights() {
 }
 
 func (p *production) amqpURL(user, password string) string {
-	address := docker(p.t, "inspect", "-f", fmt.Sprintf(`{{(index .NetworkSettings.Networks "%s_messages").IPAddress}}`, p.name), p.id("rabbit"))
+	address := p.address("rabbit", "messages")
 	return fmt.Sprintf("amqp://%s:%s@%s:5672", user, password, address)
 }
 
