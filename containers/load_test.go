@@ -168,7 +168,7 @@ func (p *production) testAzurite() {
 		return nil
 	})
 	p.testUploadsUnderViews("Azurite", videos, 200, ownAddress)
-	p.watchSlowly("Azurite", uploadLong(p.t, p.site))
+	p.slowWatchersOnAzurite()
 	up()
 	p.compose("-f", override, "rm", "-sfv", "azurite")
 }
