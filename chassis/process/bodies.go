@@ -112,6 +112,7 @@ func (b *body) limit(d time.Duration) { _ = b.control.SetReadDeadline(time.Now()
 // further request: bytes that come late would be taken for one (request smuggling, RFC 9112 section 11.2).
 func guardBodies(next http.Handler, times bodyTimes) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		headerEnds(req.Context())
 		if req.Body == nil || req.Body == http.NoBody {
 			next.ServeHTTP(w, req)
 			return

@@ -159,6 +159,7 @@ type conn struct {
 	last              atomic.Bool // nothing more is read
 	cut               *atomic.Bool
 	left              func()
+	inBody            atomic.Bool // the header of the request is read
 	header            headerLines // touched by one read at a time, and between requests
 
 	mu      sync.Mutex
@@ -178,12 +179,14 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.last.Load() {
 		return 0, net.ErrClosed // not io.EOF, which would end the body in flight
 	}
-	if c.header.n > maxHeaderLines {
+	if !c.inBody.Load() && c.header.n > maxHeaderLines {
 		c.last.Store(true)
 		return 0, errHeaderLines
 	}
 	n, err := c.TCPConn.Read(p)
-	n = c.header.add(p[:n])
+	if !c.inBody.Load() {
+		n = c.header.add(p[:n])
+	}
 	if errors.Is(err, io.EOF) && len(p) == 1 {
 		return 0, c.awaitAnswer()
 	}
@@ -224,6 +227,15 @@ func (h *headerLines) add(p []byte) int {
 func nextHeader(c net.Conn, state http.ConnState) {
 	if c, ok := c.(*conn); ok && state == http.StateIdle {
 		c.header = headerLines{}
+		c.inBody.Store(false)
+	}
+}
+
+// headerEnds says that the header of the request that ctx belongs to is read. Of a request that came in one read with the one
+// before, not all of the header was counted, nor its end seen.
+func headerEnds(ctx context.Context) {
+	if c, ok := ctx.Value(connKey{}).(*conn); ok {
+		c.inBody.Store(true)
 	}
 }
 

@@ -491,6 +491,25 @@ func TestHeaderLines(t *testing.T) {
 	}
 }
 
+// TestPipelinedBody: the second request begins in the same read as the first, so that its body comes without a header.
+func TestPipelinedBody(t *testing.T) {
+	address, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if n, err := io.Copy(io.Discard, req.Body); n != req.ContentLength || err != nil {
+			t.Errorf("%d of %d bytes: %v", n, req.ContentLength, err)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}), Connections{}, defaultBodyTimes)
+	c := dialRaw(t, address)
+	body := strings.Repeat("x\n", 10*maxHeaderLines)
+	c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1" +
+		fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(body)))
+	first := c.status()
+	c.send(body)
+	if second := c.status(); first != http.StatusNoContent || second != http.StatusNoContent {
+		t.Errorf("%d and %d", first, second)
+	}
+}
+
 func TestConnectionBounds(t *testing.T) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	ask := func(c client) int {
