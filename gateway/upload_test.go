@@ -197,7 +197,7 @@ func (s stalling) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
 	if err != nil {
 		s.cancel()
-		time.Sleep(10 * time.Millisecond) // others see the one before the other
+		<-time.After(10 * time.Millisecond) // others see the one before the other
 		return n, process.ErrBodyTimeout
 	}
 	return n, nil

@@ -70,5 +70,5 @@ func shuffle(hosts []string) {
 	for same < len(hosts) && version(hosts[same]) == version(hosts[0]) {
 		same++
 	}
-	rand.Shuffle(same, func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
+	rand.Shuffle(same, func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] }) //nolint:gosec // nobody gains by knowing the order
 }
