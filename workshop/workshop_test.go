@@ -23,7 +23,7 @@ import (
 	"flixtube/chassis/chassistest"
 )
 
-var update = flag.Bool("update", false, "write the chapters' code and pictures anew, from their texts")
+var update = flag.Bool("update", false, "write the chapters' code and pictures again, from their texts")
 
 func repository(t *testing.T) string {
 	t.Helper()
@@ -242,7 +242,7 @@ func checkCode(t *testing.T, reader, chapter string) {
 			}
 		}
 	} else if !slices.Equal(files, committed) {
-		t.Errorf("the reader has the files %q, and the chapter's folder %q (-update writes it anew)", files, committed)
+		t.Errorf("the reader has the files %q, and the chapter's folder %q (-update writes it again)", files, committed)
 	} else {
 		for _, file := range files {
 			got, err := os.ReadFile(filepath.Join(reader, file))
@@ -254,7 +254,7 @@ func checkCode(t *testing.T, reader, chapter string) {
 				t.Fatal(err)
 			}
 			if string(got) != string(want) {
-				t.Errorf("%s differs from the reader's (-update writes it anew)", file)
+				t.Errorf("%s differs from the reader's (-update writes it again)", file)
 			}
 		}
 	}
