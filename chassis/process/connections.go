@@ -58,7 +58,9 @@ type listener struct {
 	places chan struct{} // holds a token for each connection
 	closed chan struct{}
 	close  func() error
-	cut    atomic.Bool // connections are reset when they are closed
+
+	cut       chan struct{} // closed once connections are reset instead of closed
+	lingering sync.WaitGroup
 
 	mu   sync.Mutex
 	open map[netip.Addr]int // connections by address
@@ -68,6 +70,7 @@ func newListener(l net.Listener, bounds Connections) *listener {
 	closed := make(chan struct{})
 	return &listener{
 		Listener: l, bounds: bounds, places: make(chan struct{}, bounds.Total), open: map[netip.Addr]int{}, closed: closed,
+		cut: make(chan struct{}),
 		close: sync.OnceValue(func() error {
 			close(closed)
 			return l.Close()
@@ -90,13 +93,28 @@ func (l *listener) Accept() (net.Conn, error) {
 		full := addressOf(accepted.RemoteAddr())
 		address := ClientAddr(full)
 		if l.enter(address, Contains(l.bounds.Trusted, full)) {
-			return newConn(accepted.(*net.TCPConn), l.bounds.SendTimeout, halfClosedTimeout, &l.cut, func() { l.leave(address) }), nil
+			return newConn(accepted.(*net.TCPConn), l, halfClosedTimeout, func() { l.leave(address) }), nil
 		}
 		accepted.Close()
 	}
 }
 
 func (l *listener) Close() error { return l.close() }
+
+// drain waits until the clients of closed connections have received what was sent to them, until ctx is done.
+func (l *listener) drain(ctx context.Context) error {
+	received := make(chan struct{})
+	go func() {
+		l.lingering.Wait()
+		close(received)
+	}()
+	select {
+	case <-received:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Client returns the address that limits are counted by: that of an IPv4 host, or of an IPv6 network of 64 bits.
 func Client(remote net.Addr) netip.Addr { return ClientAddr(addressOf(remote)) }
@@ -153,11 +171,12 @@ func Contains(networks []netip.Prefix, address netip.Addr) bool {
 // that has closed its side of it still gets its answer.
 type conn struct {
 	*net.TCPConn
-	sendTimeout       time.Duration // of a write
+	listener          *listener
 	halfClosedTimeout time.Duration
 	since             time.Time
 	last              atomic.Bool // nothing more is read
-	cut               *atomic.Bool
+	broken            atomic.Bool // an answer ended too early
+	closed            atomic.Bool
 	left              func()
 	inBody            atomic.Bool // the header of the request is read
 	header            headerLines // touched by one read at a time, and between requests
@@ -167,11 +186,10 @@ type conn struct {
 	wrote   time.Time     // something, last
 }
 
-func newConn(tcp *net.TCPConn, sendTimeout, halfClosedTimeout time.Duration, cut *atomic.Bool, left func()) *conn {
+func newConn(tcp *net.TCPConn, l *listener, halfClosedTimeout time.Duration, left func()) *conn {
 	limitUnsent(tcp, maxUnsent)
 	return &conn{
-		TCPConn: tcp, sendTimeout: sendTimeout, halfClosedTimeout: halfClosedTimeout, since: time.Now(), cut: cut,
-		left: sync.OnceFunc(left), expired: make(chan struct{}),
+		TCPConn: tcp, listener: l, halfClosedTimeout: halfClosedTimeout, since: time.Now(), left: left, expired: make(chan struct{}),
 	}
 }
 
@@ -293,10 +311,11 @@ func (c *conn) progress() error {
 	c.mu.Lock()
 	c.wrote = now
 	c.mu.Unlock()
-	return c.SetWriteDeadline(now.Add(c.sendTimeout))
+	return c.SetWriteDeadline(now.Add(c.listener.bounds.SendTimeout))
 }
 
 func (c *conn) Write(p []byte) (n int, err error) {
+	defer func() { c.breaks(err != nil) }()
 	for len(p) > 0 && err == nil {
 		var written int
 		if err = c.progress(); err == nil {
@@ -310,6 +329,7 @@ func (c *conn) Write(p []byte) (n int, err error) {
 
 // ReadFrom hands files and connections on to the system (sendfile, splice), a chunk at a time.
 func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
+	defer func() { c.breaks(err != nil) }()
 	source, limited := r.(*io.LimitedReader)
 	if !limited {
 		source = &io.LimitedReader{R: r, N: 1<<63 - 1}
@@ -330,29 +350,72 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, nil
 }
 
-// lingerTime is how long a client that still sends has to read the answer. net/http gives it as much.
-const lingerTime = 500 * time.Millisecond
+// breaks notes that an answer ended too early.
+func (c *conn) breaks(early bool) {
+	if early {
+		c.broken.Store(true)
+	}
+}
 
-// Close of a connection that is cut resets it. Otherwise its end would follow the bytes that the client has not read yet,
-// and never come where the network of the process goes with it, as a pod's does: the client would wait for ever.
+const (
+	// lateTime is how long a client that still sends has to read the answer. net/http gives it as much.
+	lateTime = 500 * time.Millisecond
+
+	lingerPoll = 50 * time.Millisecond
+)
+
+// Close resets the connection of an answer that ended too early. Otherwise its end would follow the bytes that the client has
+// not read yet, and never come where the network of the process goes with it, as a pod's does: the client would wait for ever.
 //
-// Behind a request that was not read to its end, only the sending side is closed at first: bytes that arrive at a closed
-// socket reset the connection, and may destroy the answer before the client has read it (RFC 9112 section 9.6). net/http
-// does so too, but not for a request with Expect.
+// Otherwise only the sending side is closed until the client has everything, for the same reason. So it is behind a request
+// that was not read to its end: bytes that arrive at a closed socket reset the connection, and may destroy the answer before
+// the client has read it (RFC 9112 section 9.6). net/http does so too, but not for a request with Expect.
 func (c *conn) Close() error {
+	if c.closed.Swap(true) {
+		return net.ErrClosed
+	}
 	c.expire(true)
-	switch {
-	case c.cut.Load():
-		_ = c.SetLinger(0) // fails only if the connection is closed already
-	case c.last.Load() && c.CloseWrite() == nil:
-		time.AfterFunc(lingerTime, func() {
-			_ = c.TCPConn.Close()
-			c.left()
-		})
+	select {
+	case <-c.listener.cut:
+		return c.reset()
+	default:
+	}
+	if c.broken.Load() {
+		return c.reset()
+	}
+	if (c.last.Load() || unreceived(c.TCPConn)) && c.CloseWrite() == nil {
+		c.listener.lingering.Go(c.linger)
 		return nil
 	}
 	defer c.left()
 	return c.TCPConn.Close()
+}
+
+func (c *conn) reset() error {
+	defer c.left()
+	_ = c.SetLinger(0) // fails only if the connection is closed already
+	return c.TCPConn.Close()
+}
+
+// linger closes the connection when the client has received everything. One that reads nothing is reset.
+func (c *conn) linger() {
+	began := time.Now()
+	tick := time.NewTicker(lingerPoll)
+	defer tick.Stop()
+	for time.Since(began) < c.listener.bounds.SendTimeout {
+		select {
+		case <-c.listener.cut:
+			_ = c.reset()
+			return
+		case <-tick.C:
+		}
+		if late := c.last.Load() && time.Since(began) < lateTime; !late && !unreceived(c.TCPConn) {
+			_ = c.TCPConn.Close()
+			c.left()
+			return
+		}
+	}
+	_ = c.reset()
 }
 
 type connKey struct{}
@@ -367,6 +430,18 @@ func lastRequest(ctx context.Context) {
 	if c, ok := ctx.Value(connKey{}).(*conn); ok {
 		c.last.Store(true)
 	}
+}
+
+// resetBroken resets the connection of an answer that a handler breaks off with a panic, as proxies do.
+func resetBroken(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		early := true
+		if c, ok := req.Context().Value(connKey{}).(*conn); ok {
+			defer func() { c.breaks(early) }()
+		}
+		next.ServeHTTP(w, req)
+		early = false
+	})
 }
 
 // renewConnections answers the first request after a time with Connection: close (RFC 9112 section 9.6), so that the client

@@ -42,7 +42,7 @@ func (s Service) Run(ctx context.Context) error {
 	// No WriteTimeout, which would cut long streams, and no ReadTimeout, which would cut long uploads: conn and body
 	// have deadlines for the next bytes instead.
 	server := &http.Server{
-		Handler:           renewConnections(guardBodies(s.Handler, defaultBodyTimes), connectionTime),
+		Handler:           resetBroken(renewConnections(guardBodies(s.Handler, defaultBodyTimes), connectionTime)),
 		ConnContext:       withConn,
 		ConnState:         nextHeader,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -70,9 +70,10 @@ func (s Service) Run(ctx context.Context) error {
 	s.Log.Info("stopping")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), DrainTime)
 	defer cancel()
-	if server.Shutdown(drain) != nil {
-		connections.cut.Store(true) // the drain time is over
+	if server.Shutdown(drain) != nil || connections.drain(drain) != nil { // the time is over
+		close(connections.cut)
 		_ = server.Close()
+		connections.lingering.Wait()
 	}
 	stopBackground()
 	if errors.Is(err, http.ErrServerClosed) {
