@@ -34,6 +34,7 @@ type directory struct {
 	work  string   // the directory of this process
 	alive *flock.Flock
 
+	open      openFiles
 	additions sync.Mutex // so that no file is moved into a directory that is being deleted
 }
 
@@ -111,7 +112,7 @@ func (d *directory) deleteUnfinished() error {
 func (d *directory) newName() string { return d.work + "/" + rand.Text() }
 
 func (d *directory) Close() error {
-	return errors.Join(d.alive.Unlock(), d.root.RemoveAll(d.work), d.root.Close())
+	return errors.Join(d.open.Close(), d.alive.Unlock(), d.root.RemoveAll(d.work), d.root.Close())
 }
 
 func (d *directory) Ready(context.Context) error {
@@ -120,41 +121,47 @@ func (d *directory) Ready(context.Context) error {
 }
 
 func (d *directory) Open(_ context.Context, id videoID) (*video, error) {
-	v, err := d.open(id)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNotFound
+	file, ok := d.open.take(id, d.path+"/"+string(id)+"/video")
+	if !ok {
+		var err error
+		if file, err = d.openFile(id); errors.Is(err, fs.ErrNotExist) {
+			return nil, errNotFound
+		} else if err != nil {
+			return nil, err
+		}
 	}
-	return v, err
+	return &video{
+		ReadSeekCloser: file.File,
+		contentType:    file.about.ContentType,
+		etag:           fmt.Sprintf(`"%s-%x"`, file.about.Tag, file.info.ModTime().UnixNano()), // changes with the file, too
+		modified:       file.info.ModTime(),
+		keep:           func() error { return d.open.put(file) },
+	}, nil
 }
 
-func (d *directory) open(id videoID) (*video, error) {
+func (d *directory) openFile(id videoID) (openFile, error) {
 	dir, err := d.root.OpenRoot(string(id)) // both files from one upload, even if the id gets a new one now
 	if err != nil {
-		return nil, err
+		return openFile{}, err
 	}
 	defer dir.Close()
 	data, err := dir.ReadFile("about.json")
 	if err != nil {
-		return nil, err
+		return openFile{}, err
 	}
 	var facts about
 	if err := json.Unmarshal(data, &facts); err != nil {
-		return nil, fmt.Errorf("read about.json of video %s: %w", id, err)
+		return openFile{}, fmt.Errorf("read about.json of video %s: %w", id, err)
 	}
 	file, err := dir.Open("video")
 	if err != nil {
-		return nil, err
+		return openFile{}, err
 	}
 	info, err := file.Stat()
 	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		return openFile{}, errors.Join(err, file.Close())
 	}
-	return &video{
-		ReadSeekCloser: file,
-		contentType:    facts.ContentType,
-		etag:           fmt.Sprintf(`"%s-%x"`, facts.Tag, info.ModTime().UnixNano()), // changes with the file, too
-		modified:       info.ModTime(),
-	}, nil
+	return openFile{File: file, id: id, about: facts, info: info}, nil
 }
 
 func (d *directory) Create(ctx context.Context, id videoID, contentType string, body io.Reader) (err error) {
@@ -204,6 +211,7 @@ func (d *directory) Delete(_ context.Context, id videoID) error {
 	if err != nil {
 		return err
 	}
+	d.open.forget(id)
 	return errors.Join(d.sync("."), d.root.RemoveAll(temp))
 }
 

@@ -17,11 +17,9 @@ func serve(w http.ResponseWriter, req *http.Request, v *video) {
 	h.Set("Content-Type", v.contentType)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("ETag", v.etag)
-	req = req.Clone(req.Context())
-	if value := normalRange(req); value != "" {
-		req.Header.Set("Range", value)
-	} else {
-		req.Header.Del("Range")
+	if value := normalRange(req); value != req.Header.Get("Range") {
+		req = req.Clone(req.Context())
+		req.Header["Range"] = []string{value}
 	}
 	// The file itself, not v: only an *os.File is sent with sendfile.
 	http.ServeContent(&contentWriter{ResponseWriter: w, req: req, content: v}, req, "", v.modified, v.ReadSeekCloser)
@@ -47,8 +45,11 @@ func normalRange(req *http.Request) string {
 	}
 	specs := strings.Split(set, ",")
 	for i, spec := range specs {
-		specs[i] = hugePosition.ReplaceAllString(strings.TrimSpace(spec), maxPosition)
-		if lastZero.MatchString(specs[i]) {
+		specs[i] = strings.TrimSpace(spec)
+		if len(specs[i]) >= len(maxPosition) {
+			specs[i] = hugePosition.ReplaceAllString(specs[i], maxPosition)
+		}
+		if strings.HasPrefix(specs[i], "-") && lastZero.MatchString(specs[i]) {
 			specs[i] = maxPosition + "-"
 		}
 	}

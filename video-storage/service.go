@@ -10,8 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"regexp"
-	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 
 	"flixtube/chassis/health"
 	"flixtube/chassis/process"
+	"flixtube/chassis/requestid"
 	"flixtube/chassis/slots"
 	"flixtube/chassis/web"
 	"flixtube/contracts/codes"
@@ -51,11 +51,9 @@ func newUploadSlots(total int) *slots.Slots { return slots.New(total, maxQueued,
 // idleTimeout is how long the client of an upload may send nothing.
 const idleTimeout = time.Minute
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,` + strconv.Itoa(maxID) + `}$`)
-
 // parseID returns errInvalidID for an id that nothing can be stored under.
 func parseID(id string) (videoID, error) {
-	if !idPattern.MatchString(id) {
+	if !requestid.IsToken(id, maxID) {
 		return "", errInvalidID
 	}
 	return videoID(id), nil
@@ -79,6 +77,15 @@ type video struct {
 	contentType string
 	etag        string // strong, and never the same for other bytes (RFC 9110, 8.8.3)
 	modified    time.Time
+	keep        func() error // the file, for the next request, instead of closing it; nil: close it
+}
+
+// Close ends the use of the video. It is called once.
+func (v *video) Close() error {
+	if v.keep != nil {
+		return v.keep()
+	}
+	return v.ReadSeekCloser.Close()
 }
 
 type service struct {
@@ -137,6 +144,9 @@ func serveStored(open func(ctx context.Context, id videoID) (*video, error)) ech
 			return answer(err)
 		}
 		defer v.Close()
+		if strings.Contains(c.Request().Header.Get("Range"), ",") {
+			v.keep = nil // ServeContent reads several ranges in a goroutine, which may outlive the request
+		}
 		// Echo's own response writer hides ReadFrom, and sendfile with it. Echo must know that the response is written.
 		c.Response().Committed = true
 		serve(c.Response().Writer, c.Request(), v)

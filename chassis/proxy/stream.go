@@ -97,10 +97,16 @@ var hopByHop = []string{
 var spliced = make(chan struct{}, 32)
 
 // spliceFrom is the length, in bytes, from which a splice costs less than a copy.
-const spliceFrom = 128 << 10
+const spliceFrom = bufferSize
 
 // send writes the n bytes of the answer's body to a client.
 func (u *upstream) send(w http.ResponseWriter, n int64) error {
+	if n < spliceFrom {
+		if buffer := buffers.Get(); buffer != nil {
+			defer buffers.Put(buffer)
+			return u.sendWhole(w, buffer[:n])
+		}
+	}
 	first, _ := u.read.Peek(int(min(n, int64(u.read.Buffered())))) // never more than are there
 	if _, err := w.Write(first); err != nil {                      //nolint:gosec // it is a video
 		return err
@@ -117,6 +123,16 @@ func (u *upstream) send(w http.ResponseWriter, n int64) error {
 	}
 	u.complete = true
 	return nil
+}
+
+// sendWhole reads all of a small answer before it writes any of it: each piece would cost a write, and wake the client for it.
+func (u *upstream) sendWhole(w http.ResponseWriter, body []byte) error {
+	if _, err := io.ReadFull(u.read, body); err != nil {
+		return err
+	}
+	u.complete = true
+	_, err := w.Write(body) //nolint:gosec // it is a video
+	return err
 }
 
 func (u *upstream) sendRest(w http.ResponseWriter, rest *io.LimitedReader) error {

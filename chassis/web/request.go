@@ -6,21 +6,21 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"sync"
 
 	"flixtube/chassis/process"
+	"flixtube/chassis/requestid"
 )
 
 // ViewerHeader carries the viewer's id from the gateway inward. The gateway never takes it from outside.
 const ViewerHeader = "X-Viewer-Id"
 
-var viewerID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+const maxViewer = 64 // characters
 
 // Viewer returns the id of the viewer on whose behalf a request is made, or "" if it names none.
 func Viewer(header http.Header) string {
-	if id := header.Get(ViewerHeader); viewerID.MatchString(id) {
+	if id := header.Get(ViewerHeader); requestid.IsToken(id, maxViewer) {
 		return id
 	}
 	return ""

@@ -7,13 +7,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"flixtube/chassis/requestid"
 	"flixtube/chassis/web"
 )
 
@@ -23,7 +23,9 @@ const (
 	cookieAge    = 400 * 24 * 3600 // seconds; no browser keeps a cookie longer
 )
 
-var issuedID = regexp.MustCompile(`^[A-Za-z0-9_-]{32}$`)
+const viewerLength = 32 // characters of an id
+
+func wasIssued(id string) bool { return len(id) == viewerLength && requestid.IsToken(id, viewerLength) }
 
 // newViewerID returns 192 random bits. To know a viewer's cookie is to be that viewer.
 func newViewerID() string {
@@ -73,7 +75,7 @@ func signature(key []byte, id string) string {
 // verify returns the viewer of a cookie's value, or "".
 func (v Viewers) verify(value string) string {
 	id, signed, _ := strings.Cut(value, ".")
-	if !issuedID.MatchString(id) {
+	if !wasIssued(id) {
 		return ""
 	}
 	for _, key := range v.Keys {
@@ -125,7 +127,7 @@ func (v Viewers) of(req *http.Request) viewer {
 		if id := v.verify(cookie.Value); id != "" {
 			return viewer{id, true}
 		}
-		if issuedID.MatchString(cookie.Value) {
+		if wasIssued(cookie.Value) {
 			return viewer{cookie.Value, true}
 		}
 	}
