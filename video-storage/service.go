@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -83,6 +84,7 @@ type video struct {
 // Close ends the use of the video. It is called once.
 func (v *video) Close() error {
 	if v.keep != nil {
+		v.ReadSeekCloser = (*os.File)(nil) // of which every use is an error: the file is another request's
 		return v.keep()
 	}
 	return v.ReadSeekCloser.Close()

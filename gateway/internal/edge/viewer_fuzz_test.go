@@ -21,7 +21,7 @@ func FuzzVerify(f *testing.F) {
 			valid  bool
 		}{{viewers.Sign(id), true}, {old.Sign(id), true}, {foreign.Sign(id), false}, {viewers.Sign(id) + "." + value, false}} {
 			want := ""
-			if c.valid && issuedID.MatchString(id) {
+			if c.valid && wasIssued(id) {
 				want = id
 			}
 			if got := viewers.verify(c.signed); got != want {
