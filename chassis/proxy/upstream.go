@@ -28,7 +28,7 @@ const (
 	upstreamBuffer = 4 << 10
 
 	// receiveBuffer is for bytes, in the system, that a client does not take yet. By itself it grows to megabytes.
-	receiveBuffer = 256 << 10
+	receiveBuffer = 512 << 10
 )
 
 // pool has the connections to one target. Each carries one request at a time.
