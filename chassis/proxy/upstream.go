@@ -27,7 +27,8 @@ const (
 	maxInterim     = 5                // interim answers (1xx)
 	upstreamBuffer = 4 << 10
 
-	// receiveBuffer is for bytes, in the system, that a client does not take yet. By itself it grows to megabytes.
+	// receiveBuffer is for bytes, in the system, that a client does not take yet. By itself it grows to megabytes. Half of it costs
+	// a sixth more CPU for large videos (docs/benchmarks.md).
 	receiveBuffer = 512 << 10
 )
 
