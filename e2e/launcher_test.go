@@ -3,13 +3,14 @@
 package e2e
 
 import (
-	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"flixtube/chassis/chassistest"
@@ -21,15 +22,10 @@ import (
 // the next start.
 func TestLauncher(t *testing.T) {
 	startsOwn(t)
-	data, port := filepath.Join(t.TempDir(), "data"), chassistest.FreePort(t)
-	if err := os.Mkdir(data, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(bin, filepath.Join(data, "bin")); err != nil { // nothing is left to build
-		t.Fatal(err)
-	}
+	data, port := newData(t), chassistest.FreePort(t)
 	s := &site{url: "http://localhost:" + port}
-	addresses, stop := startLauncher(t, data, port)
+	launcher := func() *exec.Cmd { return exec.Command(filepath.Join(bin, "launcher"), "-data", data, "-port", port) }
+	addresses, stop := startLauncher(t, launcher(), io.Discard)
 
 	body := sample(t)
 	v := newViewer(t, s)
@@ -57,7 +53,7 @@ func TestLauncher(t *testing.T) {
 			t.Errorf("a service still listens on %s", address)
 		}
 	}
-	startLauncher(t, data, port)
+	startLauncher(t, launcher(), io.Discard)
 	v.waitListed(id, title)
 	for title, before := range ids {
 		if now, err := v.titled(title); err != nil || !slices.Equal(now, before) {
@@ -68,36 +64,38 @@ func TestLauncher(t *testing.T) {
 	v.mustWatch(id, body)
 }
 
-// startLauncher returns when FlixTube is ready. The test fails if the launcher does not stop cleanly.
-func startLauncher(t *testing.T, data, port string) (addresses []string, stop func()) {
+// newData is a data folder for which nothing is left to build.
+func newData(t *testing.T) (data string) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "launcher"), "-data", data, "-port", port)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	data = filepath.Join(t.TempDir(), "data")
+	if err := errors.Join(os.Mkdir(data, 0o700), os.Symlink(bin, filepath.Join(data, "bin"))); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// startLauncher returns when FlixTube is ready. The test fails if the launcher does not stop cleanly. It writes to output, too.
+func startLauncher(t *testing.T, cmd *exec.Cmd, output io.Writer) (addresses []string, stop func()) {
+	t.Helper()
 	cmd.Env = append(os.Environ(), "STOP_WITH_PARENT=1")
 	if _, err := cmd.StdinPipe(); err != nil { // which ends when this process is killed
 		t.Fatal(err)
 	}
 	r, w := io.Pipe()
-	cmd.Stdout = io.MultiWriter(&logs, w)
+	cmd.Stdout = io.MultiWriter(&logs, output, w)
 	cmd.Stderr = cmd.Stdout
 	lines := chassistest.ReadLines(r)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var ended bool
-	stop = func() {
+	stop = sync.OnceFunc(func() {
 		t.Helper()
-		if ended {
-			return
-		}
-		ended = true
-		cancel()
-		if err := cmd.Wait(); !cmd.ProcessState.Success() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		if err := cmd.Wait(); err != nil {
 			t.Errorf("the launcher ended with: %v", err)
 		}
 		w.Close()
-	}
+	})
 	t.Cleanup(stop)
 	for _, name := range launch.Names() {
 		row := strings.Fields(lines.Find(t, "| "+name+" ")) // state, port, process, …
