@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
@@ -106,6 +107,24 @@ func TestRestartsAreSpaced(t *testing.T) {
 			if mean := ms * time.Millisecond; waits[i] < mean/2 || waits[i] > mean*3/2 {
 				t.Errorf("wait %d is %v, want %v, give or take half", i, waits[i], mean)
 			}
+		}
+	})
+}
+
+// TestAStoppedProcessStaysStopped: also one that has died and waits to be restarted.
+func TestAStoppedProcessStaysStopped(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "missing")
+	synctest.Test(t, func(t *testing.T) {
+		p := NewProcess("child", path, nil, NewOutput(t.Output()))
+		p.Start()
+		synctest.Wait()
+		if s := p.Status(); s.State != "restarting" || s.Deaths != 1 {
+			t.Errorf("it does not start, and is %+v", s)
+		}
+		p.Stop()
+		<-time.After(time.Hour)
+		if s := p.Status(); s.State != "stopped" || s.Deaths != 1 {
+			t.Errorf("it was stopped, and is %+v", s)
 		}
 	})
 }

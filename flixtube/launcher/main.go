@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -14,7 +15,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 
 	"flixtube/chassis/process"
 )
@@ -143,7 +143,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		name, c.args = words[0], words[1:]
 	}
 	chosen, ok := commands()[name]
-	if !ok {
+	if !ok || name == "" && len(words) > 0 {
 		return usageError(fmt.Sprintf("unknown command %q", name))
 	}
 	if chosen.args == "" && len(c.args) > 0 {
@@ -151,7 +151,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	flags.Visit(func(f *flag.Flag) {
 		if f.Name != "data" && !slices.Contains(chosen.flags, f.Name) && err == nil {
-			err = usageError(strings.TrimSpace(name + " has no flag -" + f.Name))
+			err = usageError(cmp.Or(name, "the start of the site") + " has no flag -" + f.Name)
 		}
 	})
 	if err != nil && name != "help" {

@@ -81,6 +81,8 @@ func TestADataFolderHasOneLauncher(t *testing.T) {
 func TestWrongArguments(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"nonsense", `unknown command "nonsense"`},
+		{"", `unknown command ""`},
+		{"-remove", "the start of the site has no flag -remove"},
 		{"-port 65536", "-port 65536: a port is"},
 		{"-port x", `invalid value "x" for flag -port`},
 		{"-x", "flag provided but not defined: -x"},
@@ -91,7 +93,7 @@ func TestWrongArguments(t *testing.T) {
 		{"stop", "usage: go run ./flixtube stop NAME, which is one of gateway, "},
 		{"kill postgres", "usage: go run ./flixtube kill NAME, which is one of gateway, "},
 	} {
-		err := run(briefly(t), strings.Fields(test.args), noEnv, t.Output())
+		err := run(briefly(t), strings.Split(test.args, " "), noEnv, t.Output())
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error %v, want %s", test.args, err, test.want)
 		}
