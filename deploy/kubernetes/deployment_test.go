@@ -3,6 +3,8 @@
 package kubernetes
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -46,6 +48,7 @@ func TestDeployment(t *testing.T) {
 	}{
 		{"only the gateway is exposed", (*deployment).testExposed, false},
 		{"smoke", (*deployment).testSmoke, false},
+		{"videos of others", (*deployment).testVideosOfOthers, false},
 		{"journeys", (*deployment).testJourneys, false},
 		{"steady load", (*deployment).testSteady, true},
 		{"rolling restart", (*deployment).testRollingRestart, false},
@@ -186,6 +189,59 @@ func (d *deployment) testSmoke() {
 	started := time.Now()
 	d.run(exec.Command("../../scripts/smoke", d.site))
 	measured(d.t, "smoke: upload, watch, find in the history, remove", time.Since(started))
+}
+
+// testVideosOfOthers renames and removes a video as an operator does who is not its owner, with the commands of
+// docs/operations.md.
+func (d *deployment) testVideosOfOthers() {
+	started := time.Now()
+	ctx, cancel := context.WithTimeout(d.t.Context(), 5*time.Minute)
+	forward := exec.CommandContext(ctx, "kubectl", "--namespace", d.namespace, "port-forward", "service/metadata", ":80")
+	forward.Stderr = os.Stderr
+	output, err := forward.StdoutPipe()
+	if err == nil {
+		err = forward.Start()
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer func() { cancel(); _ = forward.Wait() }()
+	line, err := bufio.NewReader(output).ReadString('\n')
+	address := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(line)
+	if err != nil || address == "" {
+		d.t.Fatalf("port-forward says %q, error %v", line, err)
+	}
+	videos := func(args ...string) string {
+		d.t.Helper()
+		cmd := exec.CommandContext(ctx, "go", append([]string{"run", "./flixtube", "videos"}, args...)...)
+		cmd.Dir, cmd.Env = "../..", append(os.Environ(), "METADATA_URL=http://"+address, "GOWORK=")
+		return d.run(cmd)
+	}
+
+	id := upload(d.t, d.site, "of-a-stranger.mp4", readSamples(d.t)[0])
+	waitFor(d.t, "the video in the operator's list", func() error {
+		if list := videos("list"); !strings.Contains(list, id) {
+			return errors.New(list)
+		}
+		return nil
+	})
+	const title = "a title of the operator's"
+	videos("rename", id, title)
+	if shown := videos("show", id); !strings.Contains(shown, title) {
+		d.t.Errorf("the renamed video is shown as\n%s", shown)
+	}
+	videos("remove", id)
+	waitFor(d.t, "the end of the removed bytes", func() error {
+		_, err := get(d.site+"/api/video?id="+id, "Range", "bytes=0-0")
+		if err == nil {
+			return errors.New("they are still there")
+		}
+		if !strings.Contains(err.Error(), "404") {
+			return err
+		}
+		return nil
+	})
+	measured(d.t, "videos list, rename, show and remove through kubectl port-forward", time.Since(started))
 }
 
 // testJourneys runs journeys of e2e: with -full all of them.
