@@ -18,8 +18,8 @@
 // seconds; then, as when too many wait, they are answered with 503 and Retry-After.
 //
 // The content of a file shows its type; the type that the client claims does not matter. An MP4 without a whole moov box is
-// rejected with the code moov_missing. A duration that the client does not say is read from the file. A client that sends
-// nothing for a minute is disconnected.
+// rejected with the code moov_missing. A duration that the client does not say is read from the file; that of an Ogg, and of
+// many files that were written while they were recorded, stays unknown. A client that sends nothing for a minute is disconnected.
 //
 // An announcement waits in the outbox until the broker has confirmed it. It goes to the exchange video-uploaded.
 //

@@ -91,45 +91,74 @@ func noPart(err error) error {
 	return err
 }
 
-// mp4 reads the duration from moov/mvhd (ISO/IEC 14496-12, 8.2). It fails with errNoPart unless there is a whole moov.
+// mp4 reads the duration from moov/mvhd (ISO/IEC 14496-12, 8.2). In a file of fragments that is the duration of the first at
+// most, and moov/mvex/mehd (8.8.2) may have that of all. It fails with errNoPart unless there is a whole moov.
 func (s *scanner) mp4() (float64, error) {
 	moov, err := s.box("moov", math.MaxInt64)
 	if err != nil {
 		return 0, err
 	}
 	begin := s.at
-	duration, err := s.mvhd(moov)
+	left := func() int64 { return moov - (s.at - begin) }
+	scale, ticks, err := s.mvhd(moov)
+	if err == nil {
+		var mvex int64
+		if mvex, err = s.box("mvex", left()); err == nil {
+			ticks, err = s.mehd(mvex)
+		}
+	}
 	if err != nil && !errors.Is(err, errNoPart) {
 		return 0, err
 	}
-	rest := moov - (s.at - begin)
-	if moov == toTheEnd || rest < 0 {
+	duration := ticks / scale
+	if moov == toTheEnd || left() < 0 {
 		return duration, nil
 	}
-	return duration, s.skip(rest)
+	return duration, s.skip(left())
 }
 
-func (s *scanner) mvhd(moov int64) (float64, error) {
-	size, err := s.box("mvhd", moov)
-	if err != nil {
-		return 0, err
-	}
-	var b [32]byte
-	header := b[:min(size, 32)]
-	if err := s.read(header); err != nil {
-		return 0, err
-	}
+func (s *scanner) mvhd(moov int64) (scale, ticks float64, err error) {
+	b, n, err := s.start("mvhd", moov)
 	switch {
-	case len(header) >= 20 && header[0] == 0:
-		length := binary.BigEndian.Uint32(header[16:])
+	case err != nil:
+		return 0, 0, err
+	case n >= 20 && b[0] == 0:
+		length := binary.BigEndian.Uint32(b[16:])
 		if length == math.MaxUint32 {
-			return 0, nil // unknown
+			length = 0 // unknown
 		}
-		return float64(length) / float64(binary.BigEndian.Uint32(header[12:])), nil
-	case len(header) == 32 && header[0] == 1:
-		return float64(binary.BigEndian.Uint64(header[24:])) / float64(binary.BigEndian.Uint32(header[20:])), nil
+		return float64(binary.BigEndian.Uint32(b[12:])), float64(length), nil
+	case n == int64(len(b)) && b[0] == 1:
+		return float64(binary.BigEndian.Uint32(b[20:])), float64(binary.BigEndian.Uint64(b[24:])), nil
+	}
+	return 0, 0, errNoPart
+}
+
+func (s *scanner) mehd(mvex int64) (ticks float64, err error) {
+	b, n, err := s.start("mehd", mvex)
+	switch {
+	case err != nil:
+		return 0, err
+	case n >= 8 && b[0] == 0:
+		return float64(binary.BigEndian.Uint32(b[4:])), nil
+	case n >= 12 && b[0] == 1:
+		return float64(binary.BigEndian.Uint64(b[4:])), nil
 	}
 	return 0, errNoPart
+}
+
+// start reads how the next box of a kind begins, within the next bytes, and skips the rest of it. It returns how much of b
+// that is.
+func (s *scanner) start(kind string, within int64) (b [32]byte, n int64, err error) {
+	size, err := s.box(kind, within)
+	if err != nil {
+		return b, 0, err
+	}
+	n = min(size, int64(len(b)))
+	if err := s.read(b[:n]); err != nil {
+		return b, 0, err
+	}
+	return b, n, s.skip(size - n)
 }
 
 // toTheEnd is the size of a box that ends with the file.
