@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"flixtube/contracts/limits"
 )
@@ -54,6 +55,21 @@ func TestSearch(t *testing.T) {
 		if got := listed(t, h, "search="+search); strings.Join(got, " ") != want {
 			t.Errorf("renamed: %q finds %q, want %q", search, got, want)
 		}
+	}
+}
+
+// TestSearchHasAnIndex: FerretDB keeps it without using it.
+func TestSearchHasAnIndex(t *testing.T) {
+	s := newTestStore(t)
+	indexes, err := s.videos.Indexes().ListSpecifications(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(indexes, func(i mongo.IndexSpecification) bool {
+		keys, err := i.KeysDocument.Elements()
+		return err == nil && len(keys) > 0 && keys[0].Key() == wordsField
+	}) {
+		t.Errorf("no index begins with %s: %+v", wordsField, indexes)
 	}
 }
 
