@@ -142,7 +142,7 @@ var (
 	secret = regexp.MustCompile(`PASSWORD|KEY|SECRET|TOKEN|RABBIT$|DBHOST`)
 	pinned = regexp.MustCompile(`:(v?[0-9][A-Za-z0-9._-]*|development)$|@sha256:[0-9a-f]{64}$`)
 	suffix = regexp.MustCompile(`-[a-z0-9]{10}$`) // kustomize's hash of a secret's content
-	noText = regexp.MustCompile(`^$|\$\(`) // a value that is made of others, which come from secrets
+	noText = regexp.MustCompile(`^$|\$\(`)        // a value that is made of others, which come from secrets
 )
 
 const (
