@@ -24,10 +24,10 @@ func (s *sender) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if at := time.Now().Add(s.pause); !s.deadline.IsZero() && s.deadline.Before(at) {
-		time.Sleep(time.Until(s.deadline))
+		<-time.After(time.Until(s.deadline))
 		return 0, os.ErrDeadlineExceeded
 	}
-	time.Sleep(s.pause)
+	<-time.After(s.pause)
 	n := min(s.bytes, s.left, len(p))
 	s.left -= n
 	return n, nil
