@@ -19,10 +19,11 @@ func (p *production) testRights() {
 		"viewed", "history.viewed", "history.video-removed", "recommendations.viewed", "recommendations.video-removed",
 		"metadata.video-uploaded", "metadata.video-uploaded.dead", "video-storage.video-uploaded", "video-storage.video-removed",
 	}
-	exchanges := []string{"viewed", "video-uploaded", "video-removed", "metadata.video-uploaded.dead", ""}
+	exchanges := []string{"viewed", "viewed.queue", "video-uploaded", "video-removed", "metadata.video-uploaded.dead", ""}
 	tried := 0
 	for user, own := range map[string]struct{ reads, writes []string }{
-		"video-streaming": {nil, []string{"viewed"}},
+		"keda":            {nil, nil},
+		"video-streaming": {nil, []string{"viewed", "viewed.queue"}},
 		"video-upload":    {nil, []string{"video-uploaded"}},
 		"video-storage":   {[]string{"video-storage.video-uploaded", "video-storage.video-removed"}, nil},
 		"metadata":        {[]string{"metadata.video-uploaded"}, []string{"video-removed", "metadata.video-uploaded.dead"}},

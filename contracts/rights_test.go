@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"os"
-	"regexp"
+	"os/exec"
+	"path/filepath"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,18 +21,33 @@ import (
 	"flixtube/contracts"
 )
 
-var hash = regexp.MustCompile(`"password_hash": "HASH-OF-([a-z-]+)", "hashing_algorithm": "[a-z0-9_]+"`)
-
-// TestRights has RabbitMQ with the definitions of docker-compose-prod.yml: each service's user can do what the service
-// does, and no more.
+// TestRights has RabbitMQ with the definitions that scripts/make-secrets makes for Compose and Kubernetes: each service's
+// user can do what the service does, and no more.
 func TestRights(t *testing.T) {
-	definitions, err := os.ReadFile("../deploy/compose/rabbitmq-definitions.json")
-	if err != nil {
-		t.Fatal(err)
+	secrets := t.TempDir()
+	if output, err := exec.Command("../scripts/make-secrets", secrets).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
 	}
-	server := chassistest.RabbitMQDefined(t, hash.ReplaceAllString(string(definitions), `"password": "$1"`))
+	read := func(name string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(secrets, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	login := func(user string) *url.Userinfo {
+		t.Helper()
+		address, err := url.Parse(read("rabbit-" + user))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return address.User
+	}
+	server := chassistest.RabbitMQDefined(t, read("rabbit-definitions"), login("admin"))
 	connect := func(user string) messaging.Connection {
-		broker, err := brokers.Connect(server.URLOf(user))
+		t.Helper()
+		broker, err := brokers.Connect(server.URLOf(login(user)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,13 +55,15 @@ func TestRights(t *testing.T) {
 		return broker
 	}
 	admin := connect("admin")
+	seesLengths(t, server.Management, login("keda"), contracts.Viewed.Queue("history").Name)
 	uploads := contracts.VideoUploaded.Queue("metadata")
 	for service, does := range map[string]struct {
 		publishes []messaging.Destination
 		consumes  []messaging.Queue
 		counts    []messaging.Queue
 	}{
-		"video-streaming": {publishes: []messaging.Destination{contracts.Viewed.Destination()}},
+		"keda":            {},
+		"video-streaming": {publishes: []messaging.Destination{contracts.Viewed.Destination(), messaging.To(contracts.ViewedQueue)}},
 		"video-upload":    {publishes: []messaging.Destination{contracts.VideoUploaded.Destination()}},
 		"metadata": {
 			publishes: []messaging.Destination{contracts.VideoRemoved.Destination()},
@@ -71,7 +93,8 @@ func TestRights(t *testing.T) {
 			}
 		}
 		for _, q := range contracts.Queues() {
-			if err := broker.Publisher(messaging.To(q)).Publish(t.Context(), message); err == nil {
+			may := slices.ContainsFunc(does.publishes, func(to messaging.Destination) bool { return reflect.DeepEqual(to, messaging.To(q)) })
+			if err := broker.Publisher(messaging.To(q)).Publish(t.Context(), message); err == nil && !may {
 				t.Errorf("%s writes to %s", service, q.Name)
 			}
 			if !slices.Contains(does.consumes, q) {
@@ -110,6 +133,36 @@ func TestRights(t *testing.T) {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
+		}
+	}
+}
+
+// seesLengths has a user ask RabbitMQ's management for the length of a queue, as KEDA does, and for its messages.
+func seesLengths(t *testing.T, management string, user *url.Userinfo, queue string) {
+	t.Helper()
+	ask := func(method, path, body string) int {
+		req, err := http.NewRequestWithContext(t.Context(), method, management+"/api/queues/%2F/"+queue+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	if status := ask(http.MethodGet, "", ""); status != http.StatusOK {
+		t.Errorf("%s is not told the length of %s: %d", user.Username(), queue, status)
+	}
+	if status := ask(http.MethodPost, "/get", `{"count":1,"ackmode":"ack_requeue_false","encoding":"auto"}`); status/100 == 2 {
+		t.Errorf("%s gets messages of %s", user.Username(), queue)
+	}
+	for _, path := range []string{"", "/contents"} {
+		if status := ask(http.MethodDelete, path, ""); status/100 == 2 {
+			t.Errorf("%s deletes %s%s", user.Username(), queue, path)
 		}
 	}
 }

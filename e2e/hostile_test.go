@@ -37,6 +37,9 @@ const (
 	attackTime     = 15 * time.Second
 	mayWait        = 5 * time.Second // for a part of a video, or a page: players have more than that in their buffers
 	reconnectAfter = 500 * time.Millisecond
+	sendTimeout    = 5 * time.Second // the gateway's SEND_TIMEOUT
+	readsAfter     = sendTimeout + 3*time.Second
+	sentAlready    = 512 << 10 // no more of an answer is between the gateway and a reader that has read nothing
 	watchedSize    = 64 << 20
 	watchedPart    = 256 << 10
 )
@@ -47,16 +50,16 @@ type hostile struct {
 	alone  int // from one address together
 	spread int // from an address each
 
-	send func(ctx context.Context, to io.Writer, video string) // all that it ever sends
-	hold func(ctx context.Context, conn net.Conn)              // after the start of an answer
+	send func(ctx context.Context, to io.Writer, video string)                    // all that it ever sends
+	hold func(c *crowdOfHostiles, ctx context.Context, status int, conn net.Conn) // after the start of an answer
 }
 
 var hostiles = []hostile{
-	{"headers that never end", 350, 300, endlessHeaders, readAll},
-	{"bodies that stall", 350, 300, stalledBody, readAll},
-	{"readers that never read", 150, 70, wholeVideo, readNothing},
-	{"idle ones", 900, 790, oneRequest, readAll},
-	{"pipelined junk", 100, 80, pipelinedJunk, readNothing},
+	{"headers that never end", 300, 300, endlessHeaders, (*crowdOfHostiles).readAll},
+	{"bodies that stall", 450, 300, stalledBody, (*crowdOfHostiles).readAll},
+	{"readers that read too late", 550, 70, wholeVideo, (*crowdOfHostiles).readLate},
+	{"idle ones", 600, 790, oneRequest, (*crowdOfHostiles).readAll},
+	{"pipelined junk", 100, 80, pipelinedJunk, (*crowdOfHostiles).readNothing},
 }
 
 // endlessHeaders sends a byte at a time, behind as much as is allowed, or, in one of four, behind a megabyte.
@@ -91,16 +94,14 @@ func pipelinedJunk(_ context.Context, to io.Writer, _ string) {
 	fmt.Fprint(to, requests, "\x00\xff\x16\x03\x01 junk\r\n\r\n", requests)
 }
 
-func readAll(_ context.Context, conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
-
-func readNothing(ctx context.Context, _ net.Conn) { <-ctx.Done() }
-
 // crowdOfHostiles counts the answers to their connections; 0 is a connection that was closed without one.
 type crowdOfHostiles struct {
 	target, video string
 
 	mu      sync.Mutex
 	answers map[string]map[int]int // by kind and status
+	late    int                    // videos whose readers came back to them
+	cut     int                    // and that were over by then
 }
 
 // attack connects again and again until ctx is done.
@@ -139,8 +140,34 @@ func (c *crowdOfHostiles) use(ctx context.Context, kind hostile, conn net.Conn) 
 	c.mu.Lock()
 	c.answers[kind.name][status]++
 	c.mu.Unlock()
-	if status != 0 {
-		kind.hold(ctx, conn)
+	if status == 0 {
+		return
+	}
+	kind.hold(c, ctx, status, conn)
+}
+
+func (c *crowdOfHostiles) readAll(_ context.Context, _ int, conn net.Conn) {
+	_, _ = io.Copy(io.Discard, conn)
+}
+
+func (c *crowdOfHostiles) readNothing(ctx context.Context, _ int, _ net.Conn) { <-ctx.Done() }
+
+// readLate reads nothing for longer than the gateway waits.
+func (c *crowdOfHostiles) readLate(ctx context.Context, status int, conn net.Conn) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(readsAfter):
+	}
+	_, err := io.CopyN(io.Discard, conn, sentAlready)
+	if status != http.StatusOK || ctx.Err() != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.late++
+	if err != nil {
+		c.cut++
 	}
 }
 
@@ -173,7 +200,7 @@ func (c *crowdOfHostiles) start(ctx context.Context) (stop func()) {
 func TestHostileConnections(t *testing.T) {
 	startsOwn(t)
 	production := productionLimits(t)
-	s := newSite(t, map[string]string{"GOMEMLIMIT": production.goLimit})
+	s := newSite(t, map[string]string{"GOMEMLIMIT": production.goLimit, "SEND_TIMEOUT": strconv.Itoa(int(sendTimeout.Seconds()))})
 	limitDescriptors(t, s)
 	v := newViewer(t, s)
 	start, title := sample(t), unique("Watched under attack")
@@ -209,6 +236,10 @@ func TestHostileConnections(t *testing.T) {
 	}
 	t.Logf("the gateway held %d connections of one address and %d of others; the viewer made %d requests, the slowest in %v",
 		most[true], most[false], w.requests, w.slowest)
+	t.Logf("of %d readers that read nothing for %v, %d found the connection closed", crowd.late, readsAfter, crowd.cut)
+	if crowd.late == 0 || crowd.cut < crowd.late {
+		t.Error("the gateway waits for readers that read nothing")
+	}
 	if w.err != nil {
 		t.Errorf("the viewer notices: %v", w.err)
 	}

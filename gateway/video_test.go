@@ -100,18 +100,33 @@ func TestStreamDown(t *testing.T) {
 func TestEmbeddedElsewhere(t *testing.T) {
 	asked := 0
 	gateway := start(t, time.Second, fakes{"video-streaming": func(http.ResponseWriter, *http.Request) { asked++ }})
-	for site, want := range map[string]int{"cross-site": 403, "same-site": 403, "same-origin": 200, "none": 200, "": 200} {
-		var header []string
-		if site != "" {
-			header = []string{"Sec-Fetch-Site", site}
-		}
+	for _, tc := range []struct {
+		header []string
+		want   int
+	}{
+		{[]string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{[]string{"Sec-Fetch-Site", "cross-site", "Referer", gateway + "/video?id=x"}, 403},
+		{[]string{"Sec-Fetch-Site", "same-site"}, 403},
+		{[]string{"Sec-Fetch-Site", "same-origin"}, 200},
+		{[]string{"Sec-Fetch-Site", "none"}, 200},
+		// Browsers that say nothing about the site, because they come by HTTP or are old.
+		{nil, 200},
+		{[]string{"Referer", gateway + "/video?id=x"}, 200},
+		{[]string{"Origin", gateway}, 200},
+		{[]string{"Referer", "http://other.example/page"}, 403},
+		{[]string{"Referer", "http://other.example/?" + gateway}, 403},
+		{[]string{"Origin", "https://other.example"}, 403},
+		{[]string{"Origin", "null"}, 403},
+		{[]string{"Origin", "https://other.example", "Referer", gateway + "/"}, 403},
+	} {
+		header, want := tc.header, tc.want
 		before := asked
 		res, body := do(t, request(t, "GET", gateway+"/api/video?id=x", nil, header...))
 		if res.StatusCode != want || (asked > before) != (want == 200) || want == 403 && !strings.Contains(body, `"code":"cross_origin"`) {
-			t.Errorf("%q: %s %s, asked %d times", site, res.Status, body, asked-before)
+			t.Errorf("%q: %s %s, asked %d times", header, res.Status, body, asked-before)
 		}
 		if policy := res.Header.Get("Cross-Origin-Resource-Policy"); policy != "same-origin" {
-			t.Errorf("%q: others may use it: %q", site, policy)
+			t.Errorf("%q: others may use it: %q", header, policy)
 		}
 	}
 }

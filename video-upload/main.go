@@ -19,7 +19,8 @@
 //
 // The content of a file shows its type; the type that the client claims does not matter. An MP4 without a whole moov box is
 // rejected with the code moov_missing. A duration that the client does not say is read from the file; that of an Ogg, and of
-// many files that were written while they were recorded, stays unknown. A client that sends nothing for a minute is disconnected.
+// many files that were written while they were recorded, stays unknown. A client that sends nothing for a minute, or for longer
+// less than 4 KiB/s, is disconnected.
 //
 // An announcement waits in the outbox until the broker has confirmed it. It goes to the exchange video-uploaded.
 //

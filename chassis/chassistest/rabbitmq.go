@@ -4,6 +4,7 @@ package chassistest
 
 import (
 	"bytes"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,8 @@ import (
 
 // RabbitMQServer is a private RabbitMQ, on ports and in folders of its own.
 type RabbitMQServer struct {
-	URL string // amqp://…
+	URL        string // amqp://…
+	Management string // http://…, of one with definitions
 
 	program  string
 	dir      string
@@ -30,31 +32,31 @@ type RabbitMQServer struct {
 // RabbitMQ starts a private RabbitMQ and stops it at the end of the test. Its messages are as long as in the containers.
 func RabbitMQ(tb testing.TB) *RabbitMQServer {
 	tb.Helper()
-	return rabbitMQ(tb, containersArguments, "")
+	return rabbitMQ(tb, containersArguments, "", url.UserPassword("guest", "guest"))
 }
 
 const containersArguments = "-rabbit max_message_size 65536"
 
-// RabbitMQDefined starts one with the users, rights, exchanges and queues of these definitions. Among the users must be
-// admin, whose password is admin.
-func RabbitMQDefined(tb testing.TB, definitions string) *RabbitMQServer {
+// RabbitMQDefined starts one with the users, rights, exchanges and queues of these definitions, and with the management. URL
+// is for user, who must be among the users.
+func RabbitMQDefined(tb testing.TB, definitions string, user *url.Userinfo) *RabbitMQServer {
 	tb.Helper()
-	return rabbitMQ(tb, containersArguments, definitions)
+	return rabbitMQ(tb, containersArguments, definitions, user)
 }
 
-// URLOf is URL for another user, whose password is the name.
-func (s *RabbitMQServer) URLOf(user string) string {
+// URLOf is URL for another user.
+func (s *RabbitMQServer) URLOf(user *url.Userinfo) string {
 	_, host, _ := strings.Cut(s.URL, "@")
-	return "amqp://" + user + ":" + user + "@" + host
+	return "amqp://" + user.String() + "@" + host
 }
 
 // RabbitMQAsInstalled starts one that takes messages of any length.
 func RabbitMQAsInstalled(tb testing.TB) *RabbitMQServer {
 	tb.Helper()
-	return rabbitMQ(tb, "", "")
+	return rabbitMQ(tb, "", "", url.UserPassword("guest", "guest"))
 }
 
-func rabbitMQ(tb testing.TB, arguments, definitions string) *RabbitMQServer {
+func rabbitMQ(tb testing.TB, arguments, definitions string, user *url.Userinfo) *RabbitMQServer {
 	tb.Helper()
 	program := findRabbitMQ()
 	if program == "" {
@@ -62,16 +64,19 @@ func rabbitMQ(tb testing.TB, arguments, definitions string) *RabbitMQServer {
 	}
 	dir, port := tb.TempDir(), FreePort(tb)
 	s := &RabbitMQServer{
-		URL: "amqp://guest:guest@127.0.0.1:" + port, program: program, dir: dir, epmdPort: FreePort(tb),
+		URL: "amqp://" + user.String() + "@127.0.0.1:" + port, program: program, dir: dir, epmdPort: FreePort(tb),
 	}
 	config := "listeners.tcp.1 = 127.0.0.1:" + port + "\ndisk_free_limit.absolute = 50MB\n"
-	if definitions != "" { // then there is no guest
-		config += "load_definitions = " + filepath.Join(dir, "definitions.json") + "\n"
-		s.URL = s.URLOf("admin")
+	plugins := "[]"
+	if definitions != "" {
+		management := FreePort(tb)
+		s.Management, plugins = "http://127.0.0.1:"+management, "[rabbitmq_management]"
+		config += "load_definitions = " + filepath.Join(dir, "definitions.json") +
+			"\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = " + management + "\n"
 	}
 	for name, text := range map[string]string{
 		"rabbitmq.conf":    config,
-		"enabled_plugins":  "[].\n",
+		"enabled_plugins":  plugins + ".\n",
 		"definitions.json": definitions,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

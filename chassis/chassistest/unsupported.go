@@ -2,12 +2,15 @@
 
 package chassistest
 
-import "testing"
+import (
+	"net/url"
+	"testing"
+)
 
 const unix = "a system of the Unix kind, which starting this server needs,"
 
 // RabbitMQServer does not run here.
-type RabbitMQServer struct{ URL string }
+type RabbitMQServer struct{ URL, Management string }
 
 // RabbitMQ skips the test.
 func RabbitMQ(tb testing.TB) *RabbitMQServer { tb.Helper(); Missing(tb, unix); return nil }
@@ -16,10 +19,10 @@ func RabbitMQ(tb testing.TB) *RabbitMQServer { tb.Helper(); Missing(tb, unix); r
 func RabbitMQAsInstalled(tb testing.TB) *RabbitMQServer { return RabbitMQ(tb) }
 
 // RabbitMQDefined skips the test.
-func RabbitMQDefined(tb testing.TB, _ string) *RabbitMQServer { return RabbitMQ(tb) }
+func RabbitMQDefined(tb testing.TB, _ string, _ *url.Userinfo) *RabbitMQServer { return RabbitMQ(tb) }
 
 // URLOf is never called.
-func (*RabbitMQServer) URLOf(string) string { return "" }
+func (*RabbitMQServer) URLOf(*url.Userinfo) string { return "" }
 
 // Start is never called.
 func (*RabbitMQServer) Start(testing.TB) {}

@@ -19,6 +19,10 @@ type bodyTimes struct {
 
 var defaultBodyTimes = bodyTimes{whole: 30 * time.Second, drain: time.Second}
 
+// minRate is how many bytes of an upload must come in a second on average, which any phone can send: with less, a client
+// could keep an upload's place for ever by a byte now and then.
+const minRate = 4 << 10
+
 // drainBytes is how much is read of a rest; net/http reads no more either.
 const drainBytes = 256 << 10
 
@@ -33,7 +37,8 @@ type body struct {
 	expects bool // the client waits for 100 (Continue), which the first read sends
 
 	deadline sync.Mutex    // held while it is set
-	idle     time.Duration // for each read of a LongBody, or 0
+	idle     time.Duration // of a LongBody, or 0
+	left     time.Duration // of idle, for the reads to come
 
 	over atomic.Bool // the handler has returned: a proxy's transport may still want to read
 
@@ -46,8 +51,9 @@ type body struct {
 
 type bodyKey struct{}
 
-// LongBody allows the body of a request for as long as each read gets bytes within idle, instead of 30 seconds for the
-// whole body. It is for uploads, and is called before the first read.
+// LongBody allows the body of a request any time, instead of 30 seconds for the whole body, as long as its bytes keep
+// arriving: reads may wait for idle in all, and earn that time back by what arrives, at 4 KiB/s. It is for uploads, and is
+// called before the first read.
 func LongBody(req *http.Request, idle time.Duration) {
 	if b, ok := req.Context().Value(bodyKey{}).(*body); ok {
 		b.setIdle(idle, idle)
@@ -68,7 +74,7 @@ func EndBody(req *http.Request, d time.Duration) {
 func (b *body) setIdle(idle, first time.Duration) {
 	b.deadline.Lock()
 	defer b.deadline.Unlock()
-	b.idle = idle
+	b.idle, b.left = idle, idle
 	b.limit(first)
 }
 
@@ -77,8 +83,15 @@ func (b *body) prolong() {
 	b.deadline.Lock()
 	defer b.deadline.Unlock()
 	if b.idle > 0 {
-		b.limit(b.idle)
+		b.limit(b.left)
 	}
+}
+
+// arrived counts n bytes of an upload for which a read has waited.
+func (b *body) arrived(n int, waited time.Duration) {
+	b.deadline.Lock()
+	defer b.deadline.Unlock()
+	b.left = min(b.idle, b.left-waited+time.Duration(n)*time.Second/minRate)
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -88,7 +101,10 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.over.Load() { // looked at after the deadline is set, which would otherwise undo the one that ends this read
 		return 0, http.ErrBodyReadAfterClose
 	}
-	return b.read(p)
+	began := time.Now()
+	n, err := b.read(p)
+	b.arrived(n, time.Since(began))
+	return n, err
 }
 
 func (b *body) read(p []byte) (int, error) {

@@ -363,11 +363,11 @@ func TestBodyDeadlines(t *testing.T) {
 	}), Connections{}, times)
 	for path, want := range map[string]error{"/form": ErrBodyTimeout, "/upload": nil} {
 		c := dialRaw(t, address)
-		c.send("POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+		c.send(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", path, 10*minRate))
 		tick := time.NewTicker(times.whole / 4)
 		for range 10 { // two and a half times as long as a whole body may take
 			<-tick.C
-			if _, err := io.WriteString(c, "x"); err != nil {
+			if _, err := io.WriteString(c, strings.Repeat("x", minRate)); err != nil {
 				break
 			}
 		}

@@ -71,18 +71,21 @@ func (c *cluster) buildImages() {
 		images = append(images, c.image(service))
 	}
 	for _, server := range servers {
-		inspect := func() *exec.Cmd {
-			return exec.Command("docker", "image", "inspect", "-f", `{{index .Config.Labels "stand-in"}}`, server)
-		}
-		if inspect().Run() != nil {
+		if exec.Command("docker", "image", "inspect", server).Run() != nil {
 			c.run(exec.Command("docker", "pull", "--quiet", server))
 		}
-		if label := c.run(inspect()); label != "" {
+		if label := c.standIn(server); label != "" {
 			c.t.Logf("NOTE %s is a stand-in: %s", server, label)
 		}
 	}
 	c.load(images...)
 	measured(c.t, "images loaded into the cluster", time.Since(started))
+}
+
+// standIn says what an image stands in for, or "" if it is no stand-in.
+func (c *cluster) standIn(image string) string {
+	c.t.Helper()
+	return c.run(exec.Command("docker", "image", "inspect", "-f", `{{index .Config.Labels "stand-in"}}`, image))
 }
 
 // load puts images of the Docker engine where the cluster's nodes find them.
@@ -99,7 +102,7 @@ func (c *cluster) load(images ...string) {
 // chooses, and trust in the addresses that the load says it has.
 func (c *cluster) writeOverlay() {
 	c.t.Helper()
-	c.run(exec.Command(filepath.Join(c.manifests, "overlays/local/make-secrets")))
+	c.makeSecrets()
 	var images strings.Builder
 	for service := range workloads {
 		fmt.Fprintf(&images, "  - {name: flixtube/%s, newName: %s/%s, newTag: %s}\n", service, c.namespace, service, tag)
@@ -118,6 +121,25 @@ images:
 `, c.namespace, images.String())
 	dir := filepath.Join(c.manifests, "overlays/test")
 	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// makeSecrets makes those of overlays/local. Where mongo:8 is a stand-in that knows no roles, the services log in as root.
+func (c *cluster) makeSecrets() {
+	c.t.Helper()
+	secrets := filepath.Join(c.manifests, "overlays/local/secrets")
+	makeSecrets(c.t, secrets)
+	if c.standIn("mongo:8") == "" {
+		return
+	}
+	c.t.Log("NOTE the users of MongoDB and their roles are not tried: all services log in as root")
+	password, err := os.ReadFile(filepath.Join(secrets, "mongo-root-password"))
+	for _, service := range []string{"metadata", "history", "recommendations"} {
+		address := "mongodb://root:" + string(password) + "@db:27017/?authSource=admin"
+		err = errors.Join(err, os.WriteFile(filepath.Join(secrets, "dbhost-"+service), []byte(address), 0o600))
+	}
+	if err != nil {
 		c.t.Fatal(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -26,7 +27,7 @@ type manifestFiles struct{ fs.FS }
 
 func (f manifestFiles) ReadDir(name string) ([]fs.DirEntry, error) {
 	entries, err := fs.ReadDir(f.FS, name)
-	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return filepath.Ext(e.Name()) == ".env" }), err
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "secrets" }), err
 }
 
 // copyManifests returns a folder that is a copy of this one.
@@ -104,11 +105,8 @@ type probe struct {
 func render(t *testing.T, overlay string) []byte {
 	t.Helper()
 	dir := copyManifests(t)
-	for _, name := range []string{"rabbit", "db", "connection", "storage", "viewer"} {
-		file := filepath.Join(dir, "overlays/local", name+".env")
-		if err := os.WriteFile(file, []byte("key=not a secret\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if overlay == "local" {
+		makeSecrets(t, filepath.Join(dir, "overlays/local/secrets"))
 	}
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(dir, "overlays", overlay))
 	if err != nil {
@@ -119,6 +117,13 @@ func render(t *testing.T, overlay string) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+func makeSecrets(t *testing.T, folder string) {
+	t.Helper()
+	if output, err := exec.Command("overlays/local/make-secrets", folder).CombinedOutput(); err != nil {
+		t.Fatalf("make-secrets: %v\n%s", err, output)
+	}
 }
 
 func decode(t *testing.T, manifests []byte) (objects []object) {
@@ -136,7 +141,8 @@ func decode(t *testing.T, manifests []byte) (objects []object) {
 var (
 	secret = regexp.MustCompile(`PASSWORD|KEY|SECRET|TOKEN|RABBIT$|DBHOST`)
 	pinned = regexp.MustCompile(`:(v?[0-9][A-Za-z0-9._-]*|development)$|@sha256:[0-9a-f]{64}$`)
-	noText = regexp.MustCompile(`^$|\$\(`) // a value that is made of others, which come from secrets
+	suffix = regexp.MustCompile(`-[a-z0-9]{10}$`) // kustomize's hash of a secret's content
+	noText = regexp.MustCompile(`^$|\$\(`)        // a value that is made of others, which come from secrets
 )
 
 const (
@@ -245,6 +251,10 @@ func serviceFaults(o object) (found []string) {
 	}
 	check(len(pod.TopologySpreadConstraints) == 2, "its pods may all be on one node, or in one zone")
 	for _, c := range pod.Containers {
+		for _, e := range c.Env {
+			own := map[string]string{"RABBIT": "rabbit-" + o.Metadata.Name, "DBHOST": o.Metadata.Name + "-db"}[e.Name]
+			check(suffix.ReplaceAllString(e.ValueFrom.SecretKeyRef.Name, "") == own || own == "", e.Name+" is not its own user's")
+		}
 		path := func(p *probe) string {
 			if p == nil {
 				return ""
@@ -288,7 +298,9 @@ func TestFaultsAreFound(t *testing.T) {
 		{"pod-security.kubernetes.io/enforce: restricted", "pod-security.kubernetes.io/enforce: baseline", "Pod Security"},
 		{"  type: NodePort", "  type: ClusterIP\n---\nkind: Service\nmetadata: {name: db, namespace: flixtube}\nspec: {type: NodePort}", "exposed"},
 		{"kind: PodDisruptionBudget", "kind: Other", "PodDisruptionBudget"},
-		{"value: amqp://$(RABBITMQ_USER):$(RABBITMQ_PASSWORD)@rabbit:5672", "value: amqp://a:b@rabbit:5672", "secret"},
+		{"- name: RABBIT\n          valueFrom:", "- name: RABBIT\n          value: amqp://a:b@rabbit:5672\n          valueFrom:", "secret"},
+		{"key: address\n              name: rabbit-history-", "key: address\n              name: rabbit-metadata-", "RABBIT is not its own"},
+		{"connectionString.standard\n              name: history-db", "connectionString.standard\n              name: metadata-db", "DBHOST is not its own"},
 		{"kind: Secret", "kind: ConfigMap", "secrets are secrets"},
 		{"  progressDeadlineSeconds: 180", "  replicas: 2\n  progressDeadlineSeconds: 180", "autoscaler"},
 		{"topologyKey: topology.kubernetes.io/zone", "topologyKey: topology.kubernetes.io/zone\n      - topologyKey: other", "zone"},

@@ -92,11 +92,15 @@ func (d declarer) queue(q messaging.Queue) (int, error) {
 // isQuorum tells whether q is declared as a quorum queue.
 func isQuorum(q messaging.Queue) bool { return q.Exchange != "" }
 
-// sendTo is the exchange for a destination. Each queue of dead letters has one of its own, with its name: a consumer
-// needs the right to write there. The right to write to the default exchange is that for every queue.
+// sendTo is the exchange for a destination. A queue that stands alone has one of its own, so that a sender needs no right to
+// write to the default exchange, which is that for every queue. Only who may write to any queue sends to a service's queue.
 func sendTo(to messaging.Destination) string {
-	if to.Exchange == "" && to.Queues[0].IsDead() {
+	switch {
+	case to.Exchange != "" || isQuorum(to.Queues[0]):
+		return to.Exchange
+	case to.Queues[0].IsDead():
 		return to.Queues[0].Name
+	default: // the exchange with the name of the queue may be one for every service, as that of "viewed" is
+		return to.Queues[0].Name + ".queue"
 	}
-	return to.Exchange
 }

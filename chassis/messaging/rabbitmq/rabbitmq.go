@@ -2,7 +2,8 @@
 //
 // A queue with an exchange is a quorum queue, whose messages the broker itself dead-letters after brokerLimit
 // redeliveries. Exchanges and all other queues are declared plainly (durable, no arguments): other programs declare them
-// too, and the broker rejects a declaration that differs (PRECONDITION_FAILED, AMQP 0-9-1 section 1.2).
+// too, and the broker rejects a declaration that differs (PRECONDITION_FAILED, AMQP 0-9-1 section 1.2). A queue without an
+// exchange is also bound to a fanout exchange of its own: <queue>.queue, or <queue> for dead letters.
 package rabbitmq
 
 import (

@@ -3,7 +3,9 @@
 package edge
 
 import (
+	"cmp"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -44,9 +46,15 @@ func SameOrigin() echo.MiddlewareFunc {
 // use this site's bandwidth, and count views that nobody decided on.
 func OwnPages(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		switch c.Request().Header.Get("Sec-Fetch-Site") {
-		case "", "none", "same-origin": // not a browser, typed into its address bar, or ours
+		header := c.Request().Header
+		switch header.Get("Sec-Fetch-Site") {
+		case "none", "same-origin": // typed into the address bar, or ours
 			return next(c)
+		case "": // not a browser, or an old one, or one by HTTP: these name the page, unless it forbids that
+			from := cmp.Or(header.Get("Origin"), header.Get("Referer"))
+			if page, err := url.Parse(from); from == "" || err == nil && page.Host == c.Request().Host {
+				return next(c)
+			}
 		}
 		return errCrossOrigin
 	}
