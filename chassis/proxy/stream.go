@@ -131,7 +131,7 @@ func (u *upstream) sendWhole(w http.ResponseWriter, body []byte) error {
 		return err
 	}
 	u.complete = true
-	_, err := w.Write(body) //nolint:gosec // it is a video
+	_, err := w.Write(body)
 	return err
 }
 
