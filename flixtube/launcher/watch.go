@@ -20,7 +20,7 @@ import (
 )
 
 // lookEvery is between looks at the sources. A change is built once it is that old: an editor may write several files.
-const lookEvery = 150 * time.Millisecond
+const lookEvery = 100 * time.Millisecond
 
 // watcher rebuilds and restarts the services whose sources change.
 type watcher struct {
