@@ -45,6 +45,7 @@ func TestProduction(t *testing.T) {
 	}
 	p.compose("down", "-v")
 	p.makeSecrets()
+	p.nameFiles()
 	p.compose("config", "-q")
 	images(t, p.project)
 
@@ -101,6 +102,20 @@ func (p *production) settings(port string) {
 	text := fmt.Sprintf("GATEWAY_PORT=%s\nREGISTRY=%s\nTAG=%s\nREVISION=0123abcd\nTRUSTED_PROXIES=172.16.0.0/12,192.168.0.0/16\nFRONT_SUBNET=10.213.%d.0/28\n",
 		port, p.registry, p.tag, os.Getpid()%256)
 	if err := os.WriteFile(filepath.Join(p.dir, ".env"), []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// nameFiles adds to .env which files Compose and the scripts use.
+func (p *production) nameFiles() {
+	p.t.Helper()
+	path := filepath.Join(p.dir, ".env")
+	text, err := os.ReadFile(path)
+	if err == nil {
+		text = fmt.Appendf(text, "COMPOSE_FILE=%s\n", strings.Join(append([]string{p.file}, p.overrides...), ":"))
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
 		p.t.Fatal(err)
 	}
 }

@@ -172,9 +172,8 @@ func (p *project) compose(args ...string) string {
 
 // script is a script of the project's folder, as its reader would run it.
 func (p *project) script(name string, args ...string) *exec.Cmd {
-	files := strings.Join(append([]string{p.file}, p.overrides...), ":")
 	cmd := exec.Command("scripts/"+name, args...)
-	cmd.Dir, cmd.Env = p.dir, settings(append(slices.Clone(p.env), "COMPOSE_PROJECT_NAME="+p.name, "COMPOSE_FILE="+files)...)
+	cmd.Dir, cmd.Env = p.dir, settings(append(slices.Clone(p.env), "COMPOSE_PROJECT_NAME="+p.name)...)
 	return cmd
 }
 
