@@ -119,7 +119,7 @@ func TestDevelopment(t *testing.T) {
 		run  func(development)
 	}{
 		{"ports", development.testPorts},
-		{"journeys", func(d development) { journeys(d.t, d.url("gateway"), "^TestJourney") }},
+		{"journeys", func(d development) { journeys(d.t, d.url("gateway")) }},
 		{"reload", development.testReload},
 		{"save during a download", development.testSaveDuringDownload},
 		{"broken", development.testBroken},
@@ -151,6 +151,7 @@ func (d development) testPorts() {
 			d.t.Errorf("the log of %s may have %q", service, limit)
 		}
 	}
+	measured(d.t, "containers whose log is rotated", len(servers)+len(services))
 	d.testAttached(append(slices.Clone(servers), "contracts", "contracts-db")...)
 	published := d.published()
 	if len(published) != len(services)+1 {
@@ -301,10 +302,12 @@ func (d development) testUnreadable() {
 		d.t.Fatal(err)
 	}
 	d.env = append(d.env, "DEV_USER=12345:12345") // not the owner of the sources
+	began := time.Now()
 	output, err := d.try("run", "--rm", "--no-deps", "-T", "caches")
 	if err == nil || !strings.Contains(output, "./history/go.mod cannot be read as user 12345: put DEV_USER=") {
 		d.t.Errorf("unreadable sources: %v\n%s", err, output)
 	}
+	measured(d.t, "unreadable sources, to the message that names DEV_USER", time.Since(began))
 }
 
 // testGoTest runs tests where the services are.

@@ -212,6 +212,8 @@ func (p *production) testBackup() {
 	during(time.Second)
 	after := stop()
 	p.allRecorded(after)
+	newer := upload(p.t, p.site, "after-the-backup", 2<<20)
+	waitFor(p.t, "the upload after the backup on the home page", deadline, func() error { return p.lists([]string{newer}) })
 	p.runScript("restore", folder, "db")
 	waitFor(p.t, "the gateway", deadline, func() error { _, err := get(p.site + "/readyz"); return err })
 	p.plays()
@@ -224,6 +226,17 @@ func (p *production) testBackup() {
 	if !strings.Contains(since, "SWEEP_SINCE=20") {
 		p.t.Errorf("video-storage would sweep newer videos: %s", since)
 	}
+	if p.lists([]string{newer}) == nil {
+		p.t.Error("the older copy of the database knows the newer video")
+	}
+	if _, err := get(p.site+"/api/video?id="+newer, "Range", "bytes=0-0"); err != nil {
+		p.t.Errorf("the bytes of the newer video: %v", err)
+	}
+	flixtube := p.launcher()
+	started = time.Now()
+	p.t.Log(flixtube("videos", "rebuild"))
+	waitFor(p.t, "the newer video on the home page", deadline, func() error { return p.lists([]string{newer}) })
+	measured(p.t, "a video that an older copy of the database does not know: its bytes stayed, and it is listed again after", time.Since(started))
 }
 
 // queued returns an error unless at least n messages wait in a queue.

@@ -61,17 +61,10 @@ var browser = share(func(tb testing.TB) context.Context {
 // list of authorities of its own.
 func trustedKeys(tb testing.TB) string {
 	tb.Helper()
-	site, err := url.Parse(running())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	conn, err := tls.Dial("tcp", site.Host, nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	conn := (&site{url: running()}).dial(tb)
 	defer conn.Close()
 	var keys []string
-	for _, certificate := range conn.ConnectionState().PeerCertificates {
+	for _, certificate := range conn.(*tls.Conn).ConnectionState().PeerCertificates {
 		key := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
 		keys = append(keys, base64.StdEncoding.EncodeToString(key[:]))
 	}

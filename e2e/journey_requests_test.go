@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -226,7 +228,7 @@ func TestJourneyHostileRequests(t *testing.T) {
 			"POST /video/remove?id=" + id, "POST /video/rename?id=" + id + "&name=x",
 			"GET /?q=" + long, "GET /?skip=-1", "GET /?skip=99999999999999999999", "GET /history?skip=x",
 		} {
-			a, err := s.raw(t, request+" HTTP/1.1\r\nHost: flixtube\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			a, err := s.raw(t, request+" HTTP/1.1\r\nHost: "+s.host(t)+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 			if err != nil || a.status < 400 || a.status > 499 {
 				t.Errorf("%.60q is answered %d, error %v", request, a.status, err)
 			}
@@ -282,9 +284,21 @@ func TestJourneyHostileRequests(t *testing.T) {
 				t.Errorf("%s is answered %d %.200s, want %v", test.name, a.status, a.body, test.statuses)
 			}
 		}
-		tooLarge := fmt.Sprintf("POST /api/upload HTTP/1.1\r\nHost: flixtube\r\nFile-Name: x.mp4\r\nContent-Length: %d\r\n\r\n", 5<<30)
-		if a, err := s.raw(t, tooLarge); err != nil || a.status != http.StatusRequestEntityTooLarge {
-			t.Errorf("too large a video is answered %d, error %v", a.status, err)
+		unsent, never := io.Pipe()
+		defer never.Close()
+		tooLarge, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/upload", unsent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tooLarge.Header.Set("File-Name", "x.mp4")
+		tooLarge.ContentLength = 5 << 30
+		a, err := v.http.Do(tooLarge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Body.Close()
+		if a.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("too large a video is answered %d", a.StatusCode)
 		}
 	})
 
@@ -375,26 +389,56 @@ func isJSONError(r response) bool {
 	return decoder.Decode(&e) == nil && e.Error != "" && e.Code != ""
 }
 
-// dial connects to the gateway, for what http.Client would not send.
-func (s *site) dial(t *testing.T) *net.TCPConn {
-	t.Helper()
+// parsedURL is that of the gateway, and address the host and the port to connect to.
+func (s *site) parsedURL(tb testing.TB) (u *url.URL, address string) {
+	tb.Helper()
 	u, err := url.Parse(s.url)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	port := u.Port()
-	if port == "" {
-		port = u.Scheme // a name does as well
+	return u, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), u.Scheme)) // a scheme is the name of its port
+}
+
+func (s *site) host(tb testing.TB) string {
+	tb.Helper()
+	u, _ := s.parsedURL(tb)
+	return u.Host
+}
+
+// clientConn is a TCP connection, or TLS on one.
+type clientConn interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// dial connects to the gateway, for what http.Client would not send. By HTTPS it speaks HTTP/1.1, too.
+func (s *site) dial(tb testing.TB) clientConn {
+	tb.Helper()
+	u, address := s.parsedURL(tb)
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	var conn net.Conn
+	var err error
+	if u.Scheme == "https" {
+		conn, err = tls.DialWithDialer(dialer, "tcp", address, nil)
+	} else {
+		conn, err = dialer.Dial("tcp", address)
 	}
-	conn, err := net.DialTimeout("tcp", net.JoinHostPort(u.Hostname(), port), 10*time.Second)
 	if err == nil {
 		err = conn.SetDeadline(time.Now().Add(timeout))
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	return conn.(*net.TCPConn)
+	tb.Cleanup(func() { conn.Close() })
+	return conn.(clientConn)
+}
+
+// reset ends a connection without a goodbye.
+func reset(conn net.Conn) error {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	return errors.Join(conn.(*net.TCPConn).SetLinger(0), conn.Close())
 }
 
 // raw sends bytes and returns the status that comes back.
@@ -421,10 +465,11 @@ func brokenUploads(t *testing.T, s *site) {
 	v := newViewer(t, s)
 	half := string(body[:len(body)/2])
 	form := "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%s.mp4\"\r\nContent-Type: video/mp4\r\n\r\n" + half
+	host := s.host(t)
 	tests := []struct{ name, sent string }{
-		{"by length", "POST /api/upload HTTP/1.1\r\nHost: x\r\nFile-Name: %s.mp4\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + half},
-		{"in chunks", "POST /api/upload HTTP/1.1\r\nHost: x\r\nFile-Name: %s.mp4\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n", len(half)) + half + "\r\n"},
-		{"from a form", "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + form},
+		{"by length", "POST /api/upload HTTP/1.1\r\nHost: " + host + "\r\nFile-Name: %s.mp4\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + half},
+		{"in chunks", "POST /api/upload HTTP/1.1\r\nHost: " + host + "\r\nFile-Name: %s.mp4\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n", len(half)) + half + "\r\n"},
+		{"from a form", "POST /upload HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + form},
 	}
 	for _, test := range tests {
 		for _, end := range []string{"closed", "half closed", "reset"} {
@@ -454,7 +499,7 @@ func brokenUploads(t *testing.T, s *site) {
 				case "half closed":
 					err = conn.CloseWrite()
 				case "reset":
-					err = errors.Join(conn.SetLinger(0), conn.Close())
+					err = reset(conn)
 				default:
 					err = conn.Close()
 				}
@@ -491,6 +536,7 @@ func TestJourneyViewerCookie(t *testing.T) {
 	s := anySite(t)
 	body := sample(t)
 	v, other := newViewer(t, s), newViewer(t, s)
+	v.http.Transport = &http.Transport{TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}} // HTTP/2 has no hop-by-hop headers
 	name := unique("mine")
 	id := v.upload(name, body)
 	v.waitListed(id, name)

@@ -155,7 +155,7 @@ func (v *viewer) id() string {
 		v.t.Fatal(err)
 	}
 	for _, cookie := range v.http.Jar.Cookies(u) {
-		if cookie.Name == "viewer" {
+		if strings.TrimPrefix(cookie.Name, "__Host-") == "viewer" { // that prefix by HTTPS
 			id, _, _ := strings.Cut(cookie.Value, ".")
 			return id
 		}
