@@ -55,23 +55,27 @@ func build() (string, error) {
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
-	defer reportProgress()()
+	wait := silence
+	if _, err := os.Stat(path); err != nil { // the first time, which takes long
+		wait = 0
+	}
+	defer reportProgress(wait)()
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, "flixtube/flixtube/launcher")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	return path, cmd.Run()
 }
 
-// reportProgress says that the launcher is being built, again and again until done is called; nothing if that is soon.
-func reportProgress() (done func()) {
+// reportProgress says after wait that the launcher is being built, and again and again until done is called.
+func reportProgress(wait time.Duration) (done func()) {
 	began := time.Now()
 	ended, said := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(said)
-		text, next := "building the launcher; the first time this takes a while", silence
+		text, next := "building the launcher; the first time this takes a while", wait
 		for {
 			select {
 			case <-ended:
-				if next != silence {
+				if next == sayAgain {
 					say("built the launcher in " + seconds(time.Since(began)))
 				}
 				return
