@@ -159,6 +159,8 @@ func TestUploadFormPartlyAccepted(t *testing.T) {
 		case r.Method == http.MethodGet: // for the page
 		case string(content) == "text":
 			refuse(w, http.StatusUnsupportedMediaType, codes.NotPlayable)
+		case string(content) == "late":
+			refuse(w, http.StatusServiceUnavailable, codes.UploadsFull)
 		default:
 			accepted++
 		}
@@ -178,6 +180,9 @@ func TestUploadFormPartlyAccepted(t *testing.T) {
 	}
 	if _, body := send("lang=ko", []byte("one"), []byte("text")); !strings.Contains(body, "올린 동영상: 1개. “&lt;여름&gt;.mp4”부터는") {
 		t.Errorf("in Korean: %s", body)
+	}
+	if res, body := send("", []byte("late")); res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || !strings.Contains(body, "Too many videos are being uploaded") {
+		t.Errorf("too many uploads: %s, Retry-After %q\n%s", res.Status, res.Header.Get("Retry-After"), body)
 	}
 	accepted = 0
 	many := slices.Repeat([][]byte{[]byte("one")}, 5) // of which 30 requests pay for three

@@ -31,7 +31,8 @@ func answerOf(err error, failed *web.Error) error {
 	if !errors.As(err, &answer) {
 		return failed.Because(err)
 	}
-	if answer.Status < http.StatusInternalServerError && answer.Code != "" {
+	// That there are too many uploads is nobody's fault, and passes.
+	if answer.Status < http.StatusInternalServerError && answer.Code != "" || answer.Code == codes.UploadsFull {
 		return &web.Error{Status: answer.Status, Code: answer.Code, Message: answer.Message, Args: answer.Args}
 	}
 	if rejected := edge.RejectedRequest(answer.Status); rejected != nil {

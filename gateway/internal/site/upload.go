@@ -95,6 +95,9 @@ func (s *Site) UploadForm(c echo.Context) error {
 func (s *Site) showRejected(c echo.Context, rejected *rejectedFile) error {
 	texts, answer := s.textsFor(c.Request()), web.AsError(rejected.error)
 	web.Log(s.Log, c.Request(), answer.Status, rejected)
+	if answer.Status == http.StatusServiceUnavailable {
+		c.Response().Header().Set("Retry-After", retryUpload)
+	}
 	problems := []string{texts.errors.of(answer)}
 	if rejected.name != "" {
 		problems[0] = texts.t("“%s”: %s", rejected.name, problems[0])
@@ -172,4 +175,7 @@ func checkPart(file *multipart.Part) error {
 	return nil
 }
 
-const maxContentType = 200 // bytes
+const (
+	maxContentType = 200  // bytes
+	retryUpload    = "10" // seconds
+)
