@@ -60,7 +60,7 @@ type listener struct {
 	close  func() error
 
 	cut       chan struct{} // closed once connections are reset instead of closed
-	lingering sync.WaitGroup
+	lingering atomic.Int64  // closed connections whose clients have not received everything
 
 	mu   sync.Mutex
 	open map[netip.Addr]int // connections by address
@@ -103,17 +103,16 @@ func (l *listener) Close() error { return l.close() }
 
 // drain waits until the clients of closed connections have received what was sent to them, until ctx is done.
 func (l *listener) drain(ctx context.Context) error {
-	received := make(chan struct{})
-	go func() {
-		l.lingering.Wait()
-		close(received)
-	}()
-	select {
-	case <-received:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	tick := time.NewTicker(lingerPoll)
+	defer tick.Stop()
+	for l.lingering.Load() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	return nil
 }
 
 // Client returns the address that limits are counted by: that of an IPv4 host, or of an IPv6 network of 64 bits.
@@ -384,7 +383,8 @@ func (c *conn) Close() error {
 		return c.reset()
 	}
 	if (c.last.Load() || unreceived(c.TCPConn)) && c.CloseWrite() == nil {
-		c.listener.lingering.Go(c.linger)
+		c.listener.lingering.Add(1)
+		go c.linger()
 		return nil
 	}
 	defer c.left()
@@ -399,6 +399,7 @@ func (c *conn) reset() error {
 
 // linger closes the connection when the client has received everything. One that reads nothing is reset.
 func (c *conn) linger() {
+	defer c.listener.lingering.Add(-1)
 	began := time.Now()
 	tick := time.NewTicker(lingerPoll)
 	defer tick.Stop()

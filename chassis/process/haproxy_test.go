@@ -47,6 +47,7 @@ defaults
   timeout client 30s
   timeout server 30s
   http-reuse always
+  retry-on conn-failure empty-response # the server may close a connection just as a request is sent on it
 listen site
   bind fd@3
   server site %s

@@ -73,7 +73,7 @@ func (s Service) Run(ctx context.Context) error {
 	if server.Shutdown(drain) != nil || connections.drain(drain) != nil { // the time is over
 		close(connections.cut)
 		_ = server.Close()
-		connections.lingering.Wait()
+		_ = connections.drain(context.WithoutCancel(ctx)) // none lingers once they are cut
 	}
 	stopBackground()
 	if errors.Is(err, http.ErrServerClosed) {
