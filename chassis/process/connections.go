@@ -314,7 +314,6 @@ func (c *conn) progress() error {
 }
 
 func (c *conn) Write(p []byte) (n int, err error) {
-	defer func() { c.breaks(err != nil) }()
 	for len(p) > 0 && err == nil {
 		var written int
 		if err = c.progress(); err == nil {
@@ -323,12 +322,13 @@ func (c *conn) Write(p []byte) (n int, err error) {
 		n += written
 		p = p[written:]
 	}
+	c.broken.CompareAndSwap(false, err != nil)
 	return n, err
 }
 
 // ReadFrom hands files and connections on to the system (sendfile, splice), a chunk at a time.
 func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
-	defer func() { c.breaks(err != nil) }()
+	defer func() { c.broken.CompareAndSwap(false, err != nil) }()
 	source, limited := r.(*io.LimitedReader)
 	if !limited {
 		source = &io.LimitedReader{R: r, N: 1<<63 - 1}
@@ -349,13 +349,6 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, nil
 }
 
-// breaks notes that an answer ended too early.
-func (c *conn) breaks(early bool) {
-	if early {
-		c.broken.Store(true)
-	}
-}
-
 const (
 	// lateTime is how long a client that still sends has to read the answer. net/http gives it as much.
 	lateTime = 500 * time.Millisecond
@@ -374,30 +367,33 @@ func (c *conn) Close() error {
 		return net.ErrClosed
 	}
 	c.expire(true)
-	select {
-	case <-c.listener.cut:
-		return c.reset()
-	default:
-	}
-	if c.broken.Load() {
-		return c.reset()
-	}
-	if (c.last.Load() || unreceived(c.TCPConn)) && c.CloseWrite() == nil {
+	reset := c.broken.Load() || c.isCut()
+	if !reset && (c.last.Load() || unreceived(c.TCPConn)) && c.CloseWrite() == nil {
 		c.listener.lingering.Add(1)
 		go c.linger()
 		return nil
 	}
+	return c.end(reset)
+}
+
+func (c *conn) isCut() bool {
+	select {
+	case <-c.listener.cut:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *conn) end(reset bool) error {
 	defer c.left()
+	if reset {
+		_ = c.SetLinger(0) // fails only if the connection is closed already
+	}
 	return c.TCPConn.Close()
 }
 
-func (c *conn) reset() error {
-	defer c.left()
-	_ = c.SetLinger(0) // fails only if the connection is closed already
-	return c.TCPConn.Close()
-}
-
-// linger closes the connection when the client has received everything. One that reads nothing is reset.
+// linger ends the connection when the client has received everything. One that reads nothing is reset.
 func (c *conn) linger() {
 	defer c.listener.lingering.Add(-1)
 	began := time.Now()
@@ -406,17 +402,16 @@ func (c *conn) linger() {
 	for time.Since(began) < c.listener.bounds.SendTimeout {
 		select {
 		case <-c.listener.cut:
-			_ = c.reset()
+			_ = c.end(true)
 			return
 		case <-tick.C:
 		}
 		if late := c.last.Load() && time.Since(began) < lateTime; !late && !unreceived(c.TCPConn) {
-			_ = c.TCPConn.Close()
-			c.left()
+			_ = c.end(false)
 			return
 		}
 	}
-	_ = c.reset()
+	_ = c.end(true)
 }
 
 type connKey struct{}
@@ -438,7 +433,7 @@ func resetBroken(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		early := true
 		if c, ok := req.Context().Value(connKey{}).(*conn); ok {
-			defer func() { c.breaks(early) }()
+			defer func() { c.broken.CompareAndSwap(false, early) }()
 		}
 		next.ServeHTTP(w, req)
 		early = false
