@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -18,24 +17,6 @@ import (
 	"flixtube/chassis/chassistest"
 	"flixtube/flixtube/samples"
 )
-
-// transcript is what a program has written so far.
-type transcript struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (r *transcript) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
-}
-
-func (r *transcript) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
 
 // TestReadmeDeliveries does what README.md says about the three ways to say viewed: its commands work, and each way leaves the
 // lines in the log that are shown.
@@ -64,7 +45,7 @@ func TestReadmeDeliveries(t *testing.T) {
 	}
 	for i, delivery := range []string{"direct", "queue", "fanout"} {
 		t.Run(delivery, func(t *testing.T) {
-			var log transcript
+			var log chassistest.Buffer
 			_, stop := startLauncher(t, bash(strings.Replace(commands[0], "=direct ", "="+delivery+" ", 1)), &log)
 			v, view := newViewer(t, s), uuid.New()
 			ids, err := v.titled(title)

@@ -23,7 +23,7 @@ import (
 )
 
 // startLogged runs the gateway as main does, in front of one service that plays all, and keeps its log.
-func startLogged(t *testing.T, service http.HandlerFunc, vars ...string) (address string, log *logBuffer) {
+func startLogged(t *testing.T, service http.HandlerFunc, vars ...string) (address string, log *chassistest.Buffer) {
 	t.Helper()
 	upstream := httptest.NewServer(service)
 	t.Cleanup(upstream.Close)
@@ -34,7 +34,7 @@ func startLogged(t *testing.T, service http.HandlerFunc, vars ...string) (addres
 	for i := 0; i < len(vars); i += 2 {
 		env[vars[i]] = vars[i+1]
 	}
-	log = &logBuffer{}
+	log = &chassistest.Buffer{}
 	return chassistest.Start(t, func(ctx context.Context, getenv func(string) string, _ io.Writer) error {
 		return run(ctx, getenv, log)
 	}, env), log

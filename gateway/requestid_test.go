@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,24 +14,6 @@ import (
 	"flixtube/chassis/requestid"
 )
 
-// logBuffer can be read while it is written.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // TestRequestID follows one id of each request to the services, into the log, the answer and the error page.
 func TestRequestID(t *testing.T) {
 	var mu sync.Mutex
@@ -45,7 +26,7 @@ func TestRequestID(t *testing.T) {
 		w.Header().Set(requestid.Header, r.Header.Get(requestid.Header)) // as web.NewEcho does
 		w.WriteHeader(http.StatusInternalServerError)
 	}
-	var logged logBuffer
+	var logged chassistest.Buffer
 	gateway := startWith(t, soon, 1000, process.NewLogger(&logged, 0), fakes{
 		"metadata": receives, "history": receives, "recommendations": receives, "video-streaming": receives, "video-upload": receives,
 	})

@@ -1,7 +1,6 @@
 package process_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -45,31 +43,13 @@ func TestLogLevel(t *testing.T) {
 	}
 }
 
-// syncBuffer is a log that a test reads while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 func TestPortTaken(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	var logged syncBuffer
+	var logged chassistest.Buffer
 	err = process.Service{Addr: l.Addr().String(), Handler: http.NotFoundHandler(), Log: process.NewLogger(&logged, slog.LevelInfo)}.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("got %v", err)

@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,37 +9,19 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"testing/iotest"
 
 	"github.com/labstack/echo/v4"
 
+	"flixtube/chassis/chassistest"
 	"flixtube/chassis/health"
 	"flixtube/chassis/process"
 	"flixtube/chassis/web"
 )
 
-// syncBuffer is a log that a test reads while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 func TestAnswers(t *testing.T) {
-	var logged syncBuffer
+	var logged chassistest.Buffer
 	up := health.Check{Name: "rabbit", Probe: func(context.Context) error { return errors.New("down") }}
 	e := web.NewEcho(process.NewLogger(&logged, slog.LevelInfo), up)
 	e.GET("/known", func(echo.Context) error {
