@@ -59,10 +59,6 @@ func (b *browser) open(address string) error {
 		return err
 	}
 	response, err := ask(b, chromedp.NavigateResponse(address))
-	for started := time.Now(); err != nil && strings.Contains(err.Error(), "ERR_NETWORK_CHANGED") && time.Since(started) < appearTimeout; {
-		// A container has come or gone. In front of a reader the browser loads the page again, too.
-		response, err = ask(b, chromedp.NavigateResponse(address))
-	}
 	if err != nil {
 		return err
 	}
