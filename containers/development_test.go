@@ -151,7 +151,6 @@ func (d development) testPorts() {
 			d.t.Errorf("the log of %s may have %q", service, limit)
 		}
 	}
-	measured(d.t, "containers whose log is rotated", len(servers)+len(services))
 	d.testAttached(append(slices.Clone(servers), "contracts", "contracts-db")...)
 	published := d.published()
 	if len(published) != len(services)+1 {

@@ -268,7 +268,6 @@ func (p *project) testAttached(quiet ...string) {
 	if err := json.Unmarshal([]byte(p.compose("--profile", "*", "config", "--format", "json")), &config); err != nil {
 		p.t.Fatal(err)
 	}
-	measured(p.t, "servers whose log stays out of the foreground", len(quiet))
 	for service, c := range config.Services {
 		if attached := c.Attach == nil || *c.Attach; attached == slices.Contains(quiet, service) {
 			p.t.Errorf("%s writes into the foreground's log: %t", service, attached)
