@@ -12,13 +12,7 @@ import (
 
 // TestAlerts runs the tests of the alerts with Prometheus' own tool.
 func TestAlerts(t *testing.T) {
-	promtool, err := exec.LookPath("promtool")
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skip("promtool is not here (Debian: prometheus)")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	promtool := program(t, "promtool") // Debian: prometheus
 	const folder = "components/monitoring"
 	text, err := os.ReadFile(filepath.Join(folder, "alerts.yaml"))
 	if err != nil {

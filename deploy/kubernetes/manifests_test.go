@@ -119,9 +119,35 @@ func render(t *testing.T, overlay string) []byte {
 	return text
 }
 
+// missing skips the test because the machine lacks something; under CI=true it fails it.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing, and under CI=true nothing may be", what)
+	}
+	t.Skipf("%s is missing on this machine", what)
+}
+
+// program returns the path of a program.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		missing(t, name)
+	}
+	return path
+}
+
+// secretsScript is the script make-secrets of an overlay.
+func secretsScript(t *testing.T, overlay string, args ...string) *exec.Cmd {
+	t.Helper()
+	program(t, "openssl")
+	return exec.Command(program(t, "bash"), append([]string{"overlays/" + overlay + "/make-secrets"}, args...)...)
+}
+
 func makeSecrets(t *testing.T, folder string) {
 	t.Helper()
-	if output, err := exec.Command("overlays/local/make-secrets", folder).CombinedOutput(); err != nil {
+	if output, err := secretsScript(t, "local", folder).CombinedOutput(); err != nil {
 		t.Fatalf("make-secrets: %v\n%s", err, output)
 	}
 }

@@ -180,18 +180,11 @@ type users struct {
 // createdUsers runs a script with an object db that notes what it is asked for.
 func createdUsers(t *testing.T, script string) (u users) {
 	t.Helper()
-	node, err := exec.LookPath("node")
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skip("node is not here")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	const recorder = `const created = [];
 		const db = {getSiblingDB: name => ({createUser: user => created.push({...user, in: name})})};
 		require("vm").runInNewContext(require("fs").readFileSync(process.argv[1], "utf8"), {db});
 		console.log(JSON.stringify(created))`
-	output, err := exec.Command(node, "-e", recorder, script).Output()
+	output, err := exec.Command(program(t, "node"), "-e", recorder, script).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +234,7 @@ func TestAzureSecrets(t *testing.T) {
 	}
 	run := func() (made map[string]string) {
 		t.Helper()
-		cmd := exec.Command("overlays/azure/make-secrets")
+		cmd := secretsScript(t, "azure")
 		cmd.Env = append(os.Environ(), "SECRETS="+secrets, "PATH="+dir+":"+os.Getenv("PATH"))
 		if output, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("make-secrets: %v\n%s", err, output)
