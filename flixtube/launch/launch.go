@@ -274,7 +274,7 @@ func Build(ctx context.Context, bin string, output *Output) error {
 // output.
 func BuildFolders(ctx context.Context, root, bin string, output *Output, folders ...string) error {
 	// Without -buildvcs=false the first change after a commit would make every program another one. Without the information
-	// for debuggers (-w) a program is linked in two thirds of the time.
+	// for debuggers (-w) a change of one line is built with a fifth less CPU.
 	args := []string{"build", "-buildvcs=false", "-ldflags=-w", "-o", bin + string(filepath.Separator)}
 	for _, folder := range folders {
 		args = append(args, "./"+folder)
