@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -23,9 +22,7 @@ func TestJourneyWatch(t *testing.T) { onEachSite(t, watchInABrowser) }
 
 func watchInABrowser(t *testing.T, s *site) {
 	anna, otto := newPerson(t, s), newPerson(t, s)
-	if _, err := exec.LookPath("ffmpeg"); err != nil {
-		chassistest.Missing(t, "ffmpeg (apt install ffmpeg)")
-	}
+	chassistest.Program(t, "ffmpeg")
 	bigFile := bigVideo(t)
 	folder := t.TempDir()
 	smallTitle, bigTitle := unique("A small video"), unique("A big video")

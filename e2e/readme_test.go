@@ -22,6 +22,7 @@ import (
 // lines in the log that are shown.
 func TestReadmeDeliveries(t *testing.T) {
 	startsOwn(t)
+	bashPath := chassistest.Program(t, "bash")
 	commands, outputs := readmeSection(t, "Three ways to say")
 	if len(commands) != 3 || len(outputs) != 3 {
 		t.Fatalf("README.md has the commands %q and the outputs %q", commands, outputs)
@@ -29,7 +30,7 @@ func TestReadmeDeliveries(t *testing.T) {
 	data, port := newData(t), chassistest.FreePort(t)
 	bash := func(command string) *exec.Cmd {
 		const instead = `go() { [ "$1 $2" = "run ./flixtube" ] || exit 64; shift 2; [ $# -gt 0 ] || set -- -port %s; exec %q -data %q "$@"; }; %s`
-		return exec.Command("bash", "-euc", fmt.Sprintf(instead, port, filepath.Join(bin, "launcher"), data, command))
+		return exec.Command(bashPath, "-euc", fmt.Sprintf(instead, port, filepath.Join(bin, "launcher"), data, command))
 	}
 	do := func(command string) {
 		t.Helper()

@@ -22,13 +22,10 @@ func soundOnly(t *testing.T) (path string) {
 // undecodable is a file whose picture Chromium cannot decode, with the sound that the options of ffmpeg say.
 func undecodable(t *testing.T, sound ...string) (path string) {
 	t.Helper()
-	if _, err := exec.LookPath("ffmpeg"); err != nil {
-		chassistest.Missing(t, "ffmpeg (apt install ffmpeg)")
-	}
 	path = filepath.Join(t.TempDir(), "phone.mp4")
 	args := []string{"-loglevel", "error", "-f", "lavfi", "-i", "testsrc=s=64x36:d=3", "-f", "lavfi", "-i", "sine=d=3", "-c:v", "mpeg4"}
 	args = append(append(args, sound...), "-movflags", "+faststart", path)
-	if out, err := exec.Command("ffmpeg", args...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(chassistest.Program(t, "ffmpeg"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("ffmpeg: %v %s", err, out)
 	}
 	return path

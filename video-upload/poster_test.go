@@ -162,10 +162,7 @@ func TestPosterReplaced(t *testing.T) {
 // TestPosterByFFmpeg: a video that comes without a poster gets one after it is announced, and is announced again. One that
 // ffmpeg cannot decode does not keep others from theirs.
 func TestPosterByFFmpeg(t *testing.T) {
-	path, err := exec.LookPath("ffmpeg")
-	if err != nil {
-		chassistest.Missing(t, "ffmpeg (apt install ffmpeg)")
-	}
+	path := chassistest.Program(t, "ffmpeg")
 	file, err := os.ReadFile("../flixtube/samples/Two waves meet.mp4")
 	if err != nil {
 		t.Fatal(err)

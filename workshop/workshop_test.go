@@ -101,20 +101,13 @@ func equip(t *testing.T, r *reader, steps []step) {
 		kubernetes(t, r)
 	}
 	if strings.Contains(commands.String(), "terraform ") {
-		program(t, "terraform")
+		chassistest.Program(t, "terraform")
 	}
 	if strings.Contains(commands.String(), "-tags pact") || strings.Contains(commands.String(), "contracts.sh") {
-		program(t, "gcc")
+		chassistest.Program(t, "gcc")
 	}
 	if browser {
 		r.browser = newBrowser(t)
-	}
-}
-
-func program(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		chassistest.Missing(t, name)
 	}
 }
 

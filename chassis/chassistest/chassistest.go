@@ -30,6 +30,16 @@ func Missing(tb testing.TB, what string) {
 	tb.Skipf("%s is missing on this machine", what)
 }
 
+// Program returns the path of a program that the machine may lack.
+func Program(tb testing.TB, name string) string {
+	tb.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		Missing(tb, name)
+	}
+	return path
+}
+
 // The account that every Azurite has; its key is public.
 const (
 	AzuriteAccount = "devstoreaccount1"

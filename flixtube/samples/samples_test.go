@@ -36,15 +36,13 @@ func TestEverySampleHasAPoster(t *testing.T) {
 }
 
 func TestSeconds(t *testing.T) {
-	if _, err := exec.LookPath("ffprobe"); err != nil {
-		chassistest.Missing(t, "ffprobe (apt install ffmpeg)")
-	}
+	ffprobe := chassistest.Program(t, "ffprobe")
 	for _, title := range Titles() {
 		video, _, err := Read(title)
 		if err != nil {
 			t.Fatal(err)
 		}
-		shown, err := exec.Command("ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", title+".mp4").Output()
+		shown, err := exec.Command(ffprobe, "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", title+".mp4").Output()
 		if err != nil {
 			t.Fatal(err)
 		}
