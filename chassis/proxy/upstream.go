@@ -27,8 +27,8 @@ const (
 	maxInterim     = 5                // interim answers (1xx)
 	upstreamBuffer = 4 << 10
 
-	// receiveBuffer is for bytes, in the system, that a client does not take yet. By itself it grows to megabytes. Half of it costs
-	// a sixth more CPU for large videos (docs/benchmarks.md).
+	// receiveBuffer is for bytes, in the system, that a client does not take yet. By itself it grows to megabytes. With
+	// half of it large videos cost 4 to 15 % more CPU (docs/benchmarks.md).
 	receiveBuffer = 512 << 10
 )
 
